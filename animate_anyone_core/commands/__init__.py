@@ -1,0 +1,11 @@
+"""The command line: one module a command, imported only when its command is called.
+
+A command module offers `add_arguments(parser)` and `run(args) -> None`. It raises
+`AnimateAnyoneError` for bad input; `python -m animate_anyone_core` turns that into one line and
+exit code 2.
+"""
+
+#: command name -> (module in this folder, one line of help), in the order `--help` lists them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "animate": ("animate", "animate a character picture by a skeleton or driving video"),
+}

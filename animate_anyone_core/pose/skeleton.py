@@ -1,0 +1,92 @@
+"""Poses as data: people's keypoints over time, with scores, in pixels of a canvas.
+
+Symbols: F frames, P persons, K keypoints (`NUM_KEYPOINTS`).
+
+Convention: points are (x, y) pixels of a canvas of `width` x `height`, origin at the top left corner
+of the top left pixel, y downwards. "Left" and "right" are the person's own. Frame 0 is the first.
+Keypoints stand in OpenPose whole-body order: body 18, feet 6, face 68, left hand 21, right hand 21.
+A keypoint that was not found has score 0 and point (0, 0); there are no NaN and no -1 markers.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import PoseError
+
+BODY = slice(0, 18)
+FEET = slice(18, 24)
+FACE = slice(24, 92)
+LEFT_HAND = slice(92, 113)
+RIGHT_HAND = slice(113, 134)
+NUM_KEYPOINTS = 134
+
+BODY_NAMES = (
+    "nose",
+    "neck",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "right_eye",
+    "left_eye",
+    "right_ear",
+    "left_ear",
+)
+
+
+@dataclass(frozen=True)
+class PoseSequence:
+    """The keypoints of all people in all frames of a clip.
+
+    Attributes:
+        points: (F, P, K, 2) float64 pixels.
+        scores: (F, P, K) float64, 0 where a keypoint is absent; larger is surer, may exceed 1.
+        width: Canvas width in pixels.
+        height: Canvas height in pixels.
+        fps: Frames per second, None if unknown.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    width: int
+    height: int
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        points = np.asarray(self.points, dtype=np.float64)
+        scores = np.asarray(self.scores, dtype=np.float64)
+        if points.ndim != 4 or points.shape[2:] != (NUM_KEYPOINTS, 2):
+            raise PoseError(
+                f"Pose points must have the shape (frames, persons, {NUM_KEYPOINTS}, 2), "
+                f"got {points.shape}."
+            )
+        if scores.shape != points.shape[:3]:
+            raise PoseError(
+                f"Pose scores must have the shape {points.shape[:3]}, got {scores.shape}."
+            )
+        if self.width < 1 or self.height < 1:
+            raise PoseError(
+                f"The pose canvas must be at least 1x1 pixels, got {self.width}x{self.height}."
+            )
+        absent = ~(np.isfinite(points).all(axis=-1) & np.isfinite(scores) & (scores > 0))
+        object.__setattr__(self, "points", np.where(absent[..., None], 0.0, points))
+        object.__setattr__(self, "scores", np.where(absent, 0.0, scores))
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames F."""
+        return self.points.shape[0]
+
+    @property
+    def num_persons(self) -> int:
+        """Number of person slots P; a slot may be empty (all scores 0) in some frames."""
+        return self.points.shape[1]
