@@ -1,0 +1,317 @@
+"""Poses in the words of other programs: ComfyUI's POSE_KEYPOINT and OpenPose's JSON.
+
+Symbols: F frames, P persons, K keypoints.
+
+Convention: a POSE_KEYPOINT is a list with one dict per frame, `{"people": [...], "canvas_width": W,
+"canvas_height": H}`. A person holds flat lists `[x0, y0, c0, x1, ...]`: `pose_keypoints_2d` (18),
+`foot_keypoints_2d` (6), `face_keypoints_2d` (68 landmarks, then right and left eye),
+`hand_left_keypoints_2d` and `hand_right_keypoints_2d` (21 each). We write pixels, the person's own
+left as left, 0, 0, 0 for what is not seen, and complete lists, because some readers fail on null.
+
+Producers disagree about c: comfyui_controlnet_aux writes exactly 1.0 and its readers drop
+everything below, ComfyUI's SDPose nodes write real scores. We write 1.0 or 0.0 and keep what that
+loses (scores, hidden points, person slots, frame rate) in keys of our own that start with `aa_`.
+They count on reading only while the standard lists still agree with them, so an editor wins.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import PoseError
+from .skeleton import BODY, FACE, FEET, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND, PoseSequence
+
+#: Score from which a keypoint counts as seen; scores of other ranges are rescaled to it.
+SEEN_SCORE = 0.3
+
+#: Part of a person -> (key, where it stands in our order, how many keypoints we write).
+_PARTS: tuple[tuple[str, slice, int], ...] = (
+    ("pose_keypoints_2d", BODY, 18),
+    ("foot_keypoints_2d", FEET, 6),
+    ("face_keypoints_2d", FACE, 70),
+    ("hand_left_keypoints_2d", LEFT_HAND, 21),
+    ("hand_right_keypoints_2d", RIGHT_HAND, 21),
+)
+_READABLE_COUNTS = {
+    "pose_keypoints_2d": (18, 25),
+    "foot_keypoints_2d": (6,),
+    "face_keypoints_2d": (68, 70),
+    "hand_left_keypoints_2d": (21,),
+    "hand_right_keypoints_2d": (21,),
+}
+# BODY_25 has the middle of the hips at 8 and the feet at 19-24.
+_BODY_18_FROM_25 = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]
+_EYES = (14, 15)
+_RIGHT_WRIST, _LEFT_WRIST = 4, 7
+# Coordinates up to here are relative to the canvas: points may lie slightly outside of it.
+_LARGEST_RELATIVE = 2.0
+
+
+def to_pose_keypoint(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> list[dict[str, Any]]:
+    """Write poses as ComfyUI's POSE_KEYPOINT.
+
+    Args:
+        poses: Any number of frames and persons; a person without keypoints in a frame is left out.
+        seen_score: Keypoints with at least this score are written as seen (c = 1.0).
+
+    Returns:
+        One dict per frame; see the convention at the top of this file.
+    """
+    frames = []
+    for points, scores in zip(poses.points, poses.scores, strict=True):
+        people = []
+        for slot in np.flatnonzero((scores > 0).any(axis=-1)).tolist():
+            person: dict[str, Any] = _standard_lists(points[slot], scores[slot], seen_score)
+            person["aa_points"] = points[slot].ravel().tolist()
+            person["aa_scores"] = scores[slot].tolist()
+            person["aa_seen_score"] = float(seen_score)
+            person["aa_person"] = slot
+            people.append(person)
+        frame: dict[str, Any] = {
+            "people": people,
+            "canvas_width": int(poses.width),
+            "canvas_height": int(poses.height),
+        }
+        if poses.fps is not None:
+            frame["aa_fps"] = float(poses.fps)
+        frames.append(frame)
+    return frames
+
+
+def from_pose_keypoint(
+    value: object, canvas: tuple[int, int] | None = None, fps: float | None = None
+) -> PoseSequence:
+    """Read a POSE_KEYPOINT of any known producer.
+
+    Args:
+        value: A list of frame dicts, or the dict of a single frame.
+        canvas: (width, height) in pixels, for frames that do not carry it (plain OpenPose files).
+        fps: Frames per second; None takes what is written in the frames, if anything.
+
+    Returns:
+        Poses with at least one person slot. Persons keep the order of the lists, or the slots they
+        were written from. Hands go to the wrist they are nearer to, whatever their key says.
+
+    Raises:
+        PoseError: If the value is no POSE_KEYPOINT, holds animals, no frame or no canvas size, if a
+            list has an unexpected length, or if the frames disagree about the canvas.
+    """
+    frames = _frame_list(value)
+    width, height = _canvas_size(frames, canvas)
+    people = [_people_of(frame, index) for index, frame in enumerate(frames)]
+    slots = [_slots_of(persons) for persons in people]
+    num_slots = max((slot + 1 for frame_slots in slots for slot in frame_slots), default=1)
+    points = np.zeros((len(frames), num_slots, NUM_KEYPOINTS, 2))
+    scores = np.zeros((len(frames), num_slots, NUM_KEYPOINTS))
+    for index, (persons, frame_slots) in enumerate(zip(people, slots, strict=True)):
+        for person, slot in zip(persons, frame_slots, strict=True):
+            points[index, slot], scores[index, slot] = _read_person(person, index)
+    if _is_relative(points, scores):
+        points *= (width, height)
+    _give_hands_to_nearest_wrists(points, scores)
+    for index, (persons, frame_slots) in enumerate(zip(people, slots, strict=True)):
+        for person, slot in zip(persons, frame_slots, strict=True):
+            kept = _kept_pose(person)
+            if kept is not None:
+                points[index, slot], scores[index, slot] = kept
+    return PoseSequence(points, scores, width, height, _frame_rate(frames, fps))
+
+
+def _standard_lists(
+    points: np.ndarray, scores: np.ndarray, seen_score: float
+) -> dict[str, list[float]]:
+    """Write one person, points (K, 2) and scores (K,), as the lists that every reader knows."""
+    seen = (scores >= seen_score) & (scores > 0)
+    triplets = np.where(seen[:, None], np.concatenate([points, seen[:, None]], axis=1), 0.0)
+    lists = {}
+    for key, part, count in _PARTS:
+        rows = triplets[part]
+        if count == 70:  # landmarks, then the eyes of the body
+            rows = np.concatenate([rows, triplets[list(_EYES)]])
+        lists[key] = rows.ravel().tolist()
+    return lists
+
+
+def _frame_list(value: object) -> list[Mapping[str, Any]]:
+    """Return the frames of a list or of a single frame."""
+    frames = [value] if isinstance(value, Mapping) else value
+    if not isinstance(frames, Sequence) or isinstance(frames, str | bytes):
+        raise PoseError(
+            "Poses must be a POSE_KEYPOINT, a list with one dict per frame, "
+            f"got {type(value).__name__}."
+        )
+    if not frames:
+        raise PoseError("The poses hold no frame. Give at least one.")
+    for index, frame in enumerate(frames):
+        if not isinstance(frame, Mapping):
+            raise PoseError(
+                f"Frame {index} of the poses must be a dict with the key 'people', "
+                f"got {type(frame).__name__}."
+            )
+        if "people" not in frame and "animals" in frame:
+            raise PoseError(
+                f"Frame {index} of the poses holds animals ({frame.get('version', 'animal')} "
+                "keypoints), expected people. Use a pose estimator for humans, such as DWPose."
+            )
+        if "people" not in frame:
+            keys = ", ".join(map(str, frame)) or "none"
+            raise PoseError(
+                f"Frame {index} of the poses must have the key 'people', its keys are: {keys}."
+            )
+    return list(frames)
+
+
+def _canvas_size(
+    frames: list[Mapping[str, Any]], canvas: tuple[int, int] | None
+) -> tuple[int, int]:
+    """Return the (width, height) that all frames share."""
+    sizes = {}
+    for index, frame in enumerate(frames):
+        size = (frame.get("canvas_width"), frame.get("canvas_height"))
+        if None not in size:
+            sizes.setdefault((int(size[0]), int(size[1])), index)  # type: ignore[arg-type]
+    if len(sizes) > 1:
+        (first, start), (other, index) = list(sizes.items())[:2]
+        raise PoseError(
+            f"All frames must share one canvas: frame {start} is {first[0]}x{first[1]}, "
+            f"frame {index} is {other[0]}x{other[1]}. Bring the pictures to one size first."
+        )
+    if sizes:
+        return next(iter(sizes))
+    if canvas is None:
+        raise PoseError(
+            "The poses do not say how large their picture is (plain OpenPose files never do). "
+            "Give the width and the height of the video they were made from."
+        )
+    return int(canvas[0]), int(canvas[1])
+
+
+def _people_of(frame: Mapping[str, Any], index: int) -> list[Mapping[str, Any]]:
+    """Return the persons of a frame."""
+    people = frame["people"]
+    if people is None:
+        return []
+    if not isinstance(people, Sequence) or not all(isinstance(p, Mapping) for p in people):
+        raise PoseError(f"'people' of frame {index} must be a list of dicts.")
+    return list(people)
+
+
+def _slots_of(people: list[Mapping[str, Any]]) -> list[int]:
+    """Say which slot each person of a frame belongs to: the written one, else its place."""
+    slots = [person.get("aa_person") for person in people]
+    valid = [slot for slot in slots if isinstance(slot, int) and 0 <= slot < 1000]
+    if len(valid) == len(slots) and len(set(valid)) == len(slots):
+        return valid
+    return list(range(len(people)))
+
+
+def _read_person(person: Mapping[str, Any], frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points (K, 2), as written, and scores (K,) of one person."""
+    triplets = np.zeros((NUM_KEYPOINTS, 3))
+    for key, part, _ in _PARTS:
+        rows = _triplets(person.get(key), key, frame)
+        if rows is None:
+            continue
+        if key == "pose_keypoints_2d" and len(rows) == 25:
+            triplets[FEET] = rows[19:25]
+            rows = rows[_BODY_18_FROM_25]
+        triplets[part] = rows[: part.stop - part.start]
+    points, scores = triplets[:, :2], triplets[:, 2]
+    # (0, 0) and (-1, -1) are how some producers mark what they have not found, with any c.
+    marker = (points == 0).all(axis=1) | (points == -1).all(axis=1)
+    absent = marker | ~np.isfinite(triplets).all(axis=1) | ~(scores > 0)
+    return np.where(absent[:, None], 0.0, points), np.where(absent, 0.0, scores)
+
+
+def _triplets(values: object, key: str, frame: int) -> np.ndarray | None:
+    """Return a list of keypoints as (N, 3); None and an empty list mean that there is no part."""
+    if values is None:
+        return None
+    try:
+        flat = np.asarray(values, dtype=np.float64).ravel()
+    except (TypeError, ValueError) as error:
+        raise PoseError(f"'{key}' of frame {frame} must hold numbers only.") from error
+    if flat.size == 0:
+        return None
+    counts = _READABLE_COUNTS[key]
+    if flat.size not in [3 * count for count in counts]:
+        wanted = " or ".join(str(3 * count) for count in counts)
+        raise PoseError(
+            f"'{key}' of frame {frame} must hold {wanted} numbers (x, y, score per keypoint), "
+            f"got {flat.size}."
+        )
+    return flat.reshape(-1, 3)
+
+
+def _is_relative(points: np.ndarray, scores: np.ndarray) -> bool:
+    """Say whether coordinates are fractions of the canvas; one answer for the whole clip."""
+    seen = points[scores > 0]
+    return bool(seen.size) and bool(np.abs(seen).max() <= _LARGEST_RELATIVE)
+
+
+def _give_hands_to_nearest_wrists(points: np.ndarray, scores: np.ndarray) -> None:
+    """Swap hands in place where their names contradict the wrists.
+
+    ComfyUI's SDPose nodes name the left hand right. Where both readings are about equally near
+    (wrists together, one wrist hidden) the majority of the clip decides, since one producer names
+    its hands one way.
+    """
+    left, left_found = _hand_place(points[:, :, LEFT_HAND], scores[:, :, LEFT_HAND])
+    right, right_found = _hand_place(points[:, :, RIGHT_HAND], scores[:, :, RIGHT_HAND])
+    left_wrist, right_wrist = points[:, :, _LEFT_WRIST], points[:, :, _RIGHT_WRIST]
+    wrist_found = scores[:, :, [_LEFT_WRIST, _RIGHT_WRIST]] > 0
+
+    def cost(pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, Any]:
+        terms = [np.where(ok, np.linalg.norm(a - b, axis=-1), 0.0) for a, b, ok in pairs]
+        return sum(terms), sum(ok.astype(int) for *_, ok in pairs)
+
+    named, named_terms = cost(
+        [
+            (left, left_wrist, left_found & wrist_found[..., 0]),
+            (right, right_wrist, right_found & wrist_found[..., 1]),
+        ]
+    )
+    swapped, swapped_terms = cost(
+        [
+            (left, right_wrist, left_found & wrist_found[..., 1]),
+            (right, left_wrist, right_found & wrist_found[..., 0]),
+        ]
+    )
+    comparable = (named_terms == swapped_terms) & (named_terms > 0)
+    clear = comparable & (np.minimum(named, swapped) < 0.5 * np.maximum(named, swapped))
+    majority = bool((swapped - named)[comparable].sum() < 0)
+    swap = np.where(clear, swapped < named, majority)
+    hands = np.r_[LEFT_HAND, RIGHT_HAND]
+    other = np.r_[RIGHT_HAND, LEFT_HAND]
+    points[:, :, hands] = np.where(swap[..., None, None], points[:, :, other], points[:, :, hands])
+    scores[:, :, hands] = np.where(swap[..., None], scores[:, :, other], scores[:, :, hands])
+
+
+def _hand_place(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where hands (F, P, 21, 2) are, their root or mean, and whether they are seen."""
+    seen = scores > 0
+    count = np.maximum(seen.sum(axis=-1), 1)[..., None]
+    mean = np.where(seen[..., None], points, 0.0).sum(axis=-2) / count
+    return np.where(seen[..., :1], points[..., 0, :], mean), seen.any(axis=-1)
+
+
+def _kept_pose(person: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return our own complete points and scores, unless the standard lists say otherwise."""
+    try:
+        points = np.asarray(person["aa_points"], dtype=np.float64).reshape(NUM_KEYPOINTS, 2)
+        scores = np.asarray(person["aa_scores"], dtype=np.float64).reshape(NUM_KEYPOINTS)
+        lists = _standard_lists(points, scores, float(person["aa_seen_score"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    if any(list(person.get(key) or ()) != lists[key] for key, *_ in _PARTS):
+        return None
+    return points, scores
+
+
+def _frame_rate(frames: list[Mapping[str, Any]], fps: float | None) -> float | None:
+    """Return the given frame rate, else the written one."""
+    written = frames[0].get("aa_fps")
+    if fps is None and isinstance(written, int | float):
+        return float(written)
+    return fps
