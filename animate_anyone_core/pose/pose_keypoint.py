@@ -166,7 +166,7 @@ def _canvas_size(
     frames: list[Mapping[str, Any]], canvas: tuple[int, int] | None
 ) -> tuple[int, int]:
     """Return the (width, height) that all frames share."""
-    sizes = {}
+    sizes: dict[tuple[int, int], int] = {}
     for index, frame in enumerate(frames):
         size = (frame.get("canvas_width"), frame.get("canvas_height"))
         if None not in size:
@@ -262,9 +262,11 @@ def _give_hands_to_nearest_wrists(points: np.ndarray, scores: np.ndarray) -> Non
     left_wrist, right_wrist = points[:, :, _LEFT_WRIST], points[:, :, _RIGHT_WRIST]
     wrist_found = scores[:, :, [_LEFT_WRIST, _RIGHT_WRIST]] > 0
 
-    def cost(pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, Any]:
+    def cost(
+        pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    ) -> tuple[np.ndarray, np.ndarray]:
         terms = [np.where(ok, np.linalg.norm(a - b, axis=-1), 0.0) for a, b, ok in pairs]
-        return sum(terms), sum(ok.astype(int) for *_, ok in pairs)
+        return np.sum(terms, axis=0), np.sum([ok for *_, ok in pairs], axis=0)
 
     named, named_terms = cost(
         [
@@ -293,7 +295,7 @@ def _hand_place(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
     seen = scores > 0
     count = np.maximum(seen.sum(axis=-1), 1)[..., None]
     mean = np.where(seen[..., None], points, 0.0).sum(axis=-2) / count
-    return np.where(seen[..., :1], points[..., 0, :], mean), seen.any(axis=-1)
+    return np.where(seen[..., :1], points[..., 0, :], mean), np.any(seen, axis=-1)
 
 
 def _kept_pose(person: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
