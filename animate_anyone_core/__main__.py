@@ -1,4 +1,4 @@
-"""`python -m animate_anyone_core <command>`: find the command, run it, report errors in one line."""
+"""`python -m animate_anyone_core <command>`: find the command, run it, report errors in a line."""
 
 import argparse
 import importlib

@@ -13,7 +13,7 @@ HOSTS = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths"
 FLOORS = {
     "__init__": 0,
     "errors": 0,
-    "progress": 1,
+    "progress": 0,
     "sampling": 1,
     "video": 1,
     "images": 1,

@@ -1,0 +1,101 @@
+"""Families of published weights: what tells them apart, and the settings each was made for."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..errors import SettingsError
+from ..sampling.schedule import NoiseSchedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyProfile:
+    """Settings that weights of one family expect.
+
+    Attributes:
+        name: The family's name.
+        noise: Noise schedule at inference.
+        max_frames: Length of the position table (the longest window).
+        recomputes_table: Whether the published code ignores the file's position table.
+        context_frames: Default window.
+        context_overlap: Default overlap.
+        drawing: Name of the skeleton drawing style the weights have seen.
+        width: Default video width.
+        height: Default video height.
+        num_inference_steps: Default steps.
+        guidance_scale: Default guidance.
+    """
+
+    name: str
+    noise: NoiseSchedule = field(default_factory=NoiseSchedule)
+    max_frames: int = 32
+    recomputes_table: bool = False
+    context_frames: int = 24
+    context_overlap: int = 4
+    drawing: str = "moore"
+    width: int = 512
+    height: int = 784
+    num_inference_steps: int = 30
+    guidance_scale: float = 3.5
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings as plain values, for a file's header."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "FamilyProfile":
+        """The inverse of `to_json`.
+
+        Raises:
+            SettingsError: If a setting is unknown.
+        """
+        try:
+            return cls(**{**values, "noise": NoiseSchedule(**values["noise"])})
+        except (TypeError, KeyError) as error:
+            raise SettingsError(f"The file's header holds an unknown setting: {error}.") from error
+
+
+MOORE = FamilyProfile(name="moore")
+MUSEPOSE = FamilyProfile(
+    name="musepose",
+    noise=NoiseSchedule(beta_schedule="scaled_linear"),
+    max_frames=128,
+    recomputes_table=True,
+    context_frames=48,
+    drawing="musepose",
+    width=768,
+    height=768,
+    num_inference_steps=20,
+)
+
+FAMILIES: dict[str, FamilyProfile] = {profile.name: profile for profile in (MOORE, MUSEPOSE)}
+
+
+def choose_family(requested: str, table_length: int | None) -> tuple[FamilyProfile, str]:
+    """Choose the profile for a denoising UNet.
+
+    The published families' networks have the same shapes; only the length of the position table can
+    tell them apart, and not always.
+
+    Args:
+        requested: A family's name, or "auto".
+        table_length: Entries of the position table in the file; None if it has none.
+
+    Returns:
+        The profile, and a sentence that says why it was taken.
+
+    Raises:
+        SettingsError: If the family is unknown.
+    """
+    if requested != "auto":
+        if requested not in FAMILIES:
+            raise SettingsError(f"Families are auto, {', '.join(FAMILIES)}, got {requested!r}.")
+        return FAMILIES[requested], "as asked for"
+    if table_length is not None and table_length > MOORE.max_frames:
+        return MUSEPOSE, f"its position table has {table_length} entries"
+    reason = (
+        "nothing in the file tells the families apart"
+        if table_length is None
+        else f"its position table has {table_length} entries, as Moore-AnimateAnyone's"
+    )
+    return MOORE, f"{reason}; choose the family by hand if these are MusePose weights"

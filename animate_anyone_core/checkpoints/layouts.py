@@ -1,0 +1,193 @@
+"""Recognising what a file of weights is, by its keys and shapes alone."""
+
+import json
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import SettingsError, UnknownCheckpointError
+from ..models.config import UNetConfig
+from ..models.pose_guider import PoseGuiderShape
+from .key_map import is_position_table, is_temporal
+
+
+class Layout(Enum):
+    """What a file is; the value is how people call it."""
+
+    DENOISING_UNET = "denoising UNet without temporal layers (denoising_unet)"
+    DENOISING_UNET_WITH_MOTION = "denoising UNet and temporal layers in one file"
+    REFERENCE_NET = "ReferenceNet (reference_unet)"
+    MOTION_MODULE = "temporal layers (motion_module)"
+    PUBLISHED_POSE_GUIDER = "Pose Guider, published layout (pose_guider)"
+    PAPER_POSE_GUIDER = "Pose Guider, the paper's layout"
+    ANIPORTRAIT_POSE_GUIDER = "AniPortrait's pose guider"
+    CHAMP_GUIDANCE_ENCODER = "Champ's guidance encoder"
+    OPEN_ANIMATE_ANYONE_POSE_GUIDER = "Open-AnimateAnyone's pose guider"
+    STABLE_DIFFUSION = "a whole Stable Diffusion checkpoint or UNet in its original naming"
+    AUTOENCODER = "a VAE"
+    IMAGE_ENCODER = "a CLIP model"
+    LORA = "a LoRA"
+    UNKNOWN = "unknown"
+
+
+def recognise(weights: Mapping[str, Tensor]) -> Layout:
+    """Tell what a file holds."""
+    keys = set(weights)
+    if {"conv_in.weight", "time_embedding.linear_1.weight"} <= keys:
+        if any(is_temporal(key) for key in keys):
+            return Layout.DENOISING_UNET_WITH_MOTION
+        return Layout.DENOISING_UNET if "conv_out.weight" in keys else Layout.REFERENCE_NET
+    if keys and all(is_temporal(key) for key in keys):
+        return Layout.MOTION_MODULE
+    for layout, needed in _MARKS:
+        if any(all(any(mark in key for key in keys) for mark in marks) for marks in needed):
+            return layout
+    return Layout.UNKNOWN
+
+
+# Tried in this order. A layout fits if, for one of its lists, every mark is part of some key.
+_MARKS: tuple[tuple[Layout, tuple[tuple[str, ...], ...]], ...] = (
+    (Layout.LORA, (("lora_up",), ("lora_A",), ("lora.up",), ("lora_linear_layer",))),
+    (Layout.CHAMP_GUIDANCE_ENCODER, (("guidance_attention.",), ("conv_in.", "attentions.5."))),
+    (Layout.ANIPORTRAIT_POSE_GUIDER, (("conv_layers_1.", "cross_attn1."),)),
+    (Layout.OPEN_ANIMATE_ANYONE_POSE_GUIDER, (("conv_layers.0.", "final_proj."),)),
+    (Layout.PAPER_POSE_GUIDER, (("convs.0.", "projection."),)),
+    (Layout.STABLE_DIFFUSION, (("input_blocks.",), ("model.diffusion_model.",))),
+    (Layout.AUTOENCODER, (("encoder.conv_in.", "decoder.conv_in."),)),
+    (Layout.IMAGE_ENCODER, (("vision_model.",), ("visual.transformer.",))),
+    (Layout.PUBLISHED_POSE_GUIDER, (("conv_in.weight", "blocks.0.weight", "conv_out.weight"),)),
+)
+
+
+def check_layout(
+    weights: Mapping[str, Tensor], wanted: tuple[Layout, ...], file_name: str, network: str
+) -> Layout:
+    """Recognise a file and refuse it if it is something else than wanted.
+
+    Raises:
+        UnknownCheckpointError: Names what was wanted, what the file is, and what to do.
+    """
+    layout = recognise(weights)
+    if layout in wanted:
+        return layout
+    expected = " or ".join(entry.value for entry in wanted)
+    if layout is Layout.UNKNOWN:
+        first = ", ".join(sorted(weights)[:3]) or "none at all"
+        raise UnknownCheckpointError(
+            f"{network}: {file_name} has no known layout (expected {expected}; its first keys are "
+            f"{first}). Choose the file that was published for this network."
+        )
+    raise UnknownCheckpointError(
+        f"{network}: expected {expected}, but {file_name} is {layout.value}. "
+        "Choose the file that was published for this network."
+    )
+
+
+def table_length(weights: Mapping[str, Tensor]) -> int | None:
+    """Entries of the position tables in a file, None if it has none."""
+    return next((w.shape[1] for key, w in weights.items() if is_position_table(key)), None)
+
+
+def find_unet_config(
+    weights: Mapping[str, Tensor], path: Path, metadata: Mapping[str, Any]
+) -> tuple[UNetConfig, str]:
+    """Find a 2-D UNet's shapes: in the file's header, `config.json` beside it, or its tensors.
+
+    Args:
+        weights: The file's tensors.
+        path: The file.
+        metadata: What the file's header says of its settings ("unet"), see `load.own_settings`.
+
+    Returns:
+        The configuration, and a sentence on where it came from.
+
+    Raises:
+        UnknownCheckpointError: If the tensors cannot be those of a UNet of this family.
+    """
+    if "unet" in metadata:
+        return UNetConfig.from_diffusers(metadata["unet"]), "shapes from the file's header"
+    shapes = infer_unet_config(weights, path.name)
+    beside = path.with_name("config.json")
+    if beside.is_file():
+        config = read_unet_config(beside)
+        same = ("block_out_channels", "cross_attention_dim", "layers_per_block", "attention_levels")
+        if all(getattr(config, name) == getattr(shapes, name) for name in same):
+            return config, "shapes from config.json beside the file"
+    return shapes, "shapes from the tensors; 8 heads and 32 norm groups, as Stable Diffusion 1.5"
+
+
+def read_unet_config(path: Path) -> UNetConfig:
+    """Read a 2-D UNet's `config.json`.
+
+    Raises:
+        SettingsError: If it is no JSON, or describes a UNet that this family does not have.
+    """
+    return UNetConfig.from_diffusers(read_json(path))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        SettingsError: If the file holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise SettingsError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path} must hold a JSON object, got {type(content).__name__}.")
+    return content
+
+
+def infer_unet_config(weights: Mapping[str, Tensor], file_name: str) -> UNetConfig:
+    """Read a 2-D UNet's shapes off its tensors.
+
+    Raises:
+        UnknownCheckpointError: If tensors are missing that every UNet of this family has.
+    """
+    try:
+        levels = _count(weights, "down_blocks.{}.resnets.0.conv1.weight")
+        widths = tuple(
+            weights[f"down_blocks.{i}.resnets.0.conv1.weight"].shape[0] for i in range(levels)
+        )
+        attention = tuple(
+            f"down_blocks.{i}.attentions.0.norm.weight" in weights for i in range(levels)
+        )
+        first = f"down_blocks.{attention.index(True)}.attentions.0"
+        return UNetConfig(
+            block_out_channels=widths,
+            attention_levels=attention,
+            layers_per_block=_count(weights, "down_blocks.0.resnets.{}.conv1.weight"),
+            cross_attention_dim=weights[f"{first}.transformer_blocks.0.attn2.to_k.weight"].shape[1],
+            in_channels=weights["conv_in.weight"].shape[1],
+            out_channels=weights["conv_out.weight"].shape[0] if "conv_out.weight" in weights else 4,
+            use_linear_projection=weights[f"{first}.proj_in.weight"].ndim == 2,
+        )
+    except (KeyError, ValueError, IndexError, SettingsError) as error:
+        raise UnknownCheckpointError(
+            f"{file_name} is not a UNet of the Animate Anyone family (Stable Diffusion 1.5's "
+            f"layout in diffusers' naming): {error}."
+        ) from error
+
+
+def infer_pose_guider_shape(weights: Mapping[str, Tensor], layout: Layout) -> PoseGuiderShape:
+    """Read a pose guider's widths off its tensors."""
+    if layout is Layout.PAPER_POSE_GUIDER:
+        count = _count(weights, "convs.{}.weight")
+        widths = tuple(weights[f"convs.{i}.weight"].shape[0] for i in range(count))
+        return PoseGuiderShape(widths, weights["projection.weight"].shape[0])
+    count = _count(weights, "blocks.{}.weight")
+    strided = (weights[f"blocks.{i}.weight"].shape[0] for i in range(1, count, 2))
+    widths = (weights["conv_in.weight"].shape[0], *strided)
+    return PoseGuiderShape(widths, weights["conv_out.weight"].shape[0])
+
+
+def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
+    number = 0
+    while pattern.format(number) in weights:
+        number += 1
+    return number

@@ -1,0 +1,313 @@
+"""Files to networks: read, recognise, rename, build without initialising, load, report."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError, MissingWeightsError
+from ..models.config import TemporalConfig, UNetConfig
+from ..models.denoising_unet import DenoisingUNet
+from ..models.pose_guider import PaperPoseGuider, PoseGuider, PublishedPoseGuider
+from ..models.reference_net import ReferenceNet
+from .families import FamilyProfile, choose_family
+from .key_map import is_position_table, is_temporal, to_tree_key, without_prefix
+from .layouts import (
+    Layout,
+    check_layout,
+    find_unet_config,
+    infer_pose_guider_shape,
+    table_length,
+)
+from .report import LoadReport
+from .weight_files import check_finite, read_metadata, read_weights
+
+#: Entry in the header of our own files: JSON with "unet", "temporal" and "profile".
+METADATA_KEY = "animate_anyone"
+
+
+@dataclass(frozen=True)
+class DenoisingUNetFiles:
+    """All that is needed to build a denoising UNet, read from its files.
+
+    Attributes:
+        weights: Tensors under our tree's names.
+        config: Shapes of the spatial part.
+        temporal: Shapes of the temporal layers; None for the image model.
+        profile: The family's settings.
+        report: What was found.
+    """
+
+    weights: dict[str, Tensor]
+    config: UNetConfig
+    temporal: TemporalConfig | None
+    profile: FamilyProfile
+    report: LoadReport
+
+
+def read_denoising_unet(
+    path: Path | str,
+    motion_path: Path | str | None = None,
+    *,
+    family: str = "auto",
+    config: UNetConfig | None = None,
+    temporal: TemporalConfig | None = None,
+    image_only: bool = False,
+) -> DenoisingUNetFiles:
+    """Read the denoising UNet's files: two (spatial and temporal), or one that holds both.
+
+    Args:
+        path: The spatial weights, or the one file.
+        motion_path: The temporal weights; None if they are in the first file.
+        family: A family's name, or "auto".
+        config: Shapes of the spatial part; None finds them.
+        temporal: Shapes of the temporal layers; None finds them.
+        image_only: Leave the temporal layers out (the image model of training stage 1).
+
+    Raises:
+        CheckpointError: If a file cannot be read.
+        UnknownCheckpointError: If a file is something else.
+        MissingWeightsError: If weights are missing or have another shape, or there are no temporal
+            layers at all.
+        SettingsError: If the family is unknown.
+    """
+    path, network = Path(path), "DenoisingUNet"
+    weights = without_prefix(read_weights(path))
+    wanted = (Layout.DENOISING_UNET, Layout.DENOISING_UNET_WITH_MOTION)
+    layout = check_layout(weights, wanted, path.name, network)
+    settings = own_settings(path)
+    files, notes = [path.name], []
+    config, where = (
+        find_unet_config(weights, path, settings) if config is None else (config, "shapes as given")
+    )
+    notes.append(where)
+
+    if image_only:
+        weights = {key: value for key, value in weights.items() if not is_temporal(key)}
+    elif motion_path is not None:
+        motion_path = Path(motion_path)
+        motion = without_prefix(read_weights(motion_path))
+        check_layout(motion, (Layout.MOTION_MODULE,), motion_path.name, "temporal layers")
+        if layout is Layout.DENOISING_UNET_WITH_MOTION:
+            notes.append(f"temporal layers are in both files; taken from {motion_path.name}")
+        weights = {key: value for key, value in weights.items() if not is_temporal(key)} | motion
+        files.append(motion_path.name)
+        settings = settings | own_settings(motion_path)
+    elif layout is Layout.DENOISING_UNET:
+        raise MissingWeightsError(
+            f"{path.name} has no temporal layers, so its frames would not hold together. Give the "
+            "family's motion_module file as well."
+        )
+
+    length = table_length(weights)
+    profile, reason = _profile(family, length, settings)
+    notes.append(f"family {profile.name}: {reason}")
+    if image_only:
+        temporal = None
+    elif temporal is None:
+        temporal = _temporal_config(weights, config, profile, length, settings)
+    weights, unused = _rename(weights)
+    expected = _expected_shapes(lambda: DenoisingUNet(config, temporal))
+    report = _compare(network, weights, expected, files, layout.value, tuple(unused), tuple(notes))
+    used = {key: weights[key] for key in expected}
+    return DenoisingUNetFiles(used, config, temporal, profile, report)
+
+
+def load_denoising_unet(
+    files: DenoisingUNetFiles, dtype: torch.dtype | None = None
+) -> DenoisingUNet:
+    """Build the network that `read_denoising_unet` read; `dtype` None keeps the files' type."""
+    network = _build(lambda: DenoisingUNet(files.config, files.temporal), files.weights, dtype)
+    assert isinstance(network, DenoisingUNet)
+    return network
+
+
+def load_reference_net(
+    path: Path | str, *, config: UNetConfig | None = None, dtype: torch.dtype | None = None
+) -> tuple[ReferenceNet, LoadReport]:
+    """Load ReferenceNet.
+
+    Args:
+        path: The `reference_unet` file.
+        config: Shapes; None finds them.
+        dtype: Type of the weights; None keeps the file's.
+
+    Raises:
+        CheckpointError, UnknownCheckpointError, MissingWeightsError: As `read_denoising_unet`.
+    """
+    path = Path(path)
+    weights = without_prefix(read_weights(path))
+    # Moore's face model saved ReferenceNet with its output convolution: recognised as a plain UNet
+    wanted = (Layout.REFERENCE_NET, Layout.DENOISING_UNET)
+    layout = check_layout(weights, wanted, path.name, "ReferenceNet")
+    config, where = (
+        find_unet_config(weights, path, own_settings(path))
+        if config is None
+        else (config, "shapes as given")
+    )
+    tail = ("conv_norm_out.", "conv_out.")
+    unused = tuple(key for key in weights if key.startswith(tail))
+    notes = [where]
+    if layout is Layout.DENOISING_UNET:
+        notes.append("the file has an output convolution, which ReferenceNet does not use")
+    expected = _expected_shapes(lambda: ReferenceNet(config))
+    report = _compare(
+        "ReferenceNet",
+        {key: value for key, value in weights.items() if key not in unused},
+        expected,
+        [path.name],
+        Layout.REFERENCE_NET.value,
+        unused,
+        tuple(notes),
+    )
+    network = _build(lambda: ReferenceNet(config), {key: weights[key] for key in expected}, dtype)
+    assert isinstance(network, ReferenceNet)
+    return network, report
+
+
+def load_pose_guider(
+    path: Path | str, *, dtype: torch.dtype | None = None
+) -> tuple[PoseGuider, LoadReport]:
+    """Load a Pose Guider of either layout, of any width.
+
+    Args:
+        path: The `pose_guider` file.
+        dtype: Type of the weights; None keeps the file's.
+
+    Raises:
+        CheckpointError, UnknownCheckpointError, MissingWeightsError: As `read_denoising_unet`.
+    """
+    path = Path(path)
+    weights = without_prefix(read_weights(path))
+    wanted = (Layout.PUBLISHED_POSE_GUIDER, Layout.PAPER_POSE_GUIDER)
+    layout = check_layout(weights, wanted, path.name, "PoseGuider")
+    shape = infer_pose_guider_shape(weights, layout)
+    kind = PaperPoseGuider if layout is Layout.PAPER_POSE_GUIDER else PublishedPoseGuider
+    expected = _expected_shapes(lambda: kind(shape.widths, shape.out_channels))
+    report = _compare("PoseGuider", weights, expected, [path.name], layout.value)
+    network = _build(
+        lambda: kind(shape.widths, shape.out_channels),
+        {key: weights[key] for key in expected},
+        dtype,
+    )
+    assert isinstance(network, PublishedPoseGuider | PaperPoseGuider)
+    return network, report
+
+
+def own_settings(path: Path) -> dict[str, Any]:
+    """What the header of one of our own files says of its settings; empty for other files."""
+    text = read_metadata(path).get(METADATA_KEY)
+    if text is None:
+        return {}
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path.name}: its header's settings are damaged: {error}."
+        ) from error
+
+
+def _profile(
+    family: str, length: int | None, settings: Mapping[str, Any]
+) -> tuple[FamilyProfile, str]:
+    if family == "auto" and "profile" in settings:
+        return FamilyProfile.from_json(settings["profile"]), "the file's header says so"
+    return choose_family(family, length)
+
+
+def _temporal_config(
+    weights: Mapping[str, Tensor],
+    config: UNetConfig,
+    profile: FamilyProfile,
+    length: int | None,
+    settings: Mapping[str, Any],
+) -> TemporalConfig:
+    if "temporal" in settings:
+        return TemporalConfig(**settings["temporal"])
+    # MusePose recomputes its table at 128 whatever its file holds; the others use the file's
+    longest = profile.max_frames if length is None else length
+    if profile.recomputes_table:
+        longest = max(longest, profile.max_frames)
+    fits = all(width % 32 == 0 for width in config.block_out_channels)
+    return TemporalConfig(
+        max_frames=longest,
+        norm_num_groups=32 if fits else config.norm_num_groups,
+        in_mid_block=any(key.startswith("mid_block.") and is_temporal(key) for key in weights),
+    )
+
+
+def _rename(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Rename to our tree's keys; position tables are made on the fly and left out."""
+    tables = [key for key in weights if is_position_table(key)]
+    return {to_tree_key(k): v for k, v in weights.items() if not is_position_table(k)}, tables
+
+
+def _expected_shapes(make: Callable[[], nn.Module]) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        return {key: value.shape for key, value in make().state_dict().items()}
+
+
+def _compare(
+    network: str,
+    weights: Mapping[str, Tensor],
+    expected: Mapping[str, torch.Size],
+    files: list[str],
+    layout: str,
+    unused: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> LoadReport:
+    """Compare what is there with what is needed; raise if the network would not be whole."""
+    conflicts = tuple(
+        f"{key}: needs {tuple(shape)}, file has {tuple(weights[key].shape)}"
+        for key, shape in expected.items()
+        if key in weights and weights[key].shape != shape
+    )
+    used = [weights[key] for key in expected if key in weights]
+    report = LoadReport(
+        network=network,
+        files=tuple(files),
+        layout=layout,
+        used=len(used),
+        parameters=sum(tensor.numel() for tensor in used),
+        dtype=str(_common_dtype(used)).removeprefix("torch."),
+        missing=tuple(key for key in expected if key not in weights),
+        unexpected=tuple(key for key in weights if key not in expected),
+        unused=unused,
+        conflicts=conflicts,
+        notes=notes,
+    )
+    names = ", ".join(files)
+    if report.conflicts:
+        raise MissingWeightsError(
+            f"{network}: {len(conflicts)} tensors of {names} have another shape than the network "
+            f"({conflicts[0]}). The files belong to different models, or config.json to another "
+            "UNet."
+        )
+    if report.missing:
+        raise MissingWeightsError(
+            f"{network}: {names} lack {len(report.missing)} of {len(expected)} tensors, such as "
+            f"{report.missing[0]}. The file is incomplete or belongs to another network."
+        )
+    check_finite(network, names, {key: weights[key] for key in expected})
+    return report
+
+
+def _common_dtype(tensors: list[Tensor]) -> torch.dtype:
+    counts = Counter(tensor.dtype for tensor in tensors if tensor.is_floating_point())
+    return counts.most_common(1)[0][0] if counts else torch.float32
+
+
+def _build(
+    make: Callable[[], nn.Module], weights: Mapping[str, Tensor], dtype: torch.dtype | None
+) -> nn.Module:
+    """Build on the meta device, so nothing is initialised, and put the tensors in as they are."""
+    with torch.device("meta"):
+        network = make()
+    dtype = dtype or _common_dtype(list(weights.values()))
+    network.load_state_dict({k: v.to(dtype) for k, v in weights.items()}, assign=True)
+    return network.requires_grad_(False).eval()

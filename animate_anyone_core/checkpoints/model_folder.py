@@ -1,0 +1,220 @@
+"""A folder with the published file names to a whole model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny
+from torch import nn
+from transformers import CLIPVisionModelWithProjection
+
+from ..errors import AnimateAnyoneError, CheckpointError, ShapeError
+from ..models.autoencoder import Autoencoder
+from ..models.denoising_unet import DenoisingUNet
+from ..models.pose_guider import PoseGuider
+from ..models.reference_net import ReferenceNet
+from .families import FamilyProfile
+from .layouts import read_json, read_unet_config
+from .load import (
+    load_denoising_unet,
+    load_pose_guider,
+    load_reference_net,
+    read_denoising_unet,
+)
+from .report import LoadReport
+from .weight_files import SUFFIXES, check_finite, read_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """All networks of one model, on one device, in one dtype, and the settings they expect."""
+
+    denoising_unet: DenoisingUNet
+    reference_net: ReferenceNet
+    pose_guider: PoseGuider
+    vae: Autoencoder
+    image_encoder: CLIPVisionModelWithProjection
+    profile: FamilyProfile
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.denoising_unet.conv_in.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in."""
+        return self.denoising_unet.conv_in.weight.dtype
+
+
+def load_models(
+    folder: Path | str,
+    *,
+    vae: Path | None = None,
+    image_encoder: Path | None = None,
+    family: str = "auto",
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> tuple[Models, list[LoadReport]]:
+    """Load a whole model from a folder.
+
+    Args:
+        folder: Holds `denoising_unet`, `reference_unet`, `motion_module` (unless its layers are in
+            the first) and `pose_guider`, as `.safetensors` or `.pth`; `config.json` of the 2-D UNet
+            if it is not Stable Diffusion 1.5's; `vae/` and `image_encoder/` unless given.
+        vae: Folder of a diffusers autoencoder.
+        image_encoder: Folder of a transformers CLIP vision model with projection.
+        family: A family's name, or "auto".
+        device: Where the networks go.
+        dtype: What they compute in.
+
+    Returns:
+        The networks, and a report for each that came from the four files.
+
+    Raises:
+        CheckpointError, UnknownCheckpointError, MissingWeightsError: If a file is missing,
+            unreadable or something else.
+        ShapeError: If the files do not fit each other.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"There is no folder {folder}.")
+    config_path = folder / "config.json"
+    config = read_unet_config(config_path) if config_path.is_file() else None
+    files = read_denoising_unet(
+        find_weights(folder, "denoising_unet"),
+        _find_optional(folder, "motion_module"),
+        family=family,
+        config=config,
+    )
+    reference_net, reference_report = load_reference_net(
+        find_weights(folder, "reference_unet"), config=config, dtype=dtype
+    )
+    pose_guider, pose_report = load_pose_guider(find_weights(folder, "pose_guider"), dtype=dtype)
+    models = Models(
+        denoising_unet=load_denoising_unet(files, dtype).to(device),
+        reference_net=reference_net.to(device),
+        pose_guider=pose_guider.to(device),
+        vae=load_autoencoder(vae or folder / "vae", dtype).to(device),
+        image_encoder=load_image_encoder(image_encoder or folder / "image_encoder", dtype).to(
+            device
+        ),
+        profile=files.profile,
+    )
+    _check_fit(models)
+    return models, [files.report, reference_report, pose_report]
+
+
+def find_weights(folder: Path, name: str) -> Path:
+    """Find `name` with any ending that weights have, safetensors first.
+
+    Raises:
+        CheckpointError: If it is not there.
+    """
+    path = _find_optional(folder, name)
+    if path is None:
+        raise CheckpointError(
+            f"{folder} has no {name}.safetensors (or .pth). The folder must hold denoising_unet, "
+            "reference_unet, motion_module and pose_guider under their published names."
+        )
+    return path
+
+
+def load_autoencoder(folder: Path | str, dtype: torch.dtype = torch.float32) -> Autoencoder:
+    """Load a VAE in diffusers' layout: `AutoencoderKL` or `AutoencoderTiny`.
+
+    Raises:
+        CheckpointError: If the folder does not hold one, or its weights are damaged.
+    """
+    folder = Path(folder)
+    config = _read_config(folder, "VAE")
+    kinds = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+    kind = config.get("_class_name")
+    if kind not in kinds:
+        raise CheckpointError(
+            f"{folder}: a VAE's config.json names one of {', '.join(kinds)}, got {kind!r}."
+        )
+    _check_weights_in(folder, "diffusion_pytorch_model")
+    return _ready(_load_pretrained(kinds[kind], folder), dtype)
+
+
+def load_image_encoder(
+    folder: Path | str, dtype: torch.dtype = torch.float32
+) -> CLIPVisionModelWithProjection:
+    """Load a CLIP image encoder in transformers' layout.
+
+    Raises:
+        CheckpointError: If the folder does not hold one, or its weights are damaged.
+    """
+    folder = Path(folder)
+    config = _read_config(folder, "image encoder")
+    if config.get("model_type") not in ("clip_vision_model", "clip"):
+        raise CheckpointError(
+            f"{folder}: an image encoder's config.json has model_type clip_vision_model, got "
+            f"{config.get('model_type')!r}."
+        )
+    _check_weights_in(folder, "model", "pytorch_model")
+    return _ready(_load_pretrained(CLIPVisionModelWithProjection, folder), dtype)
+
+
+def _find_optional(folder: Path, name: str) -> Path | None:
+    paths = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _read_config(folder: Path, what: str) -> dict:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no {what} in {folder}: config.json is missing. Give a folder in "
+            f"{'transformers' if what == 'image encoder' else 'diffusers'} layout."
+        )
+    return read_json(path)
+
+
+def _check_weights_in(folder: Path, *names: str) -> None:
+    """Read the weights once by ourselves: our messages say more than the libraries'."""
+    path = next((p for name in names if (p := _find_optional(folder, name))), None)
+    if path is None:
+        raise CheckpointError(f"{folder} has no weights ({names[0]}.safetensors or .bin).")
+    check_finite(folder.name, path.name, read_weights(path))
+
+
+def _load_pretrained(kind, folder: Path) -> nn.Module:
+    try:
+        return kind.from_pretrained(folder, local_files_only=True)
+    except AnimateAnyoneError:
+        raise
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"{folder} cannot be loaded as {kind.__name__}: {first}") from error
+
+
+def _ready(network, dtype: torch.dtype):
+    return network.to(dtype).requires_grad_(False).eval()
+
+
+def _check_fit(models: Models) -> None:
+    """Raise ShapeError if networks of different models were put together."""
+    unet, encoder = models.denoising_unet.config, models.image_encoder.config
+    first = unet.block_out_channels[0]
+    guider = _last_convolution(models.pose_guider).out_channels
+    for expected, got, text in (
+        (
+            unet.block_out_channels,
+            models.reference_net.config.block_out_channels,
+            "ReferenceNet has",
+        ),
+        (first, guider, "Pose Guider hands over"),
+        (unet.cross_attention_dim, encoder.projection_dim, "image encoder hands over"),
+        (unet.in_channels, models.vae.config.latent_channels, "VAE has latents of"),
+    ):
+        if expected != got:
+            raise ShapeError(
+                f"The networks do not belong together: the denoising UNet expects {expected}, the "
+                f"{text} {got} channels. Use files of one model."
+            )
+
+
+def _last_convolution(network: nn.Module) -> nn.Conv2d:
+    return [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]

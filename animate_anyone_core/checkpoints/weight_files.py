@@ -1,0 +1,205 @@
+"""Reading and writing files of tensors: safetensors first, pickles weights-only, both mapped."""
+
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import CheckpointError, MediaError
+
+PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """Read a file of named tensors without copying it into memory where the format allows.
+
+    Args:
+        path: A `.safetensors` file, or a pickle (`.pth`, `.pt`, `.bin`, `.ckpt`), read with
+            PyTorch's weights-only loader: code in a pickle is never run.
+
+    Returns:
+        Tensors by name, on the CPU, in the file's dtypes.
+
+    Raises:
+        CheckpointError: If the file is missing, not what its name says, cut short, a git-lfs
+            pointer, or a pickle that holds more than tensors.
+    """
+    path = Path(path)
+    _check_is_weights(path)
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_pickle(path)
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """Read the text entries in a safetensors file's header; empty for other formats."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return {}
+    _check_is_weights(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def write_weights(
+    path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file; a file of that name is replaced only when the new one is complete.
+
+    Args:
+        path: Ends in `.safetensors`.
+        tensors: Tensors by name.
+        metadata: Text entries for the header.
+
+    Raises:
+        CheckpointError: If the name has another ending.
+        MediaError: If the disk is full or read-only.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"Weights are written as .safetensors, got the name {path.name}.")
+    content = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        os.close(handle)
+        try:
+            save_file(content, temporary, metadata=dict(metadata or {}))
+            Path(temporary).replace(path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise MediaError(f"Cannot write {path}: {error}. Is the disk full or read-only?") from error
+
+
+def check_finite(network: str, files: str, weights: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError if any weight is NaN or infinite; `files` names them in the message."""
+    for key, tensor in weights.items():
+        if tensor.is_meta or not tensor.is_floating_point() or not tensor.numel():
+            continue
+        low, high = tensor.aminmax()  # NaN comes through; no copy is made
+        if not (torch.isfinite(low) and torch.isfinite(high)):
+            raise CheckpointError(
+                f"{network}: {key} in {files} holds NaN or infinite numbers. The file is damaged, "
+                "or the training that wrote it had diverged."
+            )
+
+
+def _check_is_weights(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"There is no file {path}.")
+    if path.suffix not in SUFFIXES:
+        raise CheckpointError(
+            f"{path.name}: weights end in {', '.join(SUFFIXES)}, got {path.suffix or 'no ending'}."
+        )
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        raise CheckpointError(f"{path.name} is empty. Download it again.")
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            f"{path.name} is a git-lfs pointer of {path.stat().st_size} bytes, not the weights. "
+            "Run `git lfs pull` where it came from, or download the file itself."
+        )
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        raise CheckpointError(
+            f"{path.name} is a web page, not weights: the download went wrong. Download it again."
+        )
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    _check_safetensors_header(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            # get_tensor maps the file: pages are read when a tensor is first used
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def _check_safetensors_header(path: Path) -> None:
+    """Tell a file of another kind from one that is cut short."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 10 or length > min(size * 64, 100_000_000):
+            raise CheckpointError(
+                f"{path.name} is not a safetensors file, whatever its name says (its header would "
+                f"be {length} bytes long). Get the right file; if it is a pickle, name it .pth."
+            )
+        header = file.read(length)
+    try:
+        entries = json.loads(header)
+        end = max(
+            (e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__"), default=0
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        cut = len(header) < length
+        raise CheckpointError(
+            f"{path.name} is cut short: {size} bytes are less than its header. Download it again."
+            if cut
+            else f"{path.name} is not a safetensors file: its header cannot be read ({error})."
+        ) from error
+    if size < 8 + length + end:
+        raise CheckpointError(
+            f"{path.name} is cut short: {8 + length + end} bytes expected, {size} there. "
+            "Download it again."
+        )
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path.name} cannot be read as safetensors: {error}. Download it again."
+    )
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    is_zip = zipfile.is_zipfile(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(_pickle_message(path, is_zip, error)) from error
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path.name} cannot be read as a PyTorch file: {_first_line(error)}. It may be cut "
+            "short or something else entirely. Download it again."
+        ) from error
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(value, Tensor) for value in content.values()
+    ):
+        raise CheckpointError(
+            f"{path.name} holds more than named tensors ({type(content).__name__}). Extract the "
+            "network's state_dict and save that."
+        )
+    return dict(content)
+
+
+def _pickle_message(path: Path, is_zip: bool, error: Exception) -> str:
+    if is_zip or ("Unsupported" in str(error) and "global" in str(error).lower()):
+        return (
+            f"{path.name} is a pickle that asks to run code, which is refused "
+            f"({_first_line(error)}). Get the weights as safetensors, or re-save only the tensors."
+        )
+    return (
+        f"{path.name} is not a PyTorch file, or it is cut short ({_first_line(error)}). "
+        "Download it again."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

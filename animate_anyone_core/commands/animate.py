@@ -1,0 +1,121 @@
+"""`animate`: a character picture and a skeleton or driving video in, a video out."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from ..animate import AnimateSettings, animate
+from ..checkpoints.families import FAMILIES
+from ..checkpoints.model_folder import load_models
+from ..errors import SettingsError
+from ..images import read_picture
+from ..sampling.blending import BLENDINGS
+from ..sampling.schedule import SOLVERS
+from ..sampling.windows import SCHEDULES, WindowSettings
+from ..video import read_video, write_video
+from .progress_bar import progress_bar
+
+logger = logging.getLogger("animate_anyone")
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command's options."""
+    add = parser.add_argument
+    add("--reference", type=Path, required=True, metavar="IMG", help="picture of the character")
+    poses = parser.add_mutually_exclusive_group(required=True)
+    poses.add_argument("--poses", type=Path, metavar="VIDEO", help="skeleton video")
+    add("--models", required=True, metavar="DIR", help="folder with the published files")
+    add("--output", type=Path, required=True, metavar="OUT.mp4", help="video to write")
+    add("--vae", type=Path, metavar="DIR", help="VAE folder, if not vae/ in the models' folder")
+    add("--image-encoder", type=Path, metavar="DIR", help="CLIP folder, likewise image_encoder/")
+    add("--family", default="auto", choices=["auto", *FAMILIES], help="which weights these are")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the noise (default 0)")
+    add("--steps", type=int, metavar="N", help="denoising steps (default: the family's)")
+    add("--guidance", type=float, metavar="X", help="guidance scale (default: the family's)")
+    add("--width", type=int, metavar="N", help="video width (default: the family's)")
+    add("--height", type=int, metavar="N", help="video height (default: the family's)")
+    add("--fit", default="stretch", choices=["stretch", "crop", "pad"], help="of the reference")
+    add("--window", type=int, metavar="N", help="frames of a window (default: the family's)")
+    add("--overlap", type=int, metavar="N", help="shared frames (default: the family's)")
+    add("--schedule", default="open", choices=list(SCHEDULES), help="how windows are placed")
+    add("--blending", default="pyramid", choices=list(BLENDINGS), help="how windows are joined")
+    add("--solver", default="ddim", choices=list(SOLVERS), help="how the noise is walked down")
+    add("--max-frames", type=int, metavar="N", help="animate only the first N frames")
+    add("--fps", type=float, metavar="X", help="frames per second (default: the poses')")
+    add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
+    add("--dtype", default="auto", choices=["auto", *DTYPES], help="precision (default auto)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    if args.max_frames is not None and args.max_frames < 1:
+        raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
+    reference = read_picture(args.reference)
+    clip = read_video(args.poses, args.max_frames)
+    device = choose_device(args.device)
+    dtype = choose_dtype(args.dtype, device)
+    models, reports = load_models(
+        args.models,
+        vae=args.vae,
+        image_encoder=args.image_encoder,
+        family=args.family,
+        device=device,
+        dtype=dtype,
+    )
+    for report in reports:
+        logger.info("%s", report)
+    profile = models.profile
+    context_frames = _given(args.window, profile.context_frames)
+    settings = AnimateSettings(
+        width=_given(args.width, profile.width),
+        height=_given(args.height, profile.height),
+        num_inference_steps=_given(args.steps, profile.num_inference_steps),
+        guidance_scale=_given(args.guidance, profile.guidance_scale),
+        seed=args.seed,
+        solver=args.solver,
+        fit=args.fit,
+        windows=WindowSettings(
+            context_frames=context_frames,
+            context_overlap=_given(args.overlap, min(profile.context_overlap, context_frames - 1)),
+            schedule=args.schedule,
+            blending=args.blending,
+        ),
+    )
+    with progress_bar("animate") as on_step:
+        frames = animate(models, reference, clip.frames, settings, on_step)
+        count = write_video(args.output, frames, _given(args.fps, clip.fps))
+    logger.info("%d frames of %dx%d: %s", count, settings.width, settings.height, args.output)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device by name; "auto" takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        SettingsError: If there is no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"--device {name} cannot be used here: {reason}") from error
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision by name; "auto" is float32 on the CPU, where half is slow, else float16."""
+    if name != "auto":
+        return DTYPES[name]
+    return torch.float32 if device.type == "cpu" else torch.float16
+
+
+def _given(value, default):
+    return default if value is None else value

@@ -1,0 +1,123 @@
+"""Pictures: reading them whatever their depth, resizing them as the published pipelines do.
+
+Convention: pictures are RGB, uint8 (H, W, 3) or PIL; tensors are (…, 3, H, W).
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from .errors import MediaError, SettingsError
+
+logger = logging.getLogger("animate_anyone")
+
+SMALLEST_SIDE = 16
+
+
+def read_picture(path: Path | str) -> Image.Image:
+    """Read a picture as 8-bit RGB.
+
+    16-bit pictures are scaled to 8 bits. Transparent pictures are laid on white.
+
+    Raises:
+        MediaError: If the file is missing, is no picture, or is smaller than 16 pixels a side.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as file:
+            picture = to_rgb(file)
+    except FileNotFoundError as error:
+        raise MediaError(f"There is no picture {path}.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise MediaError(f"{path.name} cannot be read as a picture: {error}.") from error
+    check_picture_size(picture.width, picture.height, path.name)
+    return picture
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Convert any PIL picture to 8-bit RGB; see `read_picture`."""
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture).astype(np.float64)
+        top = 255.0 if values.max(initial=0) <= 255 else 65535.0
+        grey = (values.clip(0, top) * (255.0 / top)).round().astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        if np.asarray(rgba.getchannel("A")).min() < 255:
+            logger.info("The picture has transparent parts: laid on white.")
+            white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+            rgba = Image.alpha_composite(white, rgba)
+        return rgba.convert("RGB")
+    return picture.convert("RGB")
+
+
+def check_picture_size(width: int, height: int, name: str) -> None:
+    """Raise MediaError if a picture is too small to show anyone."""
+    if min(width, height) < SMALLEST_SIDE:
+        raise MediaError(
+            f"{name} is {width}x{height} pixels; a picture of a character needs at least "
+            f"{SMALLEST_SIDE}x{SMALLEST_SIDE}."
+        )
+
+
+def check_video_size(width: int, height: int) -> None:
+    """Raise SettingsError unless both sides are positive multiples of 8 (one latent cell)."""
+    if width < SMALLEST_SIDE or height < SMALLEST_SIDE or width % 8 or height % 8:
+        nearest = [max(SMALLEST_SIDE, round(side / 8) * 8) for side in (width, height)]
+        raise SettingsError(
+            f"Width and height must be multiples of 8, at least {SMALLEST_SIDE}, got "
+            f"{width}x{height}. The nearest is {nearest[0]}x{nearest[1]}."
+        )
+
+
+def stretch(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """Resize to exactly this size (Lanczos), aspect ratio not kept: as published."""
+    if picture.size == (width, height):
+        return picture
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def fit(picture: Image.Image, width: int, height: int, mode: str = "stretch") -> Image.Image:
+    """Bring a picture to a size.
+
+    Args:
+        picture: RGB.
+        width: Target width.
+        height: Target height.
+        mode: "stretch" (aspect ratio not kept, as published), "crop" (fill the size, cut the
+            rest evenly) or "pad" (whole picture on its own mean border colour).
+
+    Raises:
+        SettingsError: If the mode is unknown.
+    """
+    if mode == "stretch":
+        return stretch(picture, width, height)
+    ratios = (width / picture.width, height / picture.height)
+    if mode == "crop":
+        scale = max(ratios)
+    elif mode == "pad":
+        scale = min(ratios)
+    else:
+        raise SettingsError(f"Fits are stretch, crop and pad, got {mode!r}.")
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    resized = stretch(picture, *size)
+    pixels = np.asarray(picture, dtype=np.float64)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).mean(axis=0)
+    r, g, b = (int(value) for value in border.round())
+    canvas = Image.new("RGB", (width, height), (r, g, b))
+    canvas.paste(resized, ((width - size[0]) // 2, (height - size[1]) // 2))
+    return canvas
+
+
+def vae_pixels(picture: Image.Image) -> Tensor:
+    """Prepare a picture for the VAE: (1, 3, H, W) in [-1, 1]."""
+    return pixels_01(np.asarray(picture)[None]) * 2.0 - 1.0
+
+
+def pixels_01(frames: np.ndarray) -> Tensor:
+    """uint8 (F, H, W, 3) to float32 (F, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).to(torch.float32) / 255.0

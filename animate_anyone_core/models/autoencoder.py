@@ -1,0 +1,40 @@
+"""Pictures to latents and back with a diffusers autoencoder."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor
+
+#: diffusers' `AutoencoderKL` (Stable Diffusion's) or `AutoencoderTiny` (TAESD's layout); diffusers
+#: types neither.
+Autoencoder = Any
+
+
+@torch.no_grad()
+def encode_picture(vae: Autoencoder, pixels: Tensor) -> Tensor:
+    """Encode pictures (N, 3, H, W) in [-1, 1] to scaled latents (N, 4, H/8, W/8).
+
+    The mean of the posterior, not a sample: what the published inference feeds ReferenceNet.
+    """
+    if isinstance(vae, AutoencoderTiny):
+        return vae.encode(pixels).latents * vae.config.scaling_factor
+    return vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
+
+
+@torch.no_grad()
+def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> Iterator[Tensor]:
+    """Decode a clip a few frames at a time.
+
+    Args:
+        vae: The autoencoder.
+        latents: Scaled latents (1, 4, F, h, w).
+        chunk_frames: Frames decoded at once: bounds the memory, not the result.
+
+    Yields:
+        Frames (f, 3, H, W) in [0, 1], f <= chunk_frames.
+    """
+    for chunk in latents[0].transpose(0, 1).split(chunk_frames):
+        pixels = vae.decode(chunk / vae.config.scaling_factor).sample
+        yield (pixels / 2 + 0.5).clamp(0, 1)

@@ -1,0 +1,140 @@
+"""What shapes a network has: frozen settings, read from a 2-D UNet's `config.json` or given."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetConfig:
+    """The spatial part of DenoisingUNet and ReferenceNet; the defaults are Stable Diffusion 1.5.
+
+    Attributes:
+        block_out_channels: Width of every resolution level, from the finest.
+        attention_levels: Which levels have spatial transformers; the way up mirrors the way down.
+        layers_per_block: Resnets a level on the way down (one more on the way up).
+        num_attention_heads: Heads of every spatial attention.
+        cross_attention_dim: Width of the appearance tokens (CLIP image embedding).
+        norm_num_groups: Groups of every GroupNorm.
+        norm_eps: Epsilon of the resnets' GroupNorms.
+        in_channels: Latent channels in.
+        out_channels: Latent channels out.
+        use_linear_projection: Whether the transformers' projections are Linear, not 1x1 Conv2d.
+    """
+
+    block_out_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    attention_levels: tuple[bool, ...] = (True, True, True, False)
+    layers_per_block: int = 2
+    num_attention_heads: int = 8
+    cross_attention_dim: int = 768
+    norm_num_groups: int = 32
+    norm_eps: float = 1e-5
+    in_channels: int = 4
+    out_channels: int = 4
+    use_linear_projection: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.attention_levels) != len(self.block_out_channels):
+            raise SettingsError(
+                f"The UNet needs one attention setting a level: {len(self.block_out_channels)} "
+                f"levels, got {len(self.attention_levels)} settings."
+            )
+        for width in self.block_out_channels:
+            for name, divisor in (
+                ("norm_num_groups", self.norm_num_groups),
+                ("num_attention_heads", self.num_attention_heads),
+            ):
+                if width % divisor:
+                    raise SettingsError(
+                        f"Every UNet width must be a multiple of {name} ({divisor}), got {width}. "
+                        "Check the model's config.json."
+                    )
+
+    @classmethod
+    def from_diffusers(cls, config: Mapping[str, Any]) -> "UNetConfig":
+        """Read the `config.json` of a diffusers `UNet2DConditionModel`.
+
+        Args:
+            config: The parsed file; missing entries take Stable Diffusion 1.5's values.
+
+        Raises:
+            SettingsError: If the file describes a UNet that this family does not have.
+        """
+        widths = tuple(config.get("block_out_channels", cls.block_out_channels))
+        down = tuple(
+            config.get(
+                "down_block_types", ("CrossAttnDownBlock2D",) * (len(widths) - 1) + ("DownBlock2D",)
+            )
+        )
+        known = {"CrossAttnDownBlock2D": True, "DownBlock2D": False}
+        if not set(down) <= set(known):
+            raise SettingsError(
+                f"config.json: down_block_types must be of {sorted(known)}, got {list(down)}."
+            )
+        for key, value in (
+            ("act_fn", "silu"),
+            ("downsample_padding", 1),
+            ("flip_sin_to_cos", True),
+            ("freq_shift", 0),
+            ("mid_block_scale_factor", 1),
+        ):
+            if config.get(key, value) != value:
+                raise SettingsError(
+                    f"config.json: this family's UNet has {key} = {value!r}, got {config[key]!r}. "
+                    "Use the config.json of the 2-D UNet that the checkpoint was trained from."
+                )
+        heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
+        layers = config.get("layers_per_block", 2)
+        for key, entry in (("attention_head_dim", heads), ("layers_per_block", layers)):
+            if not isinstance(entry, int):
+                raise SettingsError(f"config.json: {key} must be one integer, got {entry!r}.")
+        return cls(
+            block_out_channels=widths,
+            attention_levels=tuple(known[name] for name in down),
+            layers_per_block=layers,
+            num_attention_heads=heads,
+            cross_attention_dim=config.get("cross_attention_dim", 768),
+            norm_num_groups=config.get("norm_num_groups", 32),
+            norm_eps=config.get("norm_eps", 1e-5),
+            in_channels=config.get("in_channels", 4),
+            out_channels=config.get("out_channels", 4),
+            use_linear_projection=config.get("use_linear_projection", False),
+        )
+
+    def to_diffusers(self) -> dict[str, Any]:
+        """The `config.json` of the `UNet2DConditionModel` with these shapes."""
+        down = ["CrossAttnDownBlock2D" if a else "DownBlock2D" for a in self.attention_levels]
+        up = ["CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(self.attention_levels)]
+        config = asdict(self)
+        del config["attention_levels"]
+        config["attention_head_dim"] = config.pop("num_attention_heads")  # diffusers' name for it
+        config["block_out_channels"] = list(self.block_out_channels)
+        return {
+            "_class_name": "UNet2DConditionModel",
+            **config,
+            "down_block_types": down,
+            "up_block_types": up,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalConfig:
+    """The temporal layers.
+
+    Attributes:
+        max_frames: Length of the position table: the longest window the layers can see.
+        num_attention_heads: Heads of every temporal attention.
+        norm_num_groups: Groups of the GroupNorm in front; 32 in all published weights.
+        in_mid_block: Whether the mid block has a temporal layer (AnimateDiff v1 had none).
+    """
+
+    max_frames: int = 32
+    num_attention_heads: int = 8
+    norm_num_groups: int = 32
+    in_mid_block: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_frames < 1:
+            raise SettingsError(f"max_frames must be at least 1, got {self.max_frames}.")

@@ -1,0 +1,205 @@
+"""The denoising UNet: Stable Diffusion's UNet with reference attention, pose and temporal layers.
+
+The parameter tree is diffusers' (so published keys load by a rename table); the forward is written
+out here so that it reads like figure 2 of the paper: resnet, spatial attention with the reference,
+cross-attention to the appearance, temporal layer.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SettingsError, ShapeError
+from .attention import (
+    AttentionKernel,
+    Reference,
+    SpatialContext,
+    Tree,
+    scaled_dot_product,
+    spatial_transformer,
+)
+from .config import TemporalConfig, UNetConfig
+from .interventions import Interventions
+from .parameter_trees import motion_tree, spatial_tree
+from .temporal import temporal_layer
+
+_NO_INTERVENTIONS = Interventions()
+
+
+class DenoisingUNet(nn.Module):
+    """Predict the noise (or velocity) of a window of frames.
+
+    Args:
+        config: Shapes of the spatial part.
+        temporal: Shapes of the temporal layers; None builds the image model of training stage 1.
+    """
+
+    time_proj: Tree
+    time_embedding: Tree
+    conv_in: Tree
+    down_blocks: Tree
+    mid_block: Tree
+    up_blocks: Tree
+    conv_norm_out: Tree
+    conv_act: Tree
+    conv_out: Tree
+
+    def __init__(self, config: UNetConfig, temporal: TemporalConfig | None) -> None:
+        super().__init__()
+        tree = spatial_tree(config) if temporal is None else motion_tree(config, temporal)
+        self.config = config
+        self.temporal = temporal
+        self.time_proj = tree.time_proj
+        self.time_embedding = tree.time_embedding
+        self.conv_in = tree.conv_in
+        self.down_blocks = tree.down_blocks
+        self.mid_block = tree.mid_block
+        self.up_blocks = tree.up_blocks
+        self.conv_norm_out = tree.conv_norm_out
+        self.conv_act = tree.conv_act
+        self.conv_out = tree.conv_out
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        appearance: Tensor,
+        *,
+        reference: Reference | None = None,
+        pose: Tensor | None = None,
+        attention: AttentionKernel = scaled_dot_product,
+        interventions: Interventions = _NO_INTERVENTIONS,
+    ) -> Tensor:
+        """Predict from noisy latents.
+
+        Args:
+            sample: Noisy latents (B, 4, F, h, w).
+            timestep: Diffusion times, one for all rows or (B,).
+            appearance: Appearance tokens (B, T, D): the CLIP image embedding, or zeros; (B·F, T, D)
+                gives every frame its own.
+            reference: What ReferenceNet saw, and which rows read it; None for no reference.
+            pose: Pose features (B or 1, C, F, h, w) from the Pose Guider; None for no pose.
+            attention: The attention kernel.
+            interventions: A host's places in this forward.
+
+        Returns:
+            The prediction (B, 4, F, h, w).
+
+        Raises:
+            SettingsError: If the window is longer than the position table.
+            ShapeError: If the pose does not fit the latents.
+        """
+        batch, _, num_frames, *_ = sample.shape
+        self.check_window(num_frames)
+        host = interventions
+        x = fold_frames(sample)
+        emb = self._embed_time(timestep, batch, x.dtype).repeat_interleave(num_frames, dim=0)
+        emb = host.time_embedding(emb)
+        context = SpatialContext(
+            appearance=_each_frame(appearance, batch, num_frames),
+            batch_size=batch,
+            reference=reference,
+            attention=attention,
+            interventions=host,
+        )
+
+        # Down. Every layer and every downsampler leaves a skip.
+        host.enter_block("input", 0)
+        h = self.conv_in(x)
+        if pose is not None:
+            h = h + _fit_pose(pose, h, batch, num_frames)
+        h = host.after_input_block(h)
+        skips = [h]
+        h = host.after_skip(h)
+        for level, block in enumerate(self.down_blocks):
+            for layer in range(len(block.resnets)):
+                host.enter_block("input", len(skips))
+                h = self._layer(f"down_blocks.{level}", block, layer, h, emb, context, num_frames)
+                h = host.after_input_block(h)
+                skips.append(h)
+                h = host.after_skip(h)
+            for downsample in block.downsamplers or ():
+                host.enter_block("input", len(skips))
+                h = host.after_input_block(downsample(h))
+                skips.append(h)
+                h = host.after_skip(h)
+
+        # Middle: resnet, spatial transformer, temporal layer, resnet.
+        host.enter_block("middle", 0)
+        h = self._layer("mid_block", self.mid_block, 0, h, emb, context, num_frames)
+        h = host.after_middle_block(self.mid_block.resnets[1](h, emb))
+
+        # Up. Every layer takes one skip.
+        number = 0
+        for level, block in enumerate(self.up_blocks):
+            for layer in range(len(block.resnets)):
+                host.enter_block("output", number)
+                h, skip = host.before_output_block(h, skips.pop())
+                h = torch.cat([h, skip], dim=1)
+                h = self._layer(f"up_blocks.{level}", block, layer, h, emb, context, num_frames)
+                if layer == len(block.resnets) - 1:
+                    for upsample in block.upsamplers or ():
+                        h = upsample(h, output_size=skips[-1].shape[-2:])
+                number += 1
+
+        h = self.conv_out(self.conv_act(self.conv_norm_out(h)))
+        return unfold_frames(h, num_frames)
+
+    def check_window(self, num_frames: int) -> None:
+        """Raise SettingsError if a window of this many frames does not fit the position table."""
+        if self.temporal is not None and num_frames > self.temporal.max_frames:
+            raise SettingsError(
+                f"A window of {num_frames} frames is longer than these weights can see: their "
+                f"position table has {self.temporal.max_frames} entries. Use a window of at most "
+                f"{self.temporal.max_frames} frames."
+            )
+
+    def _embed_time(self, timestep: Tensor, batch: int, dtype: torch.dtype) -> Tensor:
+        timestep = timestep.reshape(-1).expand(batch)
+        return self.time_embedding(self.time_proj(timestep).to(dtype))
+
+    def _layer(
+        self,
+        path: str,
+        block: Tree,
+        layer: int,
+        h: Tensor,
+        emb: Tensor,
+        context: SpatialContext,
+        num_frames: int,
+    ) -> Tensor:
+        """One layer: resnet, spatial transformer, temporal layer, where the block has them."""
+        h = block.resnets[layer](h, emb)
+        if getattr(block, "attentions", None):
+            h = spatial_transformer(
+                block.attentions[layer], h, f"{path}.attentions.{layer}", context
+            )
+        if getattr(block, "motion_modules", None):
+            h = temporal_layer(block.motion_modules[layer], h, num_frames, context.attention)
+        return h
+
+
+def fold_frames(x: Tensor) -> Tensor:
+    """(B, C, F, h, w) -> (B·F, C, h, w)."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+def unfold_frames(x: Tensor, num_frames: int) -> Tensor:
+    """(B·F, C, h, w) -> (B, C, F, h, w)."""
+    return x.unflatten(0, (-1, num_frames)).transpose(1, 2)
+
+
+def _each_frame(appearance: Tensor, batch: int, num_frames: int) -> Tensor:
+    if appearance.shape[0] == batch * num_frames:
+        return appearance
+    return appearance.repeat_interleave(num_frames, dim=0)
+
+
+def _fit_pose(pose: Tensor, h: Tensor, batch: int, num_frames: int) -> Tensor:
+    expected = (h.shape[1], num_frames, *h.shape[-2:])
+    if tuple(pose.shape[1:]) != expected or pose.shape[0] not in (1, batch):
+        raise ShapeError(
+            f"Pose features must have the shape (1 or {batch}, {', '.join(map(str, expected))}), "
+            f"got {tuple(pose.shape)}. Encode the poses at the size of the video, one a frame, "
+            "with the Pose Guider of the same family."
+        )
+    return fold_frames(pose.expand(batch, -1, -1, -1, -1))

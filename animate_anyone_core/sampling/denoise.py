@@ -1,0 +1,85 @@
+"""The denoising loop: every step predicts all windows, blends, guides, and takes a solver step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import SettingsError
+from ..progress import OnStep, silent
+from .blending import Blend, window_weights
+from .guidance import guide, needs_unconditional
+from .windows import Window, WindowSettings
+
+#: Predict one window. (latents (1, C, f, h, w), diffusion time, frame indices, with unconditional)
+#: -> (B, C, f, h, w); B = 2, [unconditional, conditional], if asked for both, else B = 1.
+PredictWindow = Callable[[Tensor, Tensor, Window, bool], Tensor]
+
+
+def make_noise(
+    num_frames: int, channels: int, height: int, width: int, generator: torch.Generator
+) -> Tensor:
+    """Draw the initial noise (1, C, F, h, w) on the generator's device.
+
+    Convention: drawn frame by frame, each (C, h, w), as ComfyUI does. So a seed gives the same
+    noise here and there, and a longer clip starts with the noise of a shorter one.
+    """
+    noise = torch.randn(num_frames, channels, height, width, generator=generator)
+    return noise.transpose(0, 1)[None]
+
+
+@torch.no_grad()
+def denoise(
+    predict: PredictWindow,
+    noise: Tensor,
+    solver: Any,
+    *,
+    num_inference_steps: int,
+    guidance_scale: float,
+    windows: WindowSettings,
+    generator: torch.Generator | None = None,
+    on_step: OnStep = silent,
+) -> Tensor:
+    """Turn noise into the latents of a clip.
+
+    Args:
+        predict: Predicts one window.
+        noise: Standard normal (1, C, F, h, w).
+        solver: A diffusers scheduler.
+        num_inference_steps: Solver steps, at least 1.
+        guidance_scale: Classifier-free guidance; at 1 or less the unconditional half is left out.
+        windows: Windows and their blending.
+        generator: For solvers that add noise.
+        on_step: Told after every window (done, total); raise from it to cancel.
+
+    Returns:
+        Scaled latents (1, C, F, h, w), exactly as many frames as the noise.
+
+    Raises:
+        SettingsError: If there is no step to take.
+    """
+    if num_inference_steps < 1:
+        raise SettingsError(f"Sampling needs at least 1 step, got {num_inference_steps}.")
+    solver.set_timesteps(num_inference_steps, device=noise.device)
+    with_unconditional = needs_unconditional(guidance_scale)
+    latents = noise * solver.init_noise_sigma
+    num_frames = noise.shape[2]
+    plans = [windows.windows(num_frames, step) for step in range(num_inference_steps)]
+    total, done = sum(map(len, plans)), 0
+    extra = {"generator": generator} if generator is not None else {}
+
+    for t, plan in zip(solver.timesteps, plans, strict=True):
+        scaled = solver.scale_model_input(latents, t)
+        blend = Blend(latents.expand(2 if with_unconditional else 1, -1, -1, -1, -1))
+        for window in plan:
+            prediction = predict(scaled[:, :, window], t, window, with_unconditional)
+            weights = window_weights(len(window), windows.blending, windows.context_overlap)
+            blend.add(prediction, window, weights)
+            done += 1
+            on_step(done, total)
+        prediction = blend.result()
+        if with_unconditional:
+            prediction = guide(prediction[:1], prediction[1:], guidance_scale)
+        latents = solver.step(prediction, t, latents, **extra).prev_sample
+    return latents

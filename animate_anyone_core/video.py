@@ -1,0 +1,126 @@
+"""Videos in and out with PyAV.
+
+Convention: frames are RGB uint8 (F, H, W, 3), frame 0 first.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+from .errors import MediaError
+
+
+class VideoClip(NamedTuple):
+    """A clip in memory.
+
+    Attributes:
+        frames: (F, H, W, 3) uint8 RGB.
+        fps: Frames per second.
+    """
+
+    frames: np.ndarray
+    fps: float
+
+
+def read_video(path: Path | str, max_frames: int | None = None) -> VideoClip:
+    """Read a video's frames.
+
+    Args:
+        path: Anything FFmpeg reads, also an animated picture.
+        max_frames: Stop after this many; None reads all.
+
+    Raises:
+        MediaError: If the file is missing, is no video, or has no frames.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MediaError(f"There is no video {path}.")
+    frames = []
+    fps = 0.0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f"{path.name} has no picture track. Give a video file.")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            fps = float(stream.average_rate or stream.guessed_rate or 0)
+            for frame in container.decode(stream):
+                frames.append(frame.to_ndarray(format="rgb24"))
+                if max_frames is not None and len(frames) >= max_frames:
+                    break
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+    if not frames:
+        raise MediaError(f"{path.name} holds no frames. Is it cut short?")
+    if len({frame.shape for frame in frames}) > 1:
+        raise MediaError(f"{path.name} changes its size in the middle. Re-encode it at one size.")
+    return VideoClip(np.stack(frames), fps or 25.0)
+
+
+def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> int:
+    """Write an H.264 video; a file of that name is replaced only when the new one is complete.
+
+    Args:
+        path: `.mp4` (or `.mov`, `.mkv`).
+        frames: RGB uint8 (H, W, 3) each; an iterable is written as it comes. Odd sides lose their
+            last row or column, which H.264's colour layout cannot hold.
+        fps: Frames per second.
+
+    Returns:
+        Number of frames written.
+
+    Raises:
+        MediaError: If there is no frame, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+        raise MediaError(f"Videos are written as .mp4, .mov or .mkv, got the name {path.name}.")
+    if not 0 < fps <= 1000:
+        raise MediaError(f"Frames per second must be above 0 and at most 1000, got {fps}.")
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=f".part{path.suffix}")
+        os.close(handle)
+        count = _encode(temporary, frames, fps)
+        if count == 0:
+            raise MediaError(f"There are no frames to write to {path.name}.")
+        # mkstemp makes files private; a result is as open as any other file of this user
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(f"Cannot write {path}: {error}. Is the disk full or read-only?") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+    return count
+
+
+def _encode(path: str, frames: Iterable[np.ndarray], fps: float) -> int:
+    count = 0
+    with av.open(path, mode="w") as container:
+        stream = None
+        for frame in frames:
+            height, width = (side - side % 2 for side in frame.shape[:2])
+            if stream is None:
+                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.options = {"crf": "14", "preset": "medium"}
+            picture = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(frame[:height, :width]), format="rgb24"
+            )
+            container.mux(stream.encode(picture))
+            count += 1
+        if stream is not None:
+            container.mux(stream.encode())
+    return count

@@ -1,0 +1,176 @@
+"""Schedules, windows and whole sampling runs against numbers of the reference implementation."""
+
+import pytest
+import torch
+
+from animate_anyone_core.animate import EncodedReference, window_predictor
+from animate_anyone_core.sampling.denoise import denoise
+from animate_anyone_core.sampling.interpolation import interpolate_latents
+from animate_anyone_core.sampling.windows import WindowSettings, published_windows
+
+LATENT_LIMIT = 2e-3
+
+
+def relative_l2(actual, expected):
+    assert actual.shape == expected.shape
+    return ((actual - expected).norm() / expected.norm()).item()
+
+
+def test_noise_schedule(parity):
+    solver = parity.solver()
+    assert torch.equal(solver.alphas_cumprod, parity.expected["scheduler/alphas_cumprod"])
+
+
+def test_timesteps(parity):
+    prefix = "scheduler/timesteps_"
+    cases = {k: v for k, v in parity.expected.items() if k.startswith(prefix)}
+    assert cases
+    for name, expected in cases.items():
+        solver = parity.solver()
+        solver.set_timesteps(int(name.removeprefix(prefix)))
+        assert torch.equal(solver.timesteps, expected), name
+
+
+def test_windows(parity):
+    entries = parity.windows if isinstance(parity.windows, list) else parity.windows["cases"]
+    for entry in entries:
+        windows = published_windows(
+            entry["num_frames"],
+            entry["context_size"],
+            entry["context_stride"],
+            entry["context_overlap"],
+            closed_loop=entry["closed_loop"],
+            step=entry["step"],
+        )
+        assert windows == entry["windows"], entry
+
+
+@pytest.mark.parametrize(("method", "factor"), [("linear", 2), ("slerp", 3)])
+def test_latent_interpolation(parity, method, factor):
+    name = f"interpolate/{method}_x{factor}"
+    if name not in parity.expected:
+        pytest.skip(f"this fixture has no case {name}")
+    latents = parity.expected["sampling/final_latents"][:, :, :3]
+    torch.testing.assert_close(
+        interpolate_latents(latents, factor, method), parity.expected[name], rtol=0, atol=1e-5
+    )
+
+
+def run(parity, *, frames, steps, guidance, context, overlap, stride=1, closed_loop=True):
+    predict = window_predictor(
+        parity.denoising_unet,
+        EncodedReference(parity.clip, parity.reference),
+        parity.pose[:, :, :frames],
+    )
+    kept = []
+    solver = parity.solver()
+    take_step = solver.step
+
+    def step(prediction, t, latents, **kwargs):
+        result = take_step(prediction, t, latents, **kwargs)
+        kept.append((prediction, result.prev_sample))
+        return result
+
+    solver.step = step
+    final = denoise(
+        predict,
+        parity.inputs["noise"][:, :, :frames],
+        solver,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        windows=WindowSettings(
+            context_frames=context,
+            context_overlap=overlap,
+            context_stride=stride,
+            schedule="looped" if closed_loop else "published_open",
+            blending="flat",
+        ),
+    )
+    return solver.timesteps, kept, final
+
+
+def check(parity, case, timesteps, kept, final):
+    expected = parity.expected
+    if f"{case}/timesteps" in expected:
+        assert torch.equal(timesteps, expected[f"{case}/timesteps"])
+    name = f"{case}/guided_pred_step0"
+    if name in expected:
+        assert relative_l2(kept[0][0], expected[name]) < LATENT_LIMIT
+    for index, (_, latents) in enumerate(kept):
+        name = f"{case}/latents_after_step{index}"
+        if name in expected:
+            assert relative_l2(latents, expected[name]) < LATENT_LIMIT
+    assert relative_l2(final, expected[f"{case}/final_latents"]) < LATENT_LIMIT
+
+
+def frames_of(parity, case):
+    name = f"{case}/final_latents"
+    if name not in parity.expected:
+        pytest.skip(f"this fixture has no case {case}")
+    return parity.expected[name].shape[2]
+
+
+def test_sampling(parity):
+    """Several overlapping windows, guidance, all steps."""
+    frames, s = frames_of(parity, "sampling"), parity.inference["sampling"]
+    result = run(
+        parity,
+        frames=frames,
+        steps=s["steps"],
+        guidance=s["guidance_scale"],
+        context=s["context_frames"],
+        overlap=s["context_overlap"],
+        stride=s["context_stride"],
+        closed_loop=s["closed_loop"],
+    )
+    check(parity, "sampling", *result)
+
+
+def test_short_clip(parity):
+    """A clip shorter than the window."""
+    frames = frames_of(parity, "sampling_short")
+    s, short = parity.inference["sampling"], parity.inference["sampling_short"]
+    result = run(
+        parity,
+        frames=frames,
+        steps=short["steps"],
+        guidance=short["gs"],
+        context=s["context_frames"],
+        overlap=s["context_overlap"],
+        closed_loop=s["closed_loop"],
+    )
+    check(parity, "sampling_short", *result)
+
+
+def test_stride_of_two(parity):
+    """Windows of every frame and of every second; settings as the fixtures' README has them."""
+    frames, s = frames_of(parity, "sampling_stride2"), parity.inference["sampling"]
+    steps = len(parity.expected["sampling_stride2/timesteps"])
+    given = parity.inference.get("sampling_stride2", {})
+    result = run(
+        parity,
+        frames=frames,
+        steps=steps,
+        guidance=given.get("guidance_scale", s["guidance_scale"]),
+        context=given.get("context_frames", 6),
+        overlap=given.get("context_overlap", 2),
+        stride=given.get("context_stride", 2),
+        closed_loop=s["closed_loop"],
+    )
+    check(parity, "sampling_stride2", *result)
+
+
+def test_windows_that_do_not_fit(parity):
+    """An open clip whose last window wraps round, as published."""
+    frames, s = frames_of(parity, "sampling_unaligned"), parity.inference["sampling"]
+    given = parity.inference.get("sampling_unaligned", {})
+    result = run(
+        parity,
+        frames=frames,
+        steps=len(parity.expected["sampling_unaligned/timesteps"]),
+        guidance=given.get("guidance_scale", s["guidance_scale"]),
+        context=given.get("context_frames", s["context_frames"]),
+        overlap=given.get("context_overlap", s["context_overlap"]),
+        closed_loop=given.get("closed_loop", s["closed_loop"]),
+    )
+    check(parity, "sampling_unaligned", *result)
