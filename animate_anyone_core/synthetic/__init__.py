@@ -1,0 +1,1 @@
+"""Made-up dancers and skeletons with exactly known joints."""

@@ -1,0 +1,145 @@
+"""What stands behind a dancer: plain, gradient and textured walls with a floor, or a landscape."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+
+from .characters import check_seed
+from .painting import Canvas, cv2
+
+_BACKGROUND_STREAM = 303
+BACKGROUND_KINDS = ("plain", "gradient", "wall", "landscape", "stage", "cloudy")
+
+
+def _muted(rng: np.random.Generator, low: float, high: float, most: float = 0.4) -> np.ndarray:
+    """Draw a colour that leaves the dancer in front, (3,) floats 0..255."""
+    hls = float(rng.random()), float(rng.uniform(low, high)), float(rng.uniform(0.08, most))
+    return 255.0 * np.array(colorsys.hls_to_rgb(*hls))
+
+
+def make_background(seed: int, width: int, height: int, ground: float) -> np.ndarray:
+    """Make up a background.
+
+    Args:
+        seed: Any whole number from 0; kind and colours follow from it.
+        width: Width in pixels.
+        height: Height in pixels.
+        ground: Where the dancer stands, as a fraction of the height.
+
+    Returns:
+        (height, width, 4) uint8: RGB and a fourth channel of 0.
+
+    Raises:
+        SettingsError: If the seed is negative or not a whole number.
+    """
+    check_seed(seed, "background")
+    rng = np.random.default_rng([_BACKGROUND_STREAM, int(seed)])
+    kind = str(rng.choice(BACKGROUND_KINDS, p=[0.16, 0.16, 0.3, 0.16, 0.12, 0.1]))
+    y = (np.arange(height)[:, None, None] + 0.5) / height
+    x = (np.arange(width)[None, :, None] + 0.5) / height
+    horizon = ground - float(rng.uniform(0.05, 0.12))
+    if kind == "plain":
+        picture = _muted(rng, 0.45, 0.88) + 0 * x + 0 * y
+    elif kind == "gradient":
+        top, bottom = _muted(rng, 0.5, 0.9), _muted(rng, 0.4, 0.8)
+        lean = float(rng.uniform(-0.4, 0.4))
+        part = np.clip(y + lean * (x - 0.5), 0, 1)
+        picture = top * (1 - part) + bottom * part
+    elif kind == "wall":
+        picture = _wall(rng, x, y, horizon)
+    elif kind == "landscape":
+        picture = _landscape(rng, x, y, horizon)
+    elif kind == "stage":
+        picture = _stage(rng, x, y, horizon)
+    else:
+        picture = _cloudy(rng, width, height)
+    opaque = np.zeros((height, width, 4), np.uint8)
+    opaque[..., :3] = np.rint(np.clip(picture, 0, 255))
+    return opaque
+
+
+def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float) -> np.ndarray:
+    wall, second = _muted(rng, 0.6, 0.88), float(rng.uniform(0.86, 0.95))
+    pattern = str(rng.choice(["stripes", "bricks", "tiles", "dots", "none", "panel"]))
+    period = float(rng.uniform(0.08, 0.16))
+    v = horizon - y
+    mark: np.ndarray = np.zeros(np.broadcast_shapes(x.shape, y.shape), bool)
+    if pattern == "stripes":
+        mark = mark | (x % period < 0.5 * period)
+    elif pattern == "bricks":
+        row = np.floor(v / (0.5 * period))
+        mark = ((x + 0.5 * period * (row % 2)) % period < 0.012) | (v % (0.5 * period) < 0.012)
+    elif pattern == "tiles":
+        mark = (x % period < 0.01) | (v % period < 0.01)
+    elif pattern == "dots":
+        mark = np.hypot(x % period - 0.5 * period, v % period - 0.5 * period) < 0.2 * period
+    elif pattern == "panel":
+        mark = mark | (v < 0.32)
+    picture = np.where(mark, wall * second, wall) * (0.94 + 0.06 * (1 - y))
+    floor = _muted(rng, 0.35, 0.6, 0.5)
+    boards = (((x - 0.5) / np.maximum(y - horizon + 0.18, 0.05)) % 0.5) < 0.03
+    ground = np.where(boards & (rng.random() < 0.6), floor * 0.86, floor)
+    ground = ground * (0.85 + 0.4 * np.clip(y - horizon, 0, 1))
+    skirting = np.abs(v - 0.012) < 0.012
+    picture = np.where(y > horizon, ground, picture)
+    return np.where(skirting, wall * 0.72 + 60, picture)
+
+
+def _landscape(
+    rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float
+) -> np.ndarray:
+    sky = np.array([150.0, 200.0, 240.0]) + rng.uniform(-25, 15, 3)
+    if rng.random() < 0.3:
+        sky = np.array([250.0, 190.0, 150.0]) + rng.uniform(-15, 5, 3)
+    picture = sky * (0.85 + 0.15 * y / horizon) + 35 * y
+    for _ in range(int(rng.integers(0, 4))):
+        cx, cy, size = rng.uniform(0, 1.2), rng.uniform(0.05, 0.35), rng.uniform(0.04, 0.08)
+        for k in range(3):
+            radius = size if k == 1 else 0.75 * size
+            blob = np.hypot((x - cx - (k - 1) * size) / 1.3, y - cy) < radius
+            picture = np.where(blob, 0.35 * picture + 0.65 * 250, picture)
+    for k in range(2):
+        hill = np.array([90.0, 150.0, 95.0]) * (1.1 - 0.14 * k) + rng.uniform(-12, 12, 3)
+        wave = np.sin(x * rng.uniform(3, 7) + rng.uniform(0, 6))
+        crest = horizon - 0.16 + 0.08 * k + 0.05 * wave
+        picture = np.where(y > crest, hill, picture)
+    meadow = np.array([126.0, 180.0, 92.0]) + rng.uniform(-20, 20, 3)
+    return np.where(y > horizon, meadow * (0.9 + 0.25 * (y - horizon)), picture)
+
+
+def _stage(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float) -> np.ndarray:
+    curtain = _muted(rng, 0.22, 0.4, 0.6)
+    folds = 0.88 + 0.12 * np.sin(2 * np.pi * x / rng.uniform(0.07, 0.13))
+    picture = curtain * folds + 0 * y
+    floor = _muted(rng, 0.3, 0.45)
+    picture = np.where(y > horizon, floor + 0 * x, picture)
+    middle = float(rng.uniform(0.4, 0.6))
+    beam = np.clip(1.0 - np.abs(x - middle) / (0.12 + 0.35 * y), 0, 1)
+    return picture + 70 * beam * (0.4 + 0.6 * y)
+
+
+def _cloudy(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    one, other = _muted(rng, 0.5, 0.85), _muted(rng, 0.5, 0.85)
+    coarse = rng.random((5, 5), dtype=np.float32)
+    blend = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
+    return one * (1 - blend) + other * blend
+
+
+def _soft_spot() -> np.ndarray:
+    y, x = (np.mgrid[:32, :64] + 0.5) / np.array([16.0, 32.0])[:, None, None] - 1.0
+    dark = np.clip(1.2 * (1.0 - np.hypot(x, y)), 0.0, 1.0)
+    spot = np.repeat(np.rint(255 * (1.0 - 0.42 * dark))[..., None], 4, axis=-1)
+    return spot.astype(np.uint8)
+
+
+_SPOT = _soft_spot()
+
+
+def cast_shadow(canvas: Canvas, left: float, right: float, y: float, depth: float) -> None:
+    """Darken the floor softly in an ellipse from `left` to `right` around the height `y`."""
+    corners = np.array(
+        [[left, y - depth], [right, y - depth], [right, y + depth], [left, y + depth]]
+    )
+    canvas.multiply(corners, _SPOT, everywhere=True)

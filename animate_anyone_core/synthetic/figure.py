@@ -1,0 +1,463 @@
+"""The whole figure: which parts a character is made of and in which order they are painted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .characters import Character
+from .head_painting import HeadPainter
+from .head_shape import HeadView
+from .painting import Canvas, Tube, TubeViews, darker, view_tubes
+from .rig import SIDES, Posed, Track
+from .textures import Cloth, Colour, cloth_texture, plain_texture
+
+_ROWS, _COLUMNS = 48, 96
+
+
+class Wardrobe:
+    """The textures of a character, made once."""
+
+    def __init__(self, who: Character) -> None:
+        body, outfit = who.body, who.outfit
+        arm, leg = 2 * np.pi * body.arm_radius * 1.3, 2 * np.pi * body.leg_radius * 1.15
+        trunk = np.pi * (body.shoulder + body.chest_depth) * 1.1
+        top, bottom = outfit.top_cloth, outfit.bottom_cloth
+        self.skin = plain_texture(who.skin)
+        self.hair = _strands(who.hair_colour)
+        self.sleeve_upper = _cut(top, body.upper_arm, arm)
+        self.sleeve_lower = _cut(top, body.forearm, arm)
+        self.leg_upper = _cut(bottom, body.thigh, leg)
+        self.leg_lower = _cut(bottom, body.shin, leg)
+        torso = body.upper_torso + body.lower_torso * 1.15
+        whole = cloth_texture(
+            top, torso, trunk, rows=96, columns=160, logo_at=0.36 if top.logo != "none" else -1.0
+        )
+        if outfit.top == "hoodie":
+            _add_pocket(whole, darker(top.colours[0], 0.8))
+        split = round(96 * body.upper_torso / torso)
+        self.chest, self.belly = whole[:split], whole[split:]
+        if outfit.belt is not None:
+            self.belly = self.belly.copy()
+            self.belly[-max(2, round(0.018 / torso * 96)) :, :, :3] = outfit.belt
+        self.pelvis = _cut(bottom, 0.12, trunk)
+        self.skirt = _cut(bottom, body.thigh * outfit.skirt_length + 0.05, trunk * 1.2, 64, 160)
+        self.sock = plain_texture(outfit.sock_colour)
+        self.boot = plain_texture(outfit.shoe_colour)
+
+
+def _cut(
+    cloth: Cloth, length: float, girth: float, rows: int = _ROWS, columns: int = _COLUMNS
+) -> np.ndarray:
+    if cloth.pattern == "plain":
+        return plain_texture(cloth.colours[0])
+    return cloth_texture(cloth, length, girth, rows=rows, columns=columns)
+
+
+def _strands(colour: Colour) -> np.ndarray:
+    texture = plain_texture(colour, 2, 64)
+    texture[:, ::6, :3] = darker(colour, 0.82)
+    texture[:, 1::6, :3] = darker(colour, 0.9)
+    return texture
+
+
+def _add_pocket(texture: np.ndarray, colour: Colour) -> None:
+    rows, columns = texture.shape[:2]
+    middle, half = columns // 2, columns // 9
+    texture[int(0.62 * rows) : int(0.88 * rows), middle - half : middle + half, :3] = colour
+    texture[: int(0.3 * rows), middle - 1 : middle + 1, :3] = colour
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Tubes painted together: the rims of some first, then all tubes in order."""
+
+    tubes: tuple[int, ...]
+    rimless: tuple[int, ...] = ()
+
+
+class Figure:
+    """One clip's figure, ready to be painted frame by frame.
+
+    Args:
+        who: The character.
+        wardrobe: Its textures.
+        posed: The skeleton over F frames.
+        track: The channels.
+        head: The head on the canvas.
+        to_canvas: x offset, y of the ground and canvas pixels per body height.
+    """
+
+    def __init__(
+        self,
+        who: Character,
+        wardrobe: Wardrobe,
+        posed: Posed,
+        track: Track,
+        head: HeadView,
+        to_canvas: np.ndarray,
+    ) -> None:
+        self._who, self._wear, self._posed, self._track = who, wardrobe, posed, track
+        self._to_canvas = to_canvas
+        self._scale = float(to_canvas[2])
+        self._rim = 0.0085 * self._scale
+        self._tubes: list[Tube] = []
+        self._groups: dict[str, _Group] = {}
+        self._add_trunk()
+        for side in SIDES:
+            self._add_arm(side)
+            self._add_leg(side)
+        self._add_hair()
+        self._views: TubeViews = view_tubes(self._tubes, self._rim)
+        self._head = HeadPainter(who, head, track, self._rim)
+        self._flat = {name: self._flatten(point) for name, point in posed.joints.items()}
+        self._order = self._paint_order()
+
+    def paint(self, canvas: Canvas, frame: int) -> None:
+        """Paint the figure of one frame, far parts first."""
+        for part in self._order[frame]:
+            if part == "head":
+                self._head.paint(canvas, frame)
+                continue
+            self._paint_group(canvas, frame, part)
+            side, _, limb = part.partition("_")
+            if limb in ("forearm", "arm"):
+                self._paint_hand(canvas, frame, side)
+            elif limb == "leg":
+                self._paint_foot(canvas, frame, side)
+
+    def _paint_group(self, canvas: Canvas, frame: int, part: str) -> None:
+        for tube in self._groups[part].tubes:
+            if tube not in self._groups[part].rimless:
+                canvas.outline_tube(self._views, frame, tube)
+        for tube in self._groups[part].tubes:
+            canvas.paint_tube(self._views, frame, tube)
+
+    # ------------------------------------------------------------------ parts
+
+    def _flatten(self, point: np.ndarray) -> np.ndarray:
+        """Space (F, ..., 3) -> canvas x, canvas y and depth in canvas pixels."""
+        left, ground, scale = self._to_canvas
+        return np.stack(
+            [left + scale * point[..., 0], ground - scale * point[..., 1], scale * point[..., 2]],
+            axis=-1,
+        )
+
+    def _tube(
+        self,
+        start: np.ndarray,
+        end: np.ndarray,
+        frame: np.ndarray,
+        radius: tuple[float | np.ndarray, float | np.ndarray],
+        texture: np.ndarray,
+        caps: tuple[float, float] = (1.0, 1.0),
+        rim_start: float = 1.0,
+    ) -> int:
+        """Add a tube given in body heights; returns its number."""
+        frames = len(start)
+        mean = texture[..., :3].reshape(-1, 3).mean(axis=0)
+        self._tubes.append(
+            Tube(
+                self._flatten(start),
+                self._flatten(end),
+                frame,
+                np.broadcast_to(np.asarray(radius[0]) * self._scale, frames),
+                np.broadcast_to(np.asarray(radius[1]) * self._scale, frames),
+                texture,
+                darker((round(mean[0]), round(mean[1]), round(mean[2])), 0.48),
+                *caps,
+                rim_start,
+            )
+        )
+        return len(self._tubes) - 1
+
+    def _breadth(self, frame: np.ndarray, half_width: float, half_depth: float) -> np.ndarray:
+        """Half width of an elliptic part as seen by the viewer, (F,)."""
+        side, ahead = frame[:, 2, 0], frame[:, 2, 2]  # the viewer's direction in the part's frame
+        length = np.maximum(np.hypot(side, ahead), 1e-6)
+        return np.hypot(half_width * ahead / length, half_depth * side / length)
+
+    def _add_trunk(self) -> None:
+        who, wear, joints, frames = self._who, self._wear, self._posed.joints, self._posed.frames
+        body, outfit = who.body, who.outfit
+        pelvis, waist, collar = joints["pelvis"], joints["waist"], joints["collar"]
+        down, up = -frames["pelvis"][:, :, 1], frames["chest"][:, :, 1]
+        bottom_r = self._breadth(frames["pelvis"], body.pelvis_width, body.chest_depth)
+        waist_r = self._breadth(frames["chest"], body.waist_width, body.chest_depth * 0.92)
+        chest_r = self._breadth(
+            frames["chest"], body.shoulder + 0.25 * body.arm_radius, body.chest_depth
+        )
+        neck_r = body.head * 0.2 if who.build != "chibi" else body.head * 0.14
+        parts = [
+            self._tube(
+                collar - 0.02 * up,
+                joints["head"],
+                frames["neck"],
+                (neck_r * 1.15, neck_r),
+                wear.skin,
+            ),
+            self._tube(
+                waist + 0.4 * body.lower_torso * down,
+                pelvis + 0.03 * down,
+                frames["pelvis"],
+                (bottom_r, bottom_r * 0.9),
+                wear.pelvis,
+                (0.3, 0.6),
+            ),
+        ]
+        hem = waist + 1.15 * body.lower_torso * down
+        top = [
+            self._tube(
+                waist, hem, frames["pelvis"], (waist_r, bottom_r * 1.04), wear.belly, (0.4, 0.15)
+            ),
+            self._tube(
+                collar + 0.004 * up,
+                waist,
+                frames["chest"],
+                (chest_r, waist_r),
+                wear.chest,
+                (0.38, 0.3),
+            ),
+        ]
+        if outfit.bottom == "skirt":
+            parts.append(self._add_skirt(waist, bottom_r, waist_r))
+        self._groups["trunk"] = _Group((*parts, *top), rimless=(parts[1],))
+
+    def _add_skirt(self, waist: np.ndarray, bottom_r: np.ndarray, waist_r: np.ndarray) -> int:
+        body, outfit, frames = self._who.body, self._who.outfit, self._posed.frames["pelvis"]
+        joints = self._posed.joints
+        length = outfit.skirt_length
+        legs = []
+        for side in SIDES:
+            hip, knee = joints[f"{side}_hip"], joints[f"{side}_knee"]
+            legs.append(hip + min(length, 1.0) * (knee - hip))
+        hem = 0.5 * (legs[0] + legs[1])
+        hem[:, 1] -= max(length - 1.0, 0.0) * body.shin
+        spin = np.minimum(np.abs(self._track["spin"]), 3.0)
+        flare = outfit.skirt_flare * (1.0 + 0.07 * spin)
+        spread = 0.5 * np.abs(legs[0] - legs[1])[:, 0] + body.leg_radius * 1.25
+        wide = np.maximum(bottom_r * flare * (0.55 + 0.45 * length), spread)
+        return self._tube(
+            waist - 0.02 * frames[:, :, 1],
+            hem,
+            frames,
+            (waist_r * 1.04, wide),
+            self._wear.skirt,
+            (0.3, 0.16),
+        )
+
+    def _add_limb(
+        self,
+        points: tuple[str, str, str],
+        bones: tuple[str, str],
+        radii: tuple[float, float, float],
+        cover: float,
+        cloth: tuple[np.ndarray, np.ndarray],
+        looseness: float,
+    ) -> tuple[list[int], list[int]]:
+        """Add a limb of two bones: bare skin, and cloth from its root over `cover` bones."""
+        joints, frames = self._posed.joints, self._posed.frames
+        halves: tuple[list[int], list[int]] = ([], [])
+        for half in (0, 1):
+            start, end = joints[points[half]], joints[points[half + 1]]
+            frame = frames[bones[half]]
+            r0, r1 = radii[half], radii[half + 1]
+            part = min(max(cover - half, 0.0), 1.0)
+            if part < 0.995:
+                halves[half].append(
+                    self._tube(start, end, frame, (r0, r1), self._wear.skin, rim_start=0.0)
+                )
+            if part > 0:
+                sleeve_end = start + part * (end - start)
+                r_end = (r0 + part * (r1 - r0)) * (looseness + 0.15 * half)
+                closed = part > 0.99
+                rows = max(2, round(part * len(cloth[half])))
+                halves[half].append(
+                    self._tube(
+                        start,
+                        sleeve_end,
+                        frame,
+                        (r0 * looseness, r_end),
+                        cloth[half][:rows],
+                        (1.0, 1.0 if closed else 0.18),
+                        rim_start=0.0,
+                    )
+                )
+        return halves
+
+    def _add_arm(self, side: str) -> None:
+        body, outfit, wear = self._who.body, self._who.outfit, self._wear
+        radius = body.arm_radius
+        upper, fore = self._add_limb(
+            (f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"),
+            (f"{side}_upper_arm", f"{side}_forearm"),
+            (radius * 1.12, radius * 0.96, radius * 0.74),
+            outfit.sleeve,
+            (wear.sleeve_upper, wear.sleeve_lower),
+            1.3 if outfit.top == "hoodie" else 1.2,
+        )
+        self._groups[f"{side}_upper"] = _Group(tuple(upper))
+        self._groups[f"{side}_forearm"] = _Group(tuple(fore))
+        self._groups[f"{side}_arm"] = _Group((*upper, *fore))
+
+    def _add_leg(self, side: str) -> None:
+        body, outfit, wear = self._who.body, self._who.outfit, self._wear
+        radius = body.leg_radius
+        knee, ankle = f"{side}_knee", f"{side}_ankle"
+        thigh, shin = self._add_limb(
+            (f"{side}_hip", knee, ankle),
+            (f"{side}_thigh", f"{side}_shin"),
+            (radius * 1.15, radius * 0.86, radius * 0.62),
+            outfit.leg_cover,
+            (wear.leg_upper, wear.leg_lower),
+            1.03 if outfit.bottom == "leggings" else 1.15,
+        )
+        joints, frame = self._posed.joints, self._posed.frames[f"{side}_shin"]
+        high = 0.5 if outfit.shoes == "boots" else outfit.sock
+        if high > 0 and outfit.leg_cover < 1.5:
+            texture = wear.boot if outfit.shoes == "boots" else wear.sock
+            start = joints[ankle] + high * (joints[knee] - joints[ankle])
+            wide = radius * (0.66 + 0.24 * high) * (1.18 if outfit.shoes == "boots" else 1.06)
+            shin.append(
+                self._tube(start, joints[ankle], frame, (wide, radius * 0.72), texture, (0.2, 1.0))
+            )
+        self._groups[f"{side}_leg"] = _Group((*thigh, *shin))
+
+    def _add_hair(self) -> None:
+        who = self._who
+        size = who.body.head * 0.5
+        head, frame = self._posed.joints["head"], self._posed.frames["head"]
+
+        def at(x: float, y: float, z: float) -> np.ndarray:
+            return head + size * (frame @ np.array([x, y, z]))
+
+        hanging = np.array([0.0, -1.0, 0.0])
+        style = who.hair_style
+        tubes: list[int] = []
+        self._hair_side = -frame[:, 2, 2]  # above 0 when the back of the head is seen
+        if style in ("bob", "long"):
+            length = 1.15 if style == "bob" else 2.4
+            end = at(0, -0.5, -0.45) + size * (length - 0.5) * hanging
+            wide = 0.5 + 0.5 * np.abs(frame[:, 2, 2])
+            tubes.append(
+                self._tube(
+                    at(0, 0.2, -0.3),
+                    end,
+                    frame,
+                    (size * 1.02 * who.body.head_width, size * (0.55 + 0.5 * wide)),
+                    self._wear.hair,
+                    (1.0, 0.3),
+                )
+            )
+        elif style == "ponytail":
+            aside = -0.3 * size * np.clip(self._track["spin"], -3.0, 3.0)
+            end = at(0, -0.4, -1.35) + size * 0.9 * hanging + aside[:, None] * frame[:, :, 0]
+            tubes.append(
+                self._tube(
+                    at(0, 0.45, -1.0), end, frame, (size * 0.4, size * 0.16), self._wear.hair
+                )
+            )
+        elif style == "bun":
+            tubes.append(
+                self._tube(
+                    at(0, 0.95, -0.6),
+                    at(0, 1.05, -0.65),
+                    frame,
+                    (size * 0.42, size * 0.42),
+                    self._wear.hair,
+                )
+            )
+        self._groups["hair"] = _Group(tuple(tubes))
+        if style == "pigtails":
+            for side, sign in SIDES.items():
+                start = at(sign * 1.0, 0.35, -0.25)
+                end = at(sign * 1.45, -0.35, -0.3) + size * 0.75 * hanging
+                tail = self._tube(start, end, frame, (size * 0.34, size * 0.14), self._wear.hair)
+                self._groups[f"{side}_tail"] = _Group((tail,))
+
+    # ------------------------------------------------------------------ order
+
+    def _paint_order(self) -> list[list[str]]:
+        joints = self._posed.joints
+        trunk = 0.5 * (joints["collar"] + joints["pelvis"])[:, 2]
+
+        def depth(*names: str) -> np.ndarray:
+            return np.mean([joints[name][:, 2] for name in names], axis=0) - trunk
+
+        zero = np.zeros(len(trunk))
+        keys: dict[str, np.ndarray] = {"trunk": zero}
+        head = np.maximum(joints["head"][:, 2] - trunk, 0.0) + 0.03
+        keys["head"] = head
+        if self._groups["hair"].tubes:
+            keys["hair"] = np.where(self._hair_side > 0, head + 0.01, -0.03)
+            if self._who.hair_style == "bun":
+                keys["hair"] = np.where(self._hair_side > 0, head + 0.01, head - 0.005)
+        for side, sign in SIDES.items():
+            if f"{side}_tail" in self._groups:
+                near = sign * self._posed.frames["head"][:, 2, 0]  # this ear faces the viewer
+                keys[f"{side}_tail"] = np.where(near > 0.05, head + 0.012, -0.03)
+            upper = depth(f"{side}_shoulder", f"{side}_elbow") + 0.022
+            fore = depth(f"{side}_elbow", f"{side}_wrist") + 0.024
+            apart = (upper < 0) != (fore < 0)
+            far = np.inf * np.ones_like(upper)
+            keys[f"{side}_upper"] = np.where(apart, upper, far)
+            keys[f"{side}_forearm"] = np.where(apart, fore, far)
+            keys[f"{side}_arm"] = np.where(apart, far, fore)
+            hip, knee = joints[f"{side}_hip"][:, 2], joints[f"{side}_knee"][:, 2]
+            lifted = knee - hip > 0.6 * self._who.body.thigh
+            reach = depth(f"{side}_hip", f"{side}_knee", f"{side}_ankle")
+            keys[f"{side}_leg"] = np.where(lifted, 0.02, -0.02) + 0.01 * np.tanh(8 * reach)
+        names = list(keys)
+        table = np.stack([keys[name] for name in names], axis=1)
+        order = np.argsort(table, axis=1, kind="stable")
+        return [
+            [names[i] for i in row if np.isfinite(table[frame, i])]
+            for frame, row in enumerate(order)
+        ]
+
+    # ------------------------------------------------------------------ ends
+
+    def _paint_hand(self, canvas: Canvas, frame: int, side: str) -> None:
+        points = self._flat[f"{side}_hand"][frame, :, :2]
+        skin, size = self._who.skin, self._who.body.hand * self._scale
+        rim = darker(skin, 0.5)
+        palm = points[[0, 1, 5, 9, 13, 17]]
+        fingers = [points[[0, 1, 2, 3, 4]]]
+        fingers += [points[5 + 4 * k : 9 + 4 * k] for k in range(4)]
+        width = 0.155 * size
+        strokes = [*fingers, points[[0, 5]], points[[0, 17]]]
+        canvas.stroke(strokes, rim, width + 1.7 * self._rim)
+        canvas.stroke([palm], rim, width + 1.7 * self._rim, closed=True)
+        canvas.fill_hull(palm, darker(skin, 0.94))
+        canvas.stroke([palm], darker(skin, 0.94), width, closed=True)
+        canvas.stroke(strokes[:5], darker(skin, 0.94), width)
+
+    def _paint_foot(self, canvas: Canvas, frame: int, side: str) -> None:
+        outfit, scale = self._who.outfit, self._scale
+        ankle = self._flat[f"{side}_ankle"][frame, :2]
+        heel = self._flat[f"{side}_heel"][frame, :2]
+        toes = [self._flat[f"{side}_{toe}_toe"][frame, :2] for toe in ("big", "small")]
+        radius = self._who.body.leg_radius * 0.62 * scale
+        circle = _CIRCLE
+        lift = np.array([0.0, -0.006 * scale])
+        rounds = [
+            (ankle + 0.2 * (heel - ankle), radius),
+            (heel + lift, 0.020 * scale),
+            (toes[0] + lift, 0.020 * scale),
+            (toes[1] + lift, 0.018 * scale),
+        ]
+
+        def hull(extra: float) -> np.ndarray:
+            return np.concatenate([centre + (r + extra) * circle for centre, r in rounds])
+
+        canvas.fill_hull(hull(self._rim), darker(outfit.shoe_colour, 0.42))
+        canvas.fill_hull(hull(0.0), outfit.shoe_colour)
+        if outfit.shoes != "flats":
+            sole = [np.stack([heel, toes[0]]), np.stack([heel, toes[1]])]
+            sole = [line + np.array([0.0, 0.006 * scale]) for line in sole]
+            canvas.stroke(sole, outfit.sole_colour, 0.014 * scale)
+
+
+_ANGLES = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)

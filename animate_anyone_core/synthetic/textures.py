@@ -1,0 +1,144 @@
+"""Cloth patterns on unrolled body parts.
+
+A texture is a picture of a tube cut open along its back: columns go once around the part, seen from
+outside with the front in the middle column, rows go from the part's start to its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Colour = tuple[int, int, int]
+
+PATTERNS = (
+    "plain",
+    "hoops",
+    "pinstripes",
+    "checks",
+    "dots",
+    "diagonals",
+    "blocks",
+    "argyle",
+)
+LOGOS = ("none", "star", "heart", "disc", "triangle", "bolt", "cross", "ring", "moon")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloth:
+    """What a piece of clothing is made of.
+
+    Attributes:
+        pattern: One of `PATTERNS`.
+        colours: RGB of the ground and of the pattern, 0..255.
+        period: Size of one repeat in body heights.
+        logo: One of `LOGOS`, printed on the chest.
+        logo_colour: RGB of the logo.
+    """
+
+    pattern: str
+    colours: tuple[Colour, Colour]
+    period: float = 0.06
+    logo: str = "none"
+    logo_colour: Colour = (255, 255, 255)
+
+
+def _wave(position: np.ndarray, period: float) -> np.ndarray:
+    """Phase 0..1 of `position` within a repeat."""
+    return (position / period) % 1.0
+
+
+def pattern_weight(pattern: str, u: np.ndarray, v: np.ndarray, period: float) -> np.ndarray:
+    """Say where the second colour of a pattern lies.
+
+    Args:
+        pattern: One of `PATTERNS`.
+        u: Distance around the part in body heights, 0 at the front.
+        v: Distance along the part in body heights.
+        period: Size of one repeat in body heights.
+
+    Returns:
+        Booleans in the broadcast shape of `u` and `v`.
+    """
+    everywhere = np.zeros(np.broadcast_shapes(u.shape, v.shape), bool)
+    if pattern == "hoops":
+        return everywhere | (_wave(v, period) < 0.5)
+    if pattern == "pinstripes":
+        return everywhere | (_wave(u + period * 0.2, period) < 0.4)
+    if pattern == "checks":
+        return (_wave(u, period) < 0.5) ^ (_wave(v, period) < 0.5)
+    if pattern == "dots":
+        row = np.floor(v / period)
+        du = _wave(u + 0.5 * period * (row % 2), period) - 0.5
+        dv = _wave(v, period) - 0.5
+        return du * du + dv * dv < 0.3**2
+    if pattern == "diagonals":
+        return _wave(u + v, period) < 0.5
+    if pattern == "blocks":
+        return everywhere | (_wave(v, 4.0 * period) < 0.42)
+    if pattern == "argyle":
+        return np.abs(_wave(u, period) - 0.5) + np.abs(_wave(v, period * 1.4) - 0.5) < 0.36
+    return everywhere
+
+
+def logo_weight(logo: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Say where a logo lies on a square of -1..1 (x right, y down)."""
+    radius, angle = np.hypot(x, y), np.arctan2(-y, x)
+    if logo == "disc":
+        return radius < 0.9
+    if logo == "ring":
+        return (radius < 0.95) & (radius > 0.5)
+    if logo == "star":
+        sector = (angle - np.pi / 2 + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5
+        return radius * (np.cos(sector) + 0.75 * np.abs(np.sin(sector)) * 1.9) < 0.95
+    if logo == "heart":
+        a, b = x * 1.15, 0.25 - y * 1.2
+        return (a * a + b * b - 0.55) ** 3 - 2.2 * a * a * b**3 < 0
+    if logo == "triangle":
+        return (y < 0.7) & (y > 2.0 * np.abs(x) - 0.95)
+    if logo == "bolt":
+        upper = (y <= 0.1) & (np.abs(x + 0.35 * y - 0.05) < 0.35)
+        lower = (y >= -0.1) & (np.abs(x + 0.35 * y) < 0.32 * (1.0 - y))
+        return (upper | lower) & (np.abs(y) < 0.95)
+    if logo == "cross":
+        return ((np.abs(x) < 0.3) | (np.abs(y) < 0.3)) & (np.maximum(np.abs(x), np.abs(y)) < 0.9)
+    if logo == "moon":
+        return (radius < 0.95) & (np.hypot(x - 0.45, y + 0.2) > 0.75)
+    return np.zeros(np.broadcast_shapes(x.shape, y.shape), bool)
+
+
+def cloth_texture(
+    cloth: Cloth, length: float, girth: float, *, rows: int, columns: int, logo_at: float = -1.0
+) -> np.ndarray:
+    """Paint a piece of cloth for a body part.
+
+    Args:
+        cloth: The material.
+        length: Length of the part in body heights.
+        girth: Circumference of the part in body heights.
+        rows: Height of the texture in pixels.
+        columns: Width of the texture in pixels.
+        logo_at: Centre of the logo as a fraction of the length; negative prints none.
+
+    Returns:
+        (rows, columns, 4) uint8: RGB and an opaque fourth channel.
+    """
+    v = (np.arange(rows)[:, None] + 0.5) / rows * length
+    # A whole number of repeats goes around, so that the seam at the back does not show.
+    repeats = max(2, round(girth / cloth.period))
+    u = ((np.arange(columns)[None] + 0.5) / columns - 0.5) * cloth.period * repeats
+    texture = np.full((rows, columns, 4), 255, np.uint8)
+    texture[..., :3] = cloth.colours[0]
+    texture[pattern_weight(cloth.pattern, u, v, cloth.period), :3] = cloth.colours[1]
+    if logo_at >= 0 and cloth.logo != "none":
+        half = 0.052
+        x = ((np.arange(columns)[None] + 0.5) / columns - 0.5) * girth / half
+        y = (v - logo_at * length) / half
+        texture[logo_weight(cloth.logo, x, y), :3] = cloth.logo_colour
+    return texture
+
+
+def plain_texture(colour: Colour, rows: int = 2, columns: int = 64) -> np.ndarray:
+    """Give a one-colour texture (rows, columns, 4) uint8."""
+    return np.full((rows, columns, 4), (*colour, 255), np.uint8)
