@@ -1,0 +1,92 @@
+"""Reference and poses as conditioning for any sampler."""
+
+from typing import Any
+
+import comfy.model_management as mm
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import ShapeError
+from .denoising_model import RowReference
+from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+
+
+class Conditioning(io.ComfyNode):
+    """MODEL, AA_REFERENCE, AA_POSE -> MODEL, positive, negative, LATENT."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_Conditioning",
+            display_name="Conditioning (Animate Anyone)",
+            category=CATEGORY,
+            description="Turns the encoded reference and poses into conditioning and an empty clip, "
+            "for KSampler, SamplerCustom and every other sampler.",
+            inputs=[
+                io.Model.Input("model", tooltip='From "Load UNet3D (Animate Anyone)".'),
+                ReferenceSocket.Input("reference", tooltip='From "Encode Reference".'),
+                PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
+            ],
+            outputs=[
+                io.Model.Output("model_out", display_name="model", tooltip="The same model."),
+                io.Conditioning.Output(
+                    "positive", display_name="positive", tooltip="Sees the reference and the poses."
+                ),
+                io.Conditioning.Output(
+                    "negative", display_name="negative", tooltip="Sees the poses only."
+                ),
+                io.Latent.Output(
+                    "latent", display_name="latent", tooltip="An empty clip, one frame a pose."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, reference: EncodedReference, pose: EncodedPose) -> io.NodeOutput:
+        positive, negative = condition(model, reference, pose)
+        return io.NodeOutput(model, positive, negative, {"samples": empty_clip(pose)})
+
+
+def condition(
+    model: Any, reference: EncodedReference, pose: EncodedPose
+) -> tuple[list[Any], list[Any]]:
+    """Positive and negative conditioning; the negative sees neither reference nor appearance.
+
+    Raises:
+        ShapeError: If the parts belong to different models or sizes.
+    """
+    _check_fit(model, reference, pose)
+    both = {"aa_pose": pose}
+    positive = {**both, "aa_reference": RowReference(reference.features, reads=True)}
+    negative = {**both, "aa_reference": RowReference(reference.features, reads=False)}
+    appearance = reference.appearance
+    return [[appearance, positive]], [[torch.zeros_like(appearance), negative]]
+
+
+def empty_clip(pose: EncodedPose) -> torch.Tensor:
+    """Latents (F, 4, h, w) of nothing, one frame a pose."""
+    frames, _, height, width = pose.features.shape
+    return torch.zeros([frames, 4, height, width], device=mm.intermediate_device())
+
+
+def _check_fit(model: Any, reference: EncodedReference, pose: EncodedPose) -> None:
+    config = getattr(model.model.diffusion_model, "config", None)
+    if not hasattr(model.model, "profile") or config is None:
+        raise ShapeError(
+            "Animate Anyone's conditioning needs a model of this pack, got another one. Use "
+            '"Load UNet3D (Animate Anyone)".'
+        )
+    if (reference.width, reference.height) != (pose.width, pose.height):
+        raise ShapeError(
+            f"Reference and poses must have the same size: the reference is {reference.width}x"
+            f"{reference.height}, the poses {pose.width}x{pose.height}. Wire the reference into "
+            '"Encode Pose", which then takes its size.'
+        )
+    expected = config.block_out_channels[0], config.cross_attention_dim
+    got = pose.features.shape[1], reference.appearance.shape[-1]
+    if expected != got:
+        raise ShapeError(
+            f"The parts belong to different models: the UNet expects poses of {expected[0]} channels "
+            f"and an appearance of {expected[1]}, got {got[0]} and {got[1]}. Load all files of one "
+            "model."
+        )

@@ -1,0 +1,136 @@
+"""Our context windows on any sampler."""
+
+from typing import Any
+
+import comfy.context_windows
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import SettingsError
+from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
+from ..animate_anyone_core.sampling.windows import SCHEDULES, WindowSettings
+from .sockets import CATEGORY
+
+
+def window_inputs() -> list[Any]:
+    """The inputs by which windows are set, for every node that has them."""
+    return [
+        io.Int.Input(
+            "context_frames",
+            default=0,
+            min=0,
+            max=1024,
+            tooltip="Frames of a window: they are denoised together. 0 takes what the weights were "
+            "made for (24 for Moore-AnimateAnyone, 48 for MusePose).",
+        ),
+        io.Int.Input(
+            "context_overlap",
+            default=4,
+            min=0,
+            max=512,
+            tooltip="Frames that neighbouring windows share, at least. More is smoother and slower.",
+        ),
+        io.Combo.Input(
+            "schedule",
+            options=list(SCHEDULES),
+            default="open",
+            tooltip="open: windows from the first to the last frame. looped: the clip is a loop, as "
+            "Moore-AnimateAnyone publishes it. published_open: MusePose's.",
+        ),
+        io.Combo.Input(
+            "blending",
+            options=list(BLENDINGS),
+            default="pyramid",
+            tooltip="How overlapping windows are mixed: pyramid counts a window's middle most, flat "
+            "is the plain mean, as published.",
+        ),
+    ]
+
+
+class ContextWindows(io.ComfyNode):
+    """MODEL -> MODEL with windows."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_ContextWindows",
+            display_name="Context Windows (Animate Anyone)",
+            category=CATEGORY,
+            description="Lets any sampler denoise a long clip in overlapping windows, in the memory "
+            "of one window.",
+            inputs=[
+                io.Model.Input("model", tooltip='From "Load UNet3D" or the conditioning.'),
+                *window_inputs(),
+            ],
+            outputs=[
+                io.Model.Output(
+                    "model_out", display_name="model", tooltip="The model with windows."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        context_frames: int,
+        context_overlap: int,
+        schedule: str,
+        blending: str,
+    ) -> io.NodeOutput:
+        settings = settings_for(model, context_frames, context_overlap, schedule, blending)
+        return io.NodeOutput(with_windows(model, settings))
+
+
+def settings_for(
+    model: Any, context_frames: int, context_overlap: int, schedule: str, blending: str
+) -> WindowSettings:
+    """The windows asked for, checked against what the weights can see.
+
+    Raises:
+        SettingsError: If a window is longer than the weights' position table.
+    """
+    profile = getattr(model.model, "profile", None)
+    if profile is None:
+        raise SettingsError(
+            "Animate Anyone's windows need a model of this pack, got another one. Use "
+            '"Load UNet3D (Animate Anyone)".'
+        )
+    context_frames = context_frames or profile.context_frames
+    model.model.diffusion_model.check_window(context_frames)
+    return WindowSettings(
+        context_frames=context_frames,
+        context_overlap=context_overlap,
+        schedule=schedule,
+        blending=blending,
+    )
+
+
+def with_windows(model: Any, settings: WindowSettings) -> Any:
+    """A clone of the model that is sampled in windows."""
+    model = model.clone()
+    model.model_options["context_handler"] = _Windows(settings)
+    comfy.context_windows.create_prepare_sampling_wrapper(model)
+    return model
+
+
+class _Windows(comfy.context_windows.IndexListContextHandler):
+    """ComfyUI's handler of index lists, fed with our schedule and our weights."""
+
+    def __init__(self, settings: WindowSettings) -> None:
+        def schedule(num_frames: int, handler: Any, model_options: Any) -> list[list[int]]:
+            return settings.windows(num_frames)
+
+        def weights(length: int, **kwargs: Any) -> list[float]:
+            return window_weights(length, settings.blending, settings.context_overlap).tolist()
+
+        super().__init__(
+            context_schedule=comfy.context_windows.ContextSchedule("animate_anyone", schedule),
+            fuse_method=comfy.context_windows.ContextFuseMethod(settings.blending, weights),
+            context_length=settings.context_frames,
+            context_overlap=settings.context_overlap,
+            dim=0,
+        )
+        self.causal_window_fix = False  # would add a frame to every window, past the table
+
+    def set_step(self, timestep: Any, model_options: Any) -> None:
+        """Our windows do not move with the step; the search for it fails between steps."""

@@ -1,0 +1,65 @@
+"""Decode a clip a few frames at a time."""
+
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.utils
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import ShapeError
+from .sockets import CATEGORY
+
+
+class DecodeVideo(io.ComfyNode):
+    """VAE, LATENT -> IMAGE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_DecodeVideo",
+            display_name="Decode Video (Animate Anyone)",
+            category=CATEGORY,
+            description="Turns latents into frames in the memory of a few frames, with progress.",
+            inputs=[
+                io.Vae.Input("vae", tooltip="The VAE that encoded the reference."),
+                io.Latent.Input("latent", tooltip="The denoised clip."),
+                io.Int.Input(
+                    "chunk_frames",
+                    default=8,
+                    min=1,
+                    max=256,
+                    tooltip="Frames decoded at once. Fewer take less memory; the result is the same.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("images", display_name="images", tooltip="The frames."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, vae: Any, latent: dict[str, Any], chunk_frames: int) -> io.NodeOutput:
+        return io.NodeOutput(decode(vae, latent["samples"], chunk_frames))
+
+
+def decode(vae: Any, samples: torch.Tensor, chunk_frames: int) -> torch.Tensor:
+    """Decode (F, 4, h, w) to IMAGE (F, H, W, 3), every chunk straight into the result.
+
+    Raises:
+        ShapeError: If there is no frame.
+    """
+    if samples.ndim != 4 or not samples.shape[0]:
+        raise ShapeError(
+            f"A clip to decode has the shape (frames, 4, h, w), got {tuple(samples.shape)}."
+        )
+    bar = comfy.utils.ProgressBar(samples.shape[0])
+    frames: torch.Tensor | None = None
+    for start in range(0, samples.shape[0], chunk_frames):
+        mm.throw_exception_if_processing_interrupted()
+        chunk = vae.decode(samples[start : start + chunk_frames])
+        if frames is None:
+            frames = chunk.new_empty((samples.shape[0], *chunk.shape[1:]))
+        frames[start : start + chunk.shape[0]] = chunk
+        bar.update(chunk.shape[0])
+    assert frames is not None
+    return frames

@@ -1,0 +1,249 @@
+"""The denoising UNet as a real ComfyUI MODEL: any sampler, scheduler, guider and LoRA node works on it.
+
+ComfyUI hands over all rows at once, (conditions · frames, 4, h, w); here they become (B, 4, F, h, w).
+"""
+
+from typing import Any
+
+import comfy.conds
+import comfy.latent_formats
+import comfy.model_base
+import comfy.patcher_extension
+import comfy.supported_models_base
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from torch import Tensor
+
+from ..animate_anyone_core.checkpoints.families import FamilyProfile
+from ..animate_anyone_core.checkpoints.load import DenoisingUNetFiles
+from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.models.attention import Reference
+from ..animate_anyone_core.models.config import TemporalConfig, UNetConfig
+from ..animate_anyone_core.models.denoising_unet import (
+    DenoisingUNet,
+    fold_frames,
+    unfold_frames,
+)
+from .comfy_patches import ComfyPatches
+from .patchers import swap_layers
+from .sockets import EncodedPose
+
+# diffusers' name -> ComfyUI's: what diffusers calls linear, ComfyUI calls sqrt_linear
+_BETA_SCHEDULES = {"linear": "sqrt_linear", "scaled_linear": "linear"}
+_PREDICTIONS = {
+    "v_prediction": comfy.model_base.ModelType.V_PREDICTION,
+    "epsilon": comfy.model_base.ModelType.EPS,
+}
+
+# Bytes of activations a row, frame and latent cell at 16 bits and 320 channels, counted, with the
+# allocator's share (a CFG pair takes twice this).
+_BYTES_PER_CELL = 1.28 * 37_900 / 2
+
+
+class AnimateAnyoneConfig(comfy.supported_models_base.BASE):
+    """What ComfyUI wants to know of a model besides its weights."""
+
+    unet_config: dict = {}  # noqa: RUF012 (ComfyUI's protocol)
+    unet_extra_config: dict = {}  # noqa: RUF012
+    latent_format = comfy.latent_formats.SD15
+    memory_usage_factor = 1.0
+
+    def __init__(self, files: DenoisingUNetFiles) -> None:
+        super().__init__(
+            {
+                # read by FreeU and HyperTile; not num_res_blocks, which would redirect LoRA keys
+                "model_channels": files.config.block_out_channels[0],
+                "config": files.config,
+                "temporal": files.temporal,
+            }
+        )
+        self.profile: FamilyProfile = files.profile
+        noise = files.profile.noise
+        self.sampling_settings = {
+            "beta_schedule": _BETA_SCHEDULES[noise.beta_schedule],
+            "linear_start": noise.beta_start,
+            "linear_end": noise.beta_end,
+            "zsnr": noise.rescale_betas_zero_snr,
+        }
+        self.prediction = _PREDICTIONS[noise.prediction_type]
+
+
+class AnimateAnyoneModel(comfy.model_base.BaseModel):
+    """The MODEL: turns our conditioning into what the network takes."""
+
+    def __init__(self, config: AnimateAnyoneConfig, device: Any = None) -> None:
+        super().__init__(config, config.prediction, device=device, unet_model=ComfyDenoisingUNet)
+        self.profile = config.profile
+
+    def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
+        """ComfyUI's hook: the conditioning's entries become the network's arguments."""
+        conds = super().extra_conds(**kwargs)
+        noise = kwargs["noise"]
+        pose: EncodedPose | None = kwargs.get("aa_pose")
+        if pose is not None:
+            conds["pose"] = comfy.conds.CONDNoiseShape(_pose_for(pose, noise))
+        reference = kwargs.get("aa_reference")
+        if reference is not None:
+            conds["reference"] = ConditionReference([reference])
+        return conds
+
+    def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
+        """Bytes of activations for (rows · frames, 4, h, w)."""
+        rows, cells = input_shape[0], input_shape[-2] * input_shape[-1]
+        width = self.model_config.unet_config["model_channels"] / 320
+        size = torch.finfo(self.get_dtype_inference()).bits / 16
+        return rows * cells * _BYTES_PER_CELL * width * size
+
+
+class RowReference:
+    """The reference of one condition.
+
+    Args:
+        features: ReferenceNet's tokens by block path.
+        reads: False for the unconditional half, which knows the reference's place but does not look.
+    """
+
+    def __init__(self, features: dict[str, Tensor], reads: bool) -> None:
+        self.features = features
+        self.reads = reads
+
+
+class ConditionReference(comfy.conds.CONDRegular):
+    """References of the conditions in one call: neither repeated over frames nor cut into windows."""
+
+    def process_cond(self, batch_size: int, **kwargs: Any) -> "ConditionReference":
+        """One row a condition, whatever the batch or the area."""
+        return self._copy_with(self.cond)
+
+    def can_concat(self, other: Any) -> bool:
+        """Whether two conditions can share a call: their references must have the same shapes."""
+        ours, theirs = self.cond[0].features, other.cond[0].features
+        return {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
+
+    def concat(self, others: list[Any]) -> list[RowReference]:
+        """The rows of all conditions."""
+        return [row for cond in (self, *others) for row in cond.cond]
+
+    def size(self) -> list[int]:
+        """No share in ComfyUI's own memory estimate."""
+        return [1]
+
+
+class ComfyDenoisingUNet(DenoisingUNet):
+    """The core's network with ComfyUI's layers, called the way ComfyUI calls its UNet.
+
+    Args:
+        config: Shapes of the spatial part.
+        temporal: Shapes of the temporal layers.
+        dtype: Type of the weights.
+        operations: ComfyUI's layer classes.
+        device: Ignored: the weights come with their device.
+        model_channels: Ignored: stands in ComfyUI's config for other nodes.
+    """
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        temporal: TemporalConfig | None,
+        dtype: torch.dtype,
+        operations: Any,
+        device: Any = None,
+        model_channels: int = 320,
+    ) -> None:
+        with torch.device("meta"):  # nothing is initialised that the file would overwrite
+            super().__init__(config, temporal)
+        self.dtype = dtype
+        swap_layers(self, operations)
+
+    def forward(  # type: ignore[override]
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor | None = None,
+        control: dict | None = None,
+        transformer_options: dict | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """ComfyUI's call: rows (n·F, 4, h, w), one time and one context a row.
+
+        Args:
+            x: Scaled noisy latents of all conditions.
+            timesteps: Diffusion time of every row.
+            context: Appearance tokens (n·F, T, D).
+            control: ControlNet residuals, lists that are consumed.
+            transformer_options: ComfyUI's patches and facts of this call.
+            kwargs: `pose` and `reference` from our conditioning; others are ignored.
+        """
+        options = dict(transformer_options or {})
+        return comfy.patcher_extension.WrapperExecutor.new_class_executor(
+            self._forward,
+            self,
+            comfy.patcher_extension.get_all_wrappers(
+                comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options
+            ),
+        ).execute(x, timesteps, context, control, options, **kwargs)
+
+    def _forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor | None,
+        control: dict | None,
+        transformer_options: dict,
+        pose: Tensor | None = None,
+        reference: list[RowReference] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        batch = len(transformer_options.get("cond_or_uncond", (0,)))
+        num_frames = x.shape[0] // batch
+        if context is None:
+            raise ShapeError(
+                "The model got no appearance tokens. Use the conditioning of the node "
+                '"Animate Anyone Conditioning".'
+            )
+
+        def attention(q: Tensor, k: Tensor, v: Tensor, num_heads: int) -> Tensor:
+            return optimized_attention(
+                q, k, v, num_heads, attn_precision=None, transformer_options=transformer_options
+            )
+
+        out = super().forward(
+            unfold_frames(x, num_frames),
+            timesteps.reshape(batch, -1)[:, 0],
+            context,
+            reference=_join_references(reference, x),
+            pose=None if pose is None else unfold_frames(pose, num_frames),
+            attention=attention,
+            interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
+        )
+        return fold_frames(out)
+
+
+def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:
+    """The pose features, checked against the latents they are to move."""
+    frames, _, height, width = noise.shape
+    if pose.features.shape[0] != frames:
+        raise ShapeError(
+            f"The latents have {frames} frames, but {pose.features.shape[0]} poses are wired in. "
+            'Use the LATENT of "Animate Anyone Conditioning", or as many poses as frames.'
+        )
+    if pose.features.shape[-2:] != noise.shape[-2:]:
+        raise ShapeError(
+            f"The latents are {width * 8}x{height * 8} pixels, but the poses were encoded at "
+            f"{pose.width}x{pose.height}. Encode the poses at the size of the video."
+        )
+    return pose.features
+
+
+def _join_references(rows: list[RowReference] | None, x: Tensor) -> Reference | None:
+    """All conditions' references as one argument of the core's forward."""
+    if rows is None or not any(row.reads for row in rows):
+        return None
+    reading = [row.features for row in rows if row.reads]
+    if all(features is reading[0] for features in reading):
+        joined = {path: tokens.to(x) for path, tokens in reading[0].items()}
+    else:
+        joined = {
+            path: torch.cat([row.features[path].to(x) for row in rows]) for path in reading[0]
+        }
+    return Reference(joined, tuple(row.reads for row in rows))

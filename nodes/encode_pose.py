@@ -1,0 +1,97 @@
+"""Encode skeleton pictures with the Pose Guider, once."""
+
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.utils
+import numpy as np
+import torch
+from comfy_api.latest import io
+from PIL import Image
+
+from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.images import check_video_size, stretch
+from .patchers import run_managed
+from .sockets import (
+    CATEGORY,
+    EncodedPose,
+    EncodedReference,
+    NetworkHandle,
+    PoseGuiderSocket,
+    PoseSocket,
+    ReferenceSocket,
+)
+
+CHUNK_FRAMES = 8
+
+
+class EncodePose(io.ComfyNode):
+    """Skeleton pictures -> AA_POSE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_EncodePose",
+            display_name="Encode Pose (Animate Anyone)",
+            category=CATEGORY,
+            description="Turns skeleton pictures into guidance, one a frame, once for all steps.",
+            inputs=[
+                PoseGuiderSocket.Input("pose_guider", tooltip='From "Load Pose Guider".'),
+                io.Image.Input(
+                    "images",
+                    tooltip="Skeletons on black, one a frame, in the style the weights were trained "
+                    'on: from "Draw Pose" or a skeleton video.',
+                ),
+                ReferenceSocket.Input(
+                    "reference",
+                    optional=True,
+                    tooltip="If wired, the skeletons are stretched to the reference's size, as "
+                    "published. Otherwise they keep theirs, which must be a multiple of 8.",
+                ),
+            ],
+            outputs=[
+                PoseSocket.Output("pose", display_name="pose", tooltip="For the samplers."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        pose_guider: NetworkHandle,
+        images: torch.Tensor,
+        reference: EncodedReference | None = None,
+    ) -> io.NodeOutput:
+        if images.ndim != 4 or not images.shape[0]:
+            raise ShapeError(
+                f"Poses must be pictures (frames, height, width, 3), got {tuple(images.shape)}."
+            )
+        height, width = images.shape[1:3]
+        if reference is not None:
+            width, height = reference.width, reference.height
+        check_video_size(width, height)
+        return io.NodeOutput(encode(pose_guider, images, width, height))
+
+
+def encode(handle: NetworkHandle, images: torch.Tensor, width: int, height: int) -> EncodedPose:
+    """Run the Pose Guider a few frames at a time; the result stays in main memory."""
+    bar = comfy.utils.ProgressBar(images.shape[0])
+
+    def work(network: Any, device: torch.device) -> torch.Tensor:
+        features = []
+        for chunk in images.split(CHUNK_FRAMES):
+            mm.throw_exception_if_processing_interrupted()
+            pictures = _stretched(chunk, width, height).to(device, handle.compute_dtype)
+            features.append(network(pictures).to(mm.intermediate_device()))
+            bar.update(chunk.shape[0])
+        return torch.cat(features)
+
+    # the widest map: 16 channels at full size, in and out, twice
+    memory = CHUNK_FRAMES * height * width * 16 * 4 * 4
+    return EncodedPose(run_managed(handle, memory, work), width, height)
+
+
+def _stretched(images: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """IMAGE (f, H, W, 3) to (f, 3, height, width) in [0, 1], stretched as published."""
+    pixels = (images[..., :3].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    frames = [np.asarray(stretch(Image.fromarray(frame), width, height)) for frame in pixels]
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255.0

@@ -1,0 +1,141 @@
+"""Encode the reference picture, once: VAE, CLIP, ReferenceNet."""
+
+from typing import Any
+
+import comfy.latent_formats
+import comfy.model_management as mm
+import numpy as np
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from comfy_api.latest import io
+from PIL import Image
+
+from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.images import check_picture_size, check_video_size, fit
+from ..animate_anyone_core.models.image_encoder import stretch_for_clip
+from .patchers import run_managed
+from .sockets import CATEGORY, EncodedReference, NetworkHandle, ReferenceNetSocket, ReferenceSocket
+
+
+class EncodeReference(io.ComfyNode):
+    """Picture -> AA_REFERENCE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_EncodeReference",
+            display_name="Encode Reference (Animate Anyone)",
+            category=CATEGORY,
+            description="Reads the character's look from a picture, once; another seed or another "
+            "motion uses it again.",
+            inputs=[
+                ReferenceNetSocket.Input("reference_net", tooltip='From "Load ReferenceNet".'),
+                io.Vae.Input("vae", tooltip="A Stable Diffusion 1.5 VAE (sd-vae-ft-mse)."),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    tooltip="The image encoder of sd-image-variations (CLIP ViT-L/14).",
+                ),
+                io.Image.Input("image", tooltip="The character; the first picture of a batch."),
+                io.Int.Input(
+                    "width", default=512, min=16, max=8192, step=8, tooltip="Width of the video."
+                ),
+                io.Int.Input(
+                    "height", default=784, min=16, max=8192, step=8, tooltip="Height of the video."
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=["stretch", "crop", "pad"],
+                    default="crop",
+                    tooltip="How the picture comes to that size. crop: fill and cut. pad: whole "
+                    "picture on its border colour. stretch: as published, the shape may change.",
+                ),
+            ],
+            outputs=[
+                ReferenceSocket.Output(
+                    "reference", display_name="reference", tooltip="For the samplers."
+                ),
+                io.Image.Output(
+                    "fitted", display_name="image", tooltip="The picture as the networks saw it."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        reference_net: NetworkHandle,
+        vae: Any,
+        clip_vision: Any,
+        image: torch.Tensor,
+        width: int,
+        height: int,
+        fit: str,
+    ) -> io.NodeOutput:
+        picture = fitted_picture(image, width, height, fit)
+        encoded = encode(reference_net, vae, clip_vision, picture)
+        return io.NodeOutput(encoded, as_image(picture))
+
+
+def fitted_picture(image: torch.Tensor, width: int, height: int, mode: str) -> Image.Image:
+    """The first picture of an IMAGE at the video's size."""
+    check_video_size(width, height)
+    if image.ndim != 4 or not image.shape[0] or image.shape[-1] < 3:
+        raise ShapeError(
+            f"The reference must be a picture (batch, height, width, 3), got {tuple(image.shape)}."
+        )
+    pixels = (image[0, ..., :3].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    picture = Image.fromarray(pixels)
+    check_picture_size(picture.width, picture.height, "The reference picture")
+    return fit(picture, width, height, mode)
+
+
+def as_image(picture: Image.Image) -> torch.Tensor:
+    """A picture as ComfyUI's IMAGE (1, H, W, 3) in [0, 1]."""
+    return torch.from_numpy(np.array(picture)).float()[None] / 255.0
+
+
+def encode(
+    handle: NetworkHandle, vae: Any, clip_vision: Any, picture: Image.Image
+) -> EncodedReference:
+    """Run VAE, CLIP and ReferenceNet on a picture at the video's size.
+
+    Raises:
+        ShapeError: If the VAE's latents or CLIP's embedding do not fit ReferenceNet.
+    """
+    keep = mm.intermediate_device()
+    seen = clip_vision.encode_image(as_image(stretch_for_clip(picture)), crop=False)
+    appearance = seen["image_embeds"].reshape(1, 1, -1).to(keep)
+    latents = vae.encode(as_image(picture)).to(keep)
+    _check_fit(handle, latents, appearance, picture)
+    scaled = comfy.latent_formats.SD15().process_in(latents)
+
+    def attention(q: Any, k: Any, v: Any, num_heads: int) -> Any:
+        return optimized_attention(q, k, v, num_heads)
+
+    def work(network: Any, device: torch.device) -> dict[str, torch.Tensor]:
+        inputs = (tensor.to(device, handle.compute_dtype) for tensor in (scaled, appearance))
+        features = network(*inputs, attention=attention)
+        return {path: tokens.to(keep) for path, tokens in features.items()}
+
+    # counted for ComfyUI's estimate: one row of the denoiser without temporal layers
+    memory = 40_000 * scaled.shape[-2] * scaled.shape[-1]
+    features = run_managed(handle, memory, work)
+    return EncodedReference(appearance, features, latents, picture.width, picture.height)
+
+
+def _check_fit(
+    handle: NetworkHandle, latents: torch.Tensor, appearance: torch.Tensor, picture: Image.Image
+) -> None:
+    config = handle.patcher.model.config
+    expected = (1, config.in_channels, picture.height // 8, picture.width // 8)
+    if tuple(latents.shape) != expected:
+        raise ShapeError(
+            f"ReferenceNet needs Stable Diffusion 1.5 latents {expected}, but this VAE makes "
+            f"{tuple(latents.shape)}. Use sd-vae-ft-mse or another SD 1.5 VAE."
+        )
+    if appearance.shape[-1] != config.cross_attention_dim:
+        raise ShapeError(
+            f"ReferenceNet needs an appearance of {config.cross_attention_dim} numbers, but this "
+            f"CLIP vision model makes {appearance.shape[-1]}. Use the image encoder that belongs to "
+            "these weights (sd-image-variations' for the published ones)."
+        )

@@ -1,0 +1,50 @@
+"""The pack as ComfyUI sees it: all nodes, in menu order."""
+
+import importlib
+import logging
+
+from comfy_api.latest import ComfyExtension, io
+
+from .model_files import register_folders
+
+logger = logging.getLogger("animate_anyone")
+
+# (module in this folder, class), in menu order. Node ids inside are frozen for ever.
+NODES = (
+    ("load_reference_net", "LoadReferenceNet"),
+    ("load_unet3d", "LoadUNet3D"),
+    ("load_pose_guider", "LoadPoseGuider"),
+    ("load_vae", "LoadVAE"),
+    ("load_image_encoder", "LoadImageEncoder"),
+    ("encode_reference", "EncodeReference"),
+    ("encode_pose", "EncodePose"),
+    ("conditioning", "Conditioning"),
+    ("context_windows", "ContextWindows"),
+    ("sampler", "Sampler"),
+    ("decode_video", "DecodeVideo"),
+)
+
+
+class AnimateAnyoneExtension(ComfyExtension):
+    """Hands ComfyUI the pack's nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """Import every node; one that cannot be imported is left out and says why."""
+        register_folders()
+        found = []
+        for module, name in NODES:
+            try:
+                found.append(getattr(importlib.import_module(f".{module}", __package__), name))
+            except Exception as error:  # one broken part must not take the others down
+                logger.error(
+                    "Animate Anyone: the node %s is left out, because its import failed: %s: %s",
+                    name,
+                    type(error).__name__,
+                    error,
+                )
+        return found
+
+
+async def comfy_entrypoint() -> ComfyExtension:
+    """Called by ComfyUI."""
+    return AnimateAnyoneExtension()

@@ -1,0 +1,84 @@
+"""Load a CLIP image encoder from a file or a transformers folder as an ordinary CLIP_VISION socket."""
+
+from pathlib import Path
+from typing import Any
+
+import comfy.clip_vision
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.checkpoints.model_folder import find_weights
+from ..animate_anyone_core.checkpoints.weight_files import check_finite, read_weights
+from ..animate_anyone_core.errors import CheckpointError
+from .model_files import (
+    FOLDER,
+    network_folder,
+    network_folder_names,
+    weight_file,
+    weight_file_names,
+)
+from .sockets import CATEGORY
+
+MARKERS = ("model", "pytorch_model")
+FOLDERS = ("clip_vision", FOLDER)
+
+
+class LoadImageEncoder(io.ComfyNode):
+    """File or folder -> CLIP_VISION."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_LoadImageEncoder",
+            display_name="Load Image Encoder (Animate Anyone)",
+            category=f"{CATEGORY}/loaders",
+            description="As ComfyUI's Load CLIP Vision, and also folders in transformers layout of "
+            "any size, such as image_encoder/ of sd-image-variations.",
+            inputs=[
+                io.Combo.Input(
+                    "image_encoder",
+                    options=[*_folder_names(), *weight_file_names("clip_vision")],
+                    tooltip="A file in models/clip_vision, or a folder with config.json in "
+                    "models/clip_vision or models/animate_anyone.",
+                ),
+            ],
+            outputs=[
+                io.ClipVision.Output(
+                    "clip_vision", display_name="clip_vision", tooltip='For "Encode Reference".'
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image_encoder: str) -> io.NodeOutput:
+        for marker in MARKERS:
+            if image_encoder in network_folder_names(marker, *FOLDERS):
+                folder = network_folder(image_encoder, marker, *FOLDERS)
+                return io.NodeOutput(load_folder(folder, marker))
+        encoder = comfy.clip_vision.load(str(weight_file(image_encoder, "clip_vision")))
+        if encoder is None:
+            raise CheckpointError(f"{image_encoder} is not a CLIP vision model ComfyUI knows.")
+        return io.NodeOutput(encoder)
+
+
+def load_folder(folder: Path, marker: str) -> Any:
+    """Load ComfyUI's own CLIP vision network with a transformers folder's shapes and weights."""
+    weights_path = find_weights(folder, marker)
+    weights = read_weights(weights_path)
+    check_finite("image encoder", weights_path.name, weights)
+    encoder = comfy.clip_vision.ClipVisionModel(str(folder / "config.json"))
+    # ComfyUI rounds CLIP to half even on the CPU; the appearance token is one vector, kept exact
+    encoder.model.to(torch.float32)
+    encoder.dtype = torch.float32
+    missing, _ = encoder.load_sd({k: v.to(torch.float32) for k, v in weights.items()})
+    if missing:
+        raise CheckpointError(
+            f"{folder.name} lacks {len(missing)} tensors of a CLIP vision model with projection, "
+            f"such as {missing[0]}."
+        )
+    return encoder
+
+
+def _folder_names() -> list[str]:
+    names = (name for marker in MARKERS for name in network_folder_names(marker, *FOLDERS))
+    return sorted(set(names))

@@ -1,0 +1,45 @@
+"""Load the Pose Guider: the network that reads the skeletons."""
+
+from comfy_api.latest import io
+
+from ..animate_anyone_core.checkpoints.load import load_pose_guider
+from .model_files import fingerprint, weight_file, weight_file_names
+from .patchers import manage
+from .sockets import CATEGORY, PoseGuiderSocket
+
+
+class LoadPoseGuider(io.ComfyNode):
+    """File -> AA_POSE_GUIDER."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_LoadPoseGuider",
+            display_name="Load Pose Guider (Animate Anyone)",
+            category=f"{CATEGORY}/loaders",
+            description="Loads the network that turns skeleton pictures into guidance.",
+            inputs=[
+                io.Combo.Input(
+                    "pose_guider",
+                    options=weight_file_names(),
+                    tooltip="pose_guider.safetensors or .pth in models/animate_anyone.",
+                ),
+            ],
+            outputs=[
+                PoseGuiderSocket.Output(
+                    "pose_guider_out", display_name="pose_guider", tooltip='For "Encode Pose".'
+                ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What was found in the file."
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, pose_guider: str) -> str:
+        return fingerprint(weight_file(pose_guider))
+
+    @classmethod
+    def execute(cls, pose_guider: str) -> io.NodeOutput:
+        network, report = load_pose_guider(weight_file(pose_guider))
+        return io.NodeOutput(manage(network, "default", report), str(report))

@@ -1,0 +1,55 @@
+"""Load ReferenceNet: the network that looks at the character."""
+
+from comfy_api.latest import io
+
+from ..animate_anyone_core.checkpoints.load import load_reference_net
+from .model_files import fingerprint, weight_file, weight_file_names
+from .patchers import DTYPES, manage
+from .sockets import CATEGORY, ReferenceNetSocket
+
+
+class LoadReferenceNet(io.ComfyNode):
+    """File -> AA_REFERENCE_NET."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_LoadReferenceNet",
+            display_name="Load ReferenceNet (Animate Anyone)",
+            category=f"{CATEGORY}/loaders",
+            description="Loads the network that reads the character's look from the reference "
+            "picture (reference_unet of Moore-AnimateAnyone, MusePose and others of this family).",
+            inputs=[
+                io.Combo.Input(
+                    "reference_net",
+                    options=weight_file_names(),
+                    tooltip="reference_unet.safetensors or .pth in models/animate_anyone.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=list(DTYPES),
+                    default="default",
+                    tooltip="Type the weights are kept in. Default: what ComfyUI takes for this "
+                    "device. fp8 halves the memory at some loss.",
+                ),
+            ],
+            outputs=[
+                ReferenceNetSocket.Output(
+                    "reference_net_out",
+                    display_name="reference_net",
+                    tooltip='For "Encode Reference".',
+                ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What was found in the file."
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, reference_net: str, dtype: str) -> str:
+        return fingerprint(weight_file(reference_net)) + dtype
+
+    @classmethod
+    def execute(cls, reference_net: str, dtype: str) -> io.NodeOutput:
+        network, report = load_reference_net(weight_file(reference_net))
+        return io.NodeOutput(manage(network, dtype, report), str(report))

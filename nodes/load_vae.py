@@ -1,0 +1,103 @@
+"""Load a VAE from a file or a diffusers folder as an ordinary VAE socket."""
+
+from typing import Any
+
+import comfy.sd
+import comfy.taesd.taesd
+import comfy.utils
+import torch
+from comfy_api.latest import io
+from torch import Tensor, nn
+
+from ..animate_anyone_core.checkpoints.model_folder import load_autoencoder
+from .model_files import (
+    FOLDER,
+    network_folder,
+    network_folder_names,
+    weight_file,
+    weight_file_names,
+)
+from .sockets import CATEGORY
+
+MARKER = "diffusion_pytorch_model"
+FOLDERS = ("vae", FOLDER)
+
+# ComfyUI's latents between nodes are unscaled, and its SD 1.5 models multiply by this
+_SD15_SCALE = 0.18215
+
+
+class LoadVAE(io.ComfyNode):
+    """File or folder -> VAE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_LoadVAE",
+            display_name="Load VAE (Animate Anyone)",
+            category=f"{CATEGORY}/loaders",
+            description="As ComfyUI's Load VAE, and also folders in diffusers layout of any width.",
+            inputs=[
+                io.Combo.Input(
+                    "vae",
+                    options=[*network_folder_names(MARKER, *FOLDERS), *weight_file_names("vae")],
+                    tooltip="A VAE of Stable Diffusion 1.5: a file in models/vae, or a folder with "
+                    "config.json in models/vae or models/animate_anyone.",
+                ),
+            ],
+            outputs=[
+                io.Vae.Output(
+                    "vae_out", display_name="vae", tooltip="For any node that takes a VAE."
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, vae: str) -> io.NodeOutput:
+        if vae in network_folder_names(MARKER, *FOLDERS):
+            network = load_autoencoder(network_folder(vae, MARKER, *FOLDERS))
+            return io.NodeOutput(DiffusersVAE(network))
+        weights = comfy.utils.load_torch_file(str(weight_file(vae, "vae")))
+        loaded = comfy.sd.VAE(sd=weights)
+        loaded.throw_exception_if_invalid()
+        return io.NodeOutput(loaded)
+
+
+class DiffusersVAE(comfy.sd.VAE):
+    """A diffusers autoencoder of any shape behind ComfyUI's VAE interface.
+
+    ComfyUI's class sets itself up for a tiny known autoencoder, so that it has every attribute that
+    this version of ComfyUI knows; then the network is exchanged.
+
+    Args:
+        network: `AutoencoderKL` or `AutoencoderTiny`.
+    """
+
+    def __init__(self, network: Any) -> None:
+        super().__init__(sd=comfy.taesd.taesd.TAESD().state_dict(), dtype=torch.float32)
+        ratio = 2 ** (len(network.config.block_out_channels) - 1)
+        self.first_stage_model = _Unscaled(network).eval().to(self.vae_dtype)
+        self.downscale_ratio = self.upscale_ratio = ratio
+        self.latent_channels = network.config.latent_channels
+        stand_in = self.patcher
+        self.patcher = type(stand_in)(
+            self.first_stage_model,
+            load_device=stand_in.load_device,
+            offload_device=stand_in.offload_device,
+        )
+
+
+class _Unscaled(nn.Module):
+    """Speaks ComfyUI's unscaled latents, whatever scale the autoencoder was made with."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = network.config.scaling_factor / _SD15_SCALE
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        encoded = self.network.encode(pixels)
+        latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mean
+        return latents * self.scale
+
+    def decode(self, latents: Tensor, **kwargs: Any) -> Tensor:
+        return self.network.decode(latents / self.scale).sample

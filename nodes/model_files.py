@@ -1,0 +1,80 @@
+"""Where ComfyUI keeps this family's files, and what the drop-downs list."""
+
+from pathlib import Path
+
+import folder_paths
+
+from ..animate_anyone_core.checkpoints.weight_files import SUFFIXES
+
+FOLDER = "animate_anyone"
+
+
+def register_folders() -> None:
+    """Make `models/animate_anyone` known; folders of extra_model_paths.yaml stay first."""
+    default = Path(folder_paths.models_dir) / FOLDER
+    folder_paths.add_model_folder_path(FOLDER, str(default))
+    folder_paths.folder_names_and_paths[FOLDER][1].update(SUFFIXES)
+
+
+def weight_file_names(*folders: str) -> list[str]:
+    """Files of weights in these model folders (the pack's own if none is named)."""
+    names: list[str] = []
+    for folder in folders or (FOLDER,):
+        names += [name for name in folder_paths.get_filename_list(folder) if name not in names]
+    return names
+
+
+def weight_file(name: str, *folders: str) -> Path:
+    """The path of a listed file.
+
+    Raises:
+        FileNotFoundError: If it is gone.
+    """
+    for folder in folders or (FOLDER,):
+        path = folder_paths.get_full_path(folder, name)
+        if path is not None:
+            return Path(path)
+    raise FileNotFoundError(
+        f"{name} is not in models/{(folders or (FOLDER,))[0]} any more. Refresh the node list (R) and "
+        "choose again."
+    )
+
+
+def network_folder_names(marker: str, *folders: str) -> list[str]:
+    """Sub-folders that hold one network in diffusers or transformers layout.
+
+    Args:
+        marker: A file that such a folder holds beside `config.json`, without its ending.
+        folders: ComfyUI's model folders to look in.
+    """
+    return sorted(_network_folders(marker, *folders))
+
+
+def network_folder(name: str, marker: str, *folders: str) -> Path:
+    """The path of a listed sub-folder.
+
+    Raises:
+        FileNotFoundError: If it is gone.
+    """
+    found = _network_folders(marker, *folders)
+    if name in found:
+        return found[name]
+    raise FileNotFoundError(f"The folder {name} is gone. Refresh the node list (R), choose again.")
+
+
+def _network_folders(marker: str, *folders: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for base in map(Path, folder_paths.get_folder_paths(folder)):
+            for depth in ("*", "*/*", "*/*/*"):
+                for config in base.glob(f"{depth}/config.json"):
+                    path = config.parent
+                    if any((path / f"{marker}{suffix}").is_file() for suffix in SUFFIXES):
+                        found.setdefault(path.relative_to(base).as_posix(), path)
+    return found
+
+
+def fingerprint(*paths: Path) -> str:
+    """Changes when a file is replaced, so that ComfyUI loads it again."""
+    stats = [path.stat() for path in paths if path.is_file()]
+    return "|".join(f"{stat.st_mtime_ns}:{stat.st_size}" for stat in stats)

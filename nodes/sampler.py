@@ -1,0 +1,155 @@
+"""Sample a clip: reference, poses and windows in one node."""
+
+from typing import Any
+
+import comfy.sample
+import comfy.samplers
+import latent_preview
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import ShapeError
+from .conditioning import condition, empty_clip
+from .context_windows import settings_for, window_inputs, with_windows
+from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+
+
+class Sampler(io.ComfyNode):
+    """MODEL, AA_REFERENCE, AA_POSE -> LATENT."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_Sampler",
+            display_name="Sampler (Animate Anyone)",
+            category=CATEGORY,
+            description="Denoises the clip in overlapping windows. Previews, cancel, every sampler "
+            "and scheduler work as in KSampler.",
+            inputs=[
+                io.Model.Input("model", tooltip='From "Load UNet3D (Animate Anyone)".'),
+                ReferenceSocket.Input("reference", tooltip='From "Encode Reference".'),
+                PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="The noise. The same seed gives the same clip.",
+                ),
+                io.Int.Input(
+                    "steps", default=20, min=1, max=1000, tooltip="Denoising steps; 20 to 30."
+                ),
+                io.Float.Input(
+                    "cfg",
+                    default=3.5,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="Guidance: how hard the result follows the reference. 3.5 as published; "
+                    "1 is twice as fast.",
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=comfy.samplers.KSampler.SAMPLERS,
+                    default="euler",
+                    tooltip="euler with the scheduler simple is the published DDIM.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    default="simple",
+                    tooltip="simple gives the published steps exactly.",
+                ),
+                io.Float.Input(
+                    "denoise",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Below 1 starts from the latent input (video to video).",
+                ),
+                *window_inputs(),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip="A clip to start from, one frame a pose. Empty if not wired.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output("latent_out", display_name="latent", tooltip="The denoised clip."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        reference: EncodedReference,
+        pose: EncodedPose,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        denoise: float,
+        context_frames: int,
+        context_overlap: int,
+        schedule: str,
+        blending: str,
+        latent: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        windows = settings_for(model, context_frames, context_overlap, schedule, blending)
+        conds = condition(model, reference, pose)
+        start = latent or {"samples": empty_clip(pose)}
+        samples = sample(
+            with_windows(model, windows),
+            conds,
+            start,
+            seed,
+            steps,
+            cfg,
+            sampler_name,
+            scheduler,
+            denoise,
+        )
+        return io.NodeOutput({**start, "samples": samples})
+
+
+def sample(
+    model: Any,
+    conds: tuple[list[Any], list[Any]],
+    latent: dict[str, Any],
+    seed: int,
+    steps: int,
+    cfg: float,
+    sampler_name: str,
+    scheduler: str,
+    denoise: float,
+) -> torch.Tensor:
+    """Run ComfyUI's sampling, as its KSampler node does.
+
+    Raises:
+        ShapeError: If the clip to start from is no SD 1.5 clip.
+    """
+    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
+    if samples.ndim != 4 or samples.shape[1] != 4:
+        raise ShapeError(
+            f"The clip to start from must be latents (frames, 4, h, w), got {tuple(samples.shape)}. "
+            "Encode it with the same VAE."
+        )
+    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
+    return comfy.sample.sample(
+        model,
+        noise,
+        steps,
+        cfg,
+        sampler_name,
+        scheduler,
+        *conds,
+        samples,
+        denoise=denoise,
+        noise_mask=latent.get("noise_mask"),
+        callback=latent_preview.prepare_callback(model, steps),
+        seed=seed,
+    )

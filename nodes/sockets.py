@@ -1,0 +1,65 @@
+"""The pack's own socket types, and what travels on them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..animate_anyone_core.checkpoints.report import LoadReport
+
+ReferenceNetSocket = io.Custom("AA_REFERENCE_NET")
+PoseGuiderSocket = io.Custom("AA_POSE_GUIDER")
+ReferenceSocket = io.Custom("AA_REFERENCE")
+PoseSocket = io.Custom("AA_POSE")
+
+CATEGORY = "Animate Anyone"
+
+
+@dataclass(frozen=True)
+class NetworkHandle:
+    """A network under ComfyUI's memory manager.
+
+    Attributes:
+        patcher: Holds the network; ComfyUI moves and frees it.
+        compute_dtype: What the network computes in.
+        report: What was loaded.
+    """
+
+    patcher: Any
+    compute_dtype: Any
+    report: LoadReport
+
+
+@dataclass(frozen=True)
+class EncodedReference:
+    """What the denoiser knows of a character; kept in main memory and moved when used.
+
+    Attributes:
+        appearance: CLIP token (1, 1, D).
+        features: ReferenceNet's tokens by block path, (1, L, D) each.
+        latents: The picture's unscaled latents (1, 4, h, w).
+        width: Width of the encoded picture.
+        height: Height of the encoded picture.
+    """
+
+    appearance: Tensor
+    features: dict[str, Tensor]
+    latents: Tensor
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class EncodedPose:
+    """Pose features of a clip; kept in main memory, moved a window at a time.
+
+    Attributes:
+        features: (F, C, h, w).
+        width: Width of the skeleton pictures as encoded.
+        height: Their height.
+    """
+
+    features: Tensor
+    width: int
+    height: int
