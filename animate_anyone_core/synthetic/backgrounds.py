@@ -16,7 +16,12 @@ BACKGROUND_KINDS = ("plain", "gradient", "wall", "landscape", "stage", "cloudy")
 def _muted(rng: np.random.Generator, low: float, high: float, most: float = 0.4) -> np.ndarray:
     """Draw a colour that leaves the dancer in front, (3,) floats 0..255."""
     hls = float(rng.random()), float(rng.uniform(low, high)), float(rng.uniform(0.08, most))
-    return 255.0 * np.array(colorsys.hls_to_rgb(*hls))
+    return 255.0 * np.array(colorsys.hls_to_rgb(*hls), np.float32)
+
+
+def _near(rng: np.random.Generator, colour: tuple[int, int, int], most: float) -> np.ndarray:
+    """Draw a colour near another, (3,) floats."""
+    return (np.asarray(colour) + rng.uniform(-most, most, 3)).astype(np.float32)
 
 
 def make_background(seed: int, width: int, height: int, ground: float) -> np.ndarray:
@@ -37,8 +42,8 @@ def make_background(seed: int, width: int, height: int, ground: float) -> np.nda
     check_seed(seed, "background")
     rng = np.random.default_rng([_BACKGROUND_STREAM, int(seed)])
     kind = str(rng.choice(BACKGROUND_KINDS, p=[0.16, 0.16, 0.3, 0.16, 0.12, 0.1]))
-    y = (np.arange(height)[:, None, None] + 0.5) / height
-    x = (np.arange(width)[None, :, None] + 0.5) / height
+    y = (np.arange(height, dtype=np.float32)[:, None, None] + 0.5) / height
+    x = (np.arange(width, dtype=np.float32)[None, :, None] + 0.5) / height
     horizon = ground - float(rng.uniform(0.05, 0.12))
     if kind == "plain":
         picture = _muted(rng, 0.45, 0.88) + 0 * x + 0 * y
@@ -90,28 +95,28 @@ def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float
 def _landscape(
     rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float
 ) -> np.ndarray:
-    sky = np.array([150.0, 200.0, 240.0]) + rng.uniform(-25, 15, 3)
+    sky = _near(rng, (150, 200, 240), 20)
     if rng.random() < 0.3:
-        sky = np.array([250.0, 190.0, 150.0]) + rng.uniform(-15, 5, 3)
+        sky = _near(rng, (245, 190, 150), 10)
     picture = sky * (0.85 + 0.15 * y / horizon) + 35 * y
     for _ in range(int(rng.integers(0, 4))):
-        cx, cy, size = rng.uniform(0, 1.2), rng.uniform(0.05, 0.35), rng.uniform(0.04, 0.08)
+        cx, cy, size = (float(v) for v in rng.uniform((0, 0.05, 0.04), (1.2, 0.35, 0.08)))
         for k in range(3):
             radius = size if k == 1 else 0.75 * size
             blob = np.hypot((x - cx - (k - 1) * size) / 1.3, y - cy) < radius
             picture = np.where(blob, 0.35 * picture + 0.65 * 250, picture)
     for k in range(2):
-        hill = np.array([90.0, 150.0, 95.0]) * (1.1 - 0.14 * k) + rng.uniform(-12, 12, 3)
-        wave = np.sin(x * rng.uniform(3, 7) + rng.uniform(0, 6))
+        hill = _near(rng, (90, 150, 95), 12) * (1.1 - 0.14 * k)
+        wave = np.sin(x * float(rng.uniform(3, 7)) + float(rng.uniform(0, 6)))
         crest = horizon - 0.16 + 0.08 * k + 0.05 * wave
         picture = np.where(y > crest, hill, picture)
-    meadow = np.array([126.0, 180.0, 92.0]) + rng.uniform(-20, 20, 3)
+    meadow = _near(rng, (126, 180, 92), 20)
     return np.where(y > horizon, meadow * (0.9 + 0.25 * (y - horizon)), picture)
 
 
 def _stage(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float) -> np.ndarray:
     curtain = _muted(rng, 0.22, 0.4, 0.6)
-    folds = 0.88 + 0.12 * np.sin(2 * np.pi * x / rng.uniform(0.07, 0.13))
+    folds = 0.88 + 0.12 * np.sin(2 * np.pi * x / float(rng.uniform(0.07, 0.13)))
     picture = curtain * folds + 0 * y
     floor = _muted(rng, 0.3, 0.45)
     picture = np.where(y > horizon, floor + 0 * x, picture)
@@ -142,4 +147,4 @@ def cast_shadow(canvas: Canvas, left: float, right: float, y: float, depth: floa
     corners = np.array(
         [[left, y - depth], [right, y - depth], [right, y + depth], [left, y + depth]]
     )
-    canvas.multiply(corners, _SPOT, everywhere=True)
+    canvas.multiply([corners], _SPOT, everywhere=True)

@@ -244,12 +244,14 @@ def make_body(rng: np.random.Generator, build: str) -> Body:
     thigh = leg * vary(0.51, 0.03)
     shoulder = vary(0.098) * width
     arm = vary(0.365, 0.05) * (below / 0.79)
+    leg_radius = vary(0.043) * thickness
+    hip = max(shoulder * vary(0.46, 0.1), 1.06 * leg_radius)
     return Body(
         head=head,
         head_width=vary({"child": 0.95, "chibi": 1.0}.get(build, 0.86), 0.04),
         neck=neck,
         shoulder=shoulder,
-        hip=shoulder * vary(0.5, 0.1),
+        hip=hip,
         upper_torso=torso * 0.6,
         lower_torso=torso * 0.4,
         thigh=thigh,
@@ -260,10 +262,10 @@ def make_body(rng: np.random.Generator, build: str) -> Body:
         hand=max(arm * 0.25, 0.082),
         foot=vary(0.098) * (1.1 if build in ("child", "chibi") else 1.0),
         waist_width=shoulder * vary(0.76, 0.1) * (1.12 if build == "stocky" else 1.0),
-        pelvis_width=shoulder * vary(0.92, 0.1),
+        pelvis_width=hip + 1.25 * leg_radius,
         chest_depth=shoulder * vary(0.62) * (1.15 if build == "stocky" else 1.0),
         arm_radius=vary(0.0265) * thickness,
-        leg_radius=vary(0.043) * thickness,
+        leg_radius=leg_radius,
     )
 
 

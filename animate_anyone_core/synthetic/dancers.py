@@ -74,7 +74,7 @@ class Dancer:
         self.character: Character = character_from_seed(seed)
         self.width, self.height = width, height
         self._fine = supersampling(width, height)
-        self._wardrobe = Wardrobe(self.character)
+        self._wardrobe = Wardrobe(self.character, 1 if height <= 200 else 2 if height <= 512 else 4)
         rng = np.random.default_rng([404, int(seed)])
         reach = 2.1 * (self.character.body.shoulder + 0.36)
         above = _HAT_ROOM.get(self.character.outfit.hat, 0.15) * self.character.body.head

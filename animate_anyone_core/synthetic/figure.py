@@ -13,46 +13,55 @@ from .painting import Canvas, Tube, TubeViews, darker, view_tubes
 from .rig import SIDES, Posed, Track
 from .textures import Cloth, Colour, cloth_texture, plain_texture
 
-_ROWS, _COLUMNS = 48, 96
-
 
 class Wardrobe:
-    """The textures of a character, made once."""
+    """The textures of a character, made once.
 
-    def __init__(self, who: Character) -> None:
+    Args:
+        who: The character.
+        detail: Resolution of the textures, 1 for small pictures.
+    """
+
+    def __init__(self, who: Character, detail: int = 1) -> None:
+        self.detail = detail
         body, outfit = who.body, who.outfit
         arm, leg = 2 * np.pi * body.arm_radius * 1.3, 2 * np.pi * body.leg_radius * 1.15
         trunk = np.pi * (body.shoulder + body.chest_depth) * 1.1
         top, bottom = outfit.top_cloth, outfit.bottom_cloth
         self.skin = plain_texture(who.skin)
         self.hair = _strands(who.hair_colour)
-        self.sleeve_upper = _cut(top, body.upper_arm, arm)
-        self.sleeve_lower = _cut(top, body.forearm, arm)
-        self.leg_upper = _cut(bottom, body.thigh, leg)
-        self.leg_lower = _cut(bottom, body.shin, leg)
+        self.sleeve_upper = _cut(top, body.upper_arm, arm, detail)
+        self.sleeve_lower = _cut(top, body.forearm, arm, detail)
+        self.leg_upper = _cut(bottom, body.thigh, leg, detail)
+        self.leg_lower = _cut(bottom, body.shin, leg, detail)
         torso = body.upper_torso + body.lower_torso * 1.15
         whole = cloth_texture(
-            top, torso, trunk, rows=96, columns=160, logo_at=0.36 if top.logo != "none" else -1.0
+            top,
+            torso,
+            trunk,
+            rows=96 * detail,
+            columns=160 * detail,
+            logo_at=0.36 if top.logo != "none" else -1.0,
         )
         if outfit.top == "hoodie":
             _add_pocket(whole, darker(top.colours[0], 0.8))
-        split = round(96 * body.upper_torso / torso)
+        split = round(96 * detail * body.upper_torso / torso)
         self.chest, self.belly = whole[:split], whole[split:]
         if outfit.belt is not None:
             self.belly = self.belly.copy()
-            self.belly[-max(2, round(0.018 / torso * 96)) :, :, :3] = outfit.belt
-        self.pelvis = _cut(bottom, 0.12, trunk)
-        self.skirt = _cut(bottom, body.thigh * outfit.skirt_length + 0.05, trunk * 1.2, 64, 160)
+            self.belly[-max(2, round(0.018 / torso * 96 * detail)) :, :, :3] = outfit.belt
+        self.pelvis = _cut(bottom, 0.12, trunk, detail)
+        skirt = body.thigh * outfit.skirt_length + 0.05
+        self.skirt = _cut(bottom, skirt, trunk * 1.2, detail)
         self.sock = plain_texture(outfit.sock_colour)
         self.boot = plain_texture(outfit.shoe_colour)
 
 
-def _cut(
-    cloth: Cloth, length: float, girth: float, rows: int = _ROWS, columns: int = _COLUMNS
-) -> np.ndarray:
+def _cut(cloth: Cloth, length: float, girth: float, detail: int) -> np.ndarray:
     if cloth.pattern == "plain":
         return plain_texture(cloth.colours[0])
-    return cloth_texture(cloth, length, girth, rows=rows, columns=columns)
+    rows, columns = 32 + round(160 * length), 64 + round(160 * girth)
+    return cloth_texture(cloth, length, girth, rows=rows * detail, columns=columns * detail)
 
 
 def _strands(colour: Colour) -> np.ndarray:
@@ -71,10 +80,10 @@ def _add_pocket(texture: np.ndarray, colour: Colour) -> None:
 
 @dataclass(frozen=True)
 class _Group:
-    """Tubes painted together: the rims of some first, then all tubes in order."""
+    """Tubes painted together: rims first, then the tubes in order; both far parts first."""
 
+    rims: tuple[int, ...]
     tubes: tuple[int, ...]
-    rimless: tuple[int, ...] = ()
 
 
 class Figure:
@@ -109,7 +118,7 @@ class Figure:
             self._add_arm(side)
             self._add_leg(side)
         self._add_hair()
-        self._views: TubeViews = view_tubes(self._tubes, self._rim)
+        self._views: TubeViews = view_tubes(self._tubes, self._rim, 32 * wardrobe.detail)
         self._head = HeadPainter(who, head, track, self._rim)
         self._flat = {name: self._flatten(point) for name, point in posed.joints.items()}
         self._order = self._paint_order()
@@ -128,9 +137,8 @@ class Figure:
                 self._paint_foot(canvas, frame, side)
 
     def _paint_group(self, canvas: Canvas, frame: int, part: str) -> None:
-        for tube in self._groups[part].tubes:
-            if tube not in self._groups[part].rimless:
-                canvas.outline_tube(self._views, frame, tube)
+        for tube in self._groups[part].rims:
+            canvas.outline_tube(self._views, frame, tube)
         for tube in self._groups[part].tubes:
             canvas.paint_tube(self._views, frame, tube)
 
@@ -153,6 +161,7 @@ class Figure:
         texture: np.ndarray,
         caps: tuple[float, float] = (1.0, 1.0),
         rim_start: float = 1.0,
+        cloth_radius: np.ndarray | None = None,
     ) -> int:
         """Add a tube given in body heights; returns its number."""
         frames = len(start)
@@ -168,6 +177,7 @@ class Figure:
                 darker((round(mean[0]), round(mean[1]), round(mean[2])), 0.48),
                 *caps,
                 rim_start,
+                None if cloth_radius is None else cloth_radius * self._scale,
             )
         )
         return len(self._tubes) - 1
@@ -198,10 +208,10 @@ class Figure:
                 wear.skin,
             ),
             self._tube(
-                waist + 0.4 * body.lower_torso * down,
+                waist + 0.95 * body.lower_torso * down,
                 pelvis + 0.03 * down,
                 frames["pelvis"],
-                (bottom_r, bottom_r * 0.9),
+                (bottom_r * 0.98, bottom_r * 0.92),
                 wear.pelvis,
                 (0.3, 0.6),
             ),
@@ -209,7 +219,13 @@ class Figure:
         hem = waist + 1.15 * body.lower_torso * down
         top = [
             self._tube(
-                waist, hem, frames["pelvis"], (waist_r, bottom_r * 1.04), wear.belly, (0.4, 0.15)
+                waist,
+                hem,
+                frames["pelvis"],
+                (waist_r, bottom_r * 1.04),
+                wear.belly,
+                (0.4, 0.15),
+                cloth_radius=chest_r,
             ),
             self._tube(
                 collar + 0.004 * up,
@@ -217,12 +233,14 @@ class Figure:
                 frames["chest"],
                 (chest_r, waist_r),
                 wear.chest,
-                (0.38, 0.3),
+                (0.38, 0.04),
+                cloth_radius=chest_r,
             ),
         ]
         if outfit.bottom == "skirt":
             parts.append(self._add_skirt(waist, bottom_r, waist_r))
-        self._groups["trunk"] = _Group((*parts, *top), rimless=(parts[1],))
+        self._groups["trunk"] = _Group((parts[0], *parts[2:], *top), (*parts, *top))
+        self._groups["hips"] = _Group((parts[1],), ())
 
     def _add_skirt(self, waist: np.ndarray, bottom_r: np.ndarray, waist_r: np.ndarray) -> int:
         body, outfit, frames = self._who.body, self._who.outfit, self._posed.frames["pelvis"]
@@ -289,17 +307,28 @@ class Figure:
     def _add_arm(self, side: str) -> None:
         body, outfit, wear = self._who.body, self._who.outfit, self._wear
         radius = body.arm_radius
+        looseness = 1.3 if outfit.top == "hoodie" else 1.2
         upper, fore = self._add_limb(
             (f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"),
             (f"{side}_upper_arm", f"{side}_forearm"),
             (radius * 1.12, radius * 0.96, radius * 0.74),
             outfit.sleeve,
             (wear.sleeve_upper, wear.sleeve_lower),
-            1.3 if outfit.top == "hoodie" else 1.2,
+            looseness,
         )
-        self._groups[f"{side}_upper"] = _Group(tuple(upper))
-        self._groups[f"{side}_forearm"] = _Group(tuple(fore))
-        self._groups[f"{side}_arm"] = _Group((*upper, *fore))
+        joints, frame = self._posed.joints, self._posed.frames[f"{side}_upper_arm"]
+        wide = radius * (1.12 if outfit.sleeve == 0 else 1.12 * looseness)
+        socket = self._tube(
+            joints[f"{side}_shoulder"],
+            joints[f"{side}_elbow"],
+            frame,
+            (wide, wide * 0.7),
+            wear.skin if outfit.sleeve == 0 else wear.sleeve_upper,
+        )
+        self._groups[f"{side}_socket"] = _Group((socket,), ())
+        self._groups[f"{side}_upper"] = _Group(tuple(upper), tuple(upper))
+        self._groups[f"{side}_forearm"] = _Group(tuple(fore), tuple(fore))
+        self._groups[f"{side}_arm"] = _Group((*upper, *fore), (*upper, *fore))
 
     def _add_leg(self, side: str) -> None:
         body, outfit, wear = self._who.body, self._who.outfit, self._wear
@@ -322,7 +351,7 @@ class Figure:
             shin.append(
                 self._tube(start, joints[ankle], frame, (wide, radius * 0.72), texture, (0.2, 1.0))
             )
-        self._groups[f"{side}_leg"] = _Group((*thigh, *shin))
+        self._groups[f"{side}_leg"] = _Group((*thigh, *shin), (*thigh, *shin))
 
     def _add_hair(self) -> None:
         who = self._who
@@ -368,13 +397,13 @@ class Figure:
                     self._wear.hair,
                 )
             )
-        self._groups["hair"] = _Group(tuple(tubes))
+        self._groups["hair"] = _Group(tuple(tubes), tuple(tubes))
         if style == "pigtails":
             for side, sign in SIDES.items():
                 start = at(sign * 1.0, 0.35, -0.25)
                 end = at(sign * 1.45, -0.35, -0.3) + size * 0.75 * hanging
                 tail = self._tube(start, end, frame, (size * 0.34, size * 0.14), self._wear.hair)
-                self._groups[f"{side}_tail"] = _Group((tail,))
+                self._groups[f"{side}_tail"] = _Group((tail,), (tail,))
 
     # ------------------------------------------------------------------ order
 
@@ -386,7 +415,7 @@ class Figure:
             return np.mean([joints[name][:, 2] for name in names], axis=0) - trunk
 
         zero = np.zeros(len(trunk))
-        keys: dict[str, np.ndarray] = {"trunk": zero}
+        keys: dict[str, np.ndarray] = {"hips": zero - 0.04, "trunk": zero}
         head = np.maximum(joints["head"][:, 2] - trunk, 0.0) + 0.03
         keys["head"] = head
         if self._groups["hair"].tubes:
@@ -396,11 +425,12 @@ class Figure:
         for side, sign in SIDES.items():
             if f"{side}_tail" in self._groups:
                 near = sign * self._posed.frames["head"][:, 2, 0]  # this ear faces the viewer
-                keys[f"{side}_tail"] = np.where(near > 0.05, head + 0.012, -0.03)
+                keys[f"{side}_tail"] = np.where(near > 0.4, head + 0.012, -0.03)
             upper = depth(f"{side}_shoulder", f"{side}_elbow") + 0.022
             fore = depth(f"{side}_elbow", f"{side}_wrist") + 0.024
             apart = (upper < 0) != (fore < 0)
-            far = np.inf * np.ones_like(upper)
+            far = np.full_like(upper, np.inf)  # not painted
+            keys[f"{side}_socket"] = np.where(upper < 0, far, -0.001)
             keys[f"{side}_upper"] = np.where(apart, upper, far)
             keys[f"{side}_forearm"] = np.where(apart, fore, far)
             keys[f"{side}_arm"] = np.where(apart, far, fore)

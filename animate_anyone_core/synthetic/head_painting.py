@@ -112,14 +112,13 @@ class HeadPainter:
     def _prepare_hair(self) -> None:
         style = self._who.hair_style
         self._has_hair = style != "bald"
-        self._whole = self._outline
+        self._shaded = [self._outline]
         swell, cut = _HAIR_SWELL.get(style, 1.1), _HAIR_CUT.get(style, -0.45)
         if self._who.outfit.hat in ("cap", "beanie", "brim") and style in ("afro", "spiky"):
             swell = 1.12
-        self._hair = self._head.outline(swell, cut, samples=48)
-        self._hair_edge = self._head.outline(swell + self._rim / self._size, cut, samples=48)
-        if self._has_hair:
-            self._whole = np.concatenate([self._hair, self._outline], axis=1)
+        back = 0.85 * (swell - 1.0)
+        self._hair = self._head.outline(swell, cut, 48, back)
+        self._hair_edge = self._head.outline(swell + self._rim / self._size, cut, 48, back)
         if style in ("spiky", "afro") and swell > 1.1:
             spikes, depth = (11, 0.2) if style == "spiky" else (15, 0.06)
             angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -131,6 +130,8 @@ class HeadPainter:
             centre = self._head.centre[:, None]
             self._hair = centre + (self._hair - centre) * factor
             self._hair_edge = centre + (self._hair_edge - centre) * factor
+        if self._has_hair:
+            self._shaded.append(self._hair)
         window = np.concatenate([jaw(), _hairline(self._who.fringe)])
         self._window = self._head.clamped(window)
         _, facing = self._head.place(window)
@@ -181,13 +182,16 @@ class HeadPainter:
         self._dome_edge = head.outline(1.2 + self._rim / self._size, cut, samples=40)
         band = ring * 1.14 + (0.0, cut + 0.04, 0.0)
         self._band, _ = head.place(band)
-        brim = ring * 1.85 + (0.0, cut, 0.0)
+        brim = ring * (1.65, 0.0, 1.6) + ring[:, 2:] * (0.0, -0.14, 0.0) + (0.0, cut, 0.0)
         if hat == "cap":
-            peak = np.where(ring[:, 2:] > 0.15, ring * (1.1, 0.0, 1.85), ring * 0.9)
-            brim = peak + np.array([0.0, cut - 0.02, 0.0])
+            peak = ring[:, 2:] > 0.1
+            brim = np.where(peak, ring * (1.08, 0.0, 1.65), ring * (1.0, 0.0, 0.6))
+            brim[:, 1] = cut - 0.17 * np.maximum(ring[:, 2], 0.0)
         self._brim, _ = head.place(brim)
         self._tip, _ = head.place(np.array([(0.0, 2.2, 0.0), (0.0, 1.42, 0.0)]))
-        self._brim_faces = head.turn[:, 2, 2]
+        # What is painted before the dome: a peak behind the head, a brim seen from above.
+        above = head.turn[:, 2, 1] + 0.09 * head.turn[:, 2, 2]
+        self._brim_first = head.turn[:, 2, 2] < 0 if hat == "cap" else above > 0
 
     def paint(self, canvas: Canvas, frame: int) -> None:
         """Paint the head of one frame."""
@@ -203,7 +207,7 @@ class HeadPainter:
             canvas.fill(self._window[frame], who.skin)
         self._paint_features(canvas, frame)
         self._paint_ears(canvas, frame, behind=False)
-        canvas.multiply(self._whole[frame], _LIGHT)
+        canvas.multiply([shape[frame] for shape in self._shaded], _LIGHT)
         self._paint_hat(canvas, frame)
 
     def _paint_ears(self, canvas: Canvas, frame: int, behind: bool) -> None:
@@ -269,7 +273,7 @@ class HeadPainter:
         if face.glasses:
             centre = points.mean(axis=0)
             ring = centre + (points - centre) * 1.45
-            canvas.stroke([ring], (50, 50, 60), 0.06 * size, closed=True)
+            canvas.stroke([ring], (50, 50, 60), 0.045 * size, closed=True)
 
     def _paint_hat(self, canvas: Canvas, frame: int) -> None:
         outfit = self._who.outfit
@@ -284,18 +288,18 @@ class HeadPainter:
             canvas.fill_hull(cone, colour)
             canvas.disc(self._tip[frame, 0], 0.2 * self._size, outfit.hat_band)
             return
-        under = hat == "cap" and self._brim_faces[frame] < 0
-        if hat in ("cap", "brim") and under:
+        has_brim, brim_first = hat in ("cap", "brim"), self._brim_first[frame]
+        if has_brim and brim_first:
             self._paint_brim(canvas, frame)
         canvas.fill(self._dome_edge[frame], rim)
         canvas.fill(self._dome[frame], colour)
-        canvas.multiply(self._dome[frame], _LIGHT)
+        canvas.multiply([self._dome[frame]], _LIGHT)
         if hat == "beanie":
             canvas.disc(self._tip[frame, 1], 0.3 * self._size, rim)
             canvas.disc(self._tip[frame, 1], 0.26 * self._size, outfit.hat_band)
         canvas.fill_hull(self._band[frame], darker(outfit.hat_band, 0.9))
         canvas.stroke([self._band[frame]], outfit.hat_band, 0.2 * self._size, closed=True)
-        if hat in ("cap", "brim") and not under:
+        if has_brim and not brim_first:
             self._paint_brim(canvas, frame)
 
     def _paint_brim(self, canvas: Canvas, frame: int) -> None:

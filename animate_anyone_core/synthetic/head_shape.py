@@ -82,7 +82,11 @@ class HeadView:
         return np.where((facing < 0)[..., None], rim_points, points)
 
     def outline(
-        self, swell: float = 1.0, cut: float | None = None, samples: int = 36
+        self,
+        swell: float = 1.0,
+        cut: float | None = None,
+        samples: int = 36,
+        back: float = 0.0,
     ) -> np.ndarray:
         """Trace the outline of the head.
 
@@ -90,6 +94,7 @@ class HeadView:
             swell: Size factor, e.g. 1.1 for hair around the head.
             cut: Local height below which the outline is pushed up; None keeps all.
             samples: Number of points.
+            back: How far the shape is moved towards the back of the head.
 
         Returns:
             (F, samples, 2) pixels, counter-clockwise in space, starting at the right.
@@ -99,6 +104,7 @@ class HeadView:
         spread = self._spread()
         along = np.broadcast_to(along, (len(self.turn), samples, 2))
         rim = self._rim(spread, along, swell)
+        rim[..., 2] -= back
         if cut is not None:
             rim[..., 1] = np.maximum(rim[..., 1], cut)
         return self.centre[:, None] + self._to_picture(rim)[..., :2] * (1.0, -1.0)

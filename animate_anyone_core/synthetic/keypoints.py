@@ -106,7 +106,7 @@ def whole_body(
     directions = face_directions(layout, character.face.brow_tilt, track)
     points[:, FACE], facing = head.place(directions)
     scores[:, FACE] = facing > -0.05
-    scores[:, FACE.start : FACE.start + 17] = facing[:, :17] > -0.35  # the jaw is an outline
+    scores[:, FACE.start : FACE.start + 17] = facing[:, :17] > -0.1  # the jaw is an outline
     spots = np.concatenate(
         [
             front(0.0, layout.nose_y) * NOSE_LIFT,

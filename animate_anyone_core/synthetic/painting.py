@@ -10,15 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import MissingDependencyError
+from ..pose.drawing import import_cv2
 from .textures import Colour
 
-try:
-    import cv2
-except ImportError as error:
-    raise MissingDependencyError(
-        "Drawing dancers needs OpenCV. Install it with: pip install opencv-python-headless"
-    ) from error
+cv2 = import_cv2()
 
 _SHIFT = 4  # cv2 takes points in sixteenths of a pixel
 _ARC = 8  # points per round end
@@ -84,14 +79,17 @@ class Canvas:
         x1, y1 = min(int(high[0]) + 3, self.width), min(int(high[1]) + 3, self.height)
         return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
-    def multiply(self, points: np.ndarray, light: np.ndarray, everywhere: bool = False) -> None:
-        """Darken what lies in a polygon by a picture of light stretched over its bounding box.
+    def multiply(
+        self, polygons: list[np.ndarray], light: np.ndarray, everywhere: bool = False
+    ) -> None:
+        """Darken what lies in polygons by a picture of light stretched over their bounding box.
 
         Args:
-            points: (N, 2) polygon.
+            polygons: Polygons (N, 2).
             light: (h, w, 4) uint8, 255 keeps a pixel.
-            everywhere: Use the whole box and not only the polygon.
+            everywhere: Use the whole box and not only the polygons.
         """
+        points = np.concatenate(polygons)
         box = self.window(points)
         if box is None:
             return
@@ -113,7 +111,8 @@ class Canvas:
             region[:] = product
             return
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(mask, [_fixed(points - (x0, y0))], 255, cv2.LINE_8, _SHIFT)
+        for polygon in polygons:
+            cv2.fillPoly(mask, [_fixed(polygon - (x0, y0))], 255, cv2.LINE_8, _SHIFT)
         cv2.copyTo(product, mask, region)
 
     def paint_tube(self, tubes: TubeViews, frame: int, tube: int) -> None:
@@ -162,6 +161,7 @@ class Tube:
         cap_start: 1 for a round start, 0 for a flat one.
         cap_end: 1 for a round end, 0 for a flat one.
         rim_start: Roundness of the outline at the start; 0 lets it melt into what lies there.
+        cloth_radius: (F,) half width that the texture covers; None takes the larger radius.
     """
 
     start: np.ndarray
@@ -174,6 +174,7 @@ class Tube:
     cap_start: float = 1.0
     cap_end: float = 1.0
     rim_start: float = 1.0
+    cloth_radius: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -201,15 +202,13 @@ class TubeViews:
     rims: list[Colour]
 
 
-_SEEN = 32  # texture columns resampled across the visible half of a tube
-
-
-def view_tubes(tubes: list[Tube], rim_width: float) -> TubeViews:
+def view_tubes(tubes: list[Tube], rim_width: float, seen: int) -> TubeViews:
     """Prepare tubes for painting, all frames at once.
 
     Args:
         tubes: T tubes of the same number of frames.
         rim_width: Width of outlines in canvas pixels.
+        seen: Texture columns W to use for the visible half of a tube.
     """
     start = np.stack([tube.start for tube in tubes], axis=1)  # (F, T, 3)
     end = np.stack([tube.end for tube in tubes], axis=1)
@@ -233,10 +232,14 @@ def view_tubes(tubes: list[Tube], rim_width: float) -> TubeViews:
         [np.floor(fill.min(axis=2)) - 1, np.ceil(fill.max(axis=2)) + 2], axis=-1
     ).astype(int)
 
-    radius = np.maximum(np.maximum(r0, r1), 0.5)
+    radius = np.maximum(r0, r1)
+    for column, tube in enumerate(tubes):
+        if tube.cloth_radius is not None:
+            radius[:, column] = tube.cloth_radius
+    radius = np.maximum(radius, 0.5)
     rows = np.array([tube.texture.shape[0] for tube in tubes])
-    matrices = _to_texture(start, along, across, np.maximum(flat, 0.5), radius, rows)
-    columns, light = _surface(tubes, frame, across)
+    matrices = _to_texture(start, along, across, np.maximum(flat, 0.5), radius, rows, seen)
+    columns, light = _surface(tubes, frame, across, seen)
     return TubeViews(
         _fixed(fill),
         _fixed(rim),
@@ -287,22 +290,23 @@ def _to_texture(
     length: np.ndarray,
     radius: np.ndarray,
     rows: np.ndarray,
+    seen: int,
 ) -> np.ndarray:
     """Affine maps (F, T, 2, 3) from whole canvas pixels to texture pixels."""
     matrices = np.zeros((*length.shape, 2, 3))
-    matrices[..., 0, :2] = across * (0.5 * _SEEN / radius)[..., None]
+    matrices[..., 0, :2] = across * (0.5 * seen / radius)[..., None]
     matrices[..., 1, :2] = along * (rows / length)[..., None]
     centre = start[..., :2] - 0.5  # pixel centres are whole numbers
-    matrices[..., 0, 2] = 0.5 * _SEEN - 0.5 - (matrices[..., 0, :2] * centre).sum(-1)
+    matrices[..., 0, 2] = 0.5 * seen - 0.5 - (matrices[..., 0, :2] * centre).sum(-1)
     matrices[..., 1, 2] = -0.5 - (matrices[..., 1, :2] * centre).sum(-1)
     return matrices
 
 
 def _surface(
-    tubes: list[Tube], frame: np.ndarray, across: np.ndarray
+    tubes: list[Tube], frame: np.ndarray, across: np.ndarray, seen: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which texture column is seen where, and how bright it is: both (F, T, _SEEN)."""
-    offset = (np.arange(_SEEN) + 0.5) / _SEEN * 2.0 - 1.0
+    """Which texture column is seen where, and how bright it is: both (F, T, seen)."""
+    offset = (np.arange(seen) + 0.5) / seen * 2.0 - 1.0
     bulge = np.sqrt(1.0 - offset**2)
     # The direction of the viewer around the part, in its own frame: x left, z front.
     turn = np.arctan2(frame[..., 2, 0], frame[..., 2, 2])

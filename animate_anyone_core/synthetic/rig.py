@@ -1,8 +1,8 @@
 """From joint angles to joints in space: the bones of a dancer.
 
 Convention: x to the right of the picture, y up, z towards the viewer, in body heights; a dancer
-with heading 0 faces the viewer, so the dancer's left is at +x. Rotations turn rest vectors (standing
-upright, arms hanging) into the pose. F is the number of frames.
+with heading 0 faces the viewer, so the dancer's left is at +x. Rotations turn rest vectors
+(standing upright, arms hanging) into the pose. F is the number of frames.
 """
 
 from __future__ import annotations

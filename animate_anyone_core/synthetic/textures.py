@@ -82,6 +82,27 @@ def pattern_weight(pattern: str, u: np.ndarray, v: np.ndarray, period: float) ->
     return everywhere
 
 
+_BOLT = (
+    (0.2, -1.0),
+    (-0.6, 0.15),
+    (-0.08, 0.15),
+    (-0.3, 1.0),
+    (0.6, -0.3),
+    (0.08, -0.3),
+    (0.5, -1.0),
+)
+
+
+def _inside(corners: tuple[tuple[float, float], ...], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Say which points lie in a polygon (even-odd rule)."""
+    inside = np.zeros(np.broadcast_shapes(x.shape, y.shape), bool)
+    for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
+        if y0 != y1:
+            crossing = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+            inside ^= ((y0 > y) != (y1 > y)) & (x < crossing)
+    return inside
+
+
 def logo_weight(logo: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Say where a logo lies on a square of -1..1 (x right, y down)."""
     radius, angle = np.hypot(x, y), np.arctan2(-y, x)
@@ -98,9 +119,7 @@ def logo_weight(logo: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if logo == "triangle":
         return (y < 0.7) & (y > 2.0 * np.abs(x) - 0.95)
     if logo == "bolt":
-        upper = (y <= 0.1) & (np.abs(x + 0.35 * y - 0.05) < 0.35)
-        lower = (y >= -0.1) & (np.abs(x + 0.35 * y) < 0.32 * (1.0 - y))
-        return (upper | lower) & (np.abs(y) < 0.95)
+        return _inside(_BOLT, x, y)
     if logo == "cross":
         return ((np.abs(x) < 0.3) | (np.abs(y) < 0.3)) & (np.maximum(np.abs(x), np.abs(y)) < 0.9)
     if logo == "moon":
