@@ -435,7 +435,9 @@ class Figure:
             keys[f"{side}_forearm"] = np.where(apart, fore, far)
             keys[f"{side}_arm"] = np.where(apart, far, fore)
             hip, knee = joints[f"{side}_hip"][:, 2], joints[f"{side}_knee"][:, 2]
-            lifted = knee - hip > 0.6 * self._who.body.thigh
+            lifted = (knee - hip > 0.6 * self._who.body.thigh) & (
+                self._who.outfit.bottom != "skirt"
+            )
             reach = depth(f"{side}_hip", f"{side}_knee", f"{side}_ankle")
             keys[f"{side}_leg"] = np.where(lifted, 0.02, -0.02) + 0.01 * np.tanh(8 * reach)
         names = list(keys)
@@ -484,9 +486,9 @@ class Figure:
         canvas.fill_hull(hull(self._rim), darker(outfit.shoe_colour, 0.42))
         canvas.fill_hull(hull(0.0), outfit.shoe_colour)
         if outfit.shoes != "flats":
-            sole = [np.stack([heel, toes[0]]), np.stack([heel, toes[1]])]
-            sole = [line + np.array([0.0, 0.006 * scale]) for line in sole]
-            canvas.stroke(sole, outfit.sole_colour, 0.014 * scale)
+            sole = np.stack([heel, toes[0], toes[1]]) + np.array([0.0, 0.006 * scale])
+            canvas.stroke([sole], outfit.sole_colour, 0.014 * scale, closed=True)
+            canvas.fill_hull(sole, outfit.sole_colour)
 
 
 _ANGLES = np.linspace(0, 2 * np.pi, 14, endpoint=False)

@@ -106,7 +106,9 @@ def whole_body(
     directions = face_directions(layout, character.face.brow_tilt, track)
     points[:, FACE], facing = head.place(directions)
     scores[:, FACE] = facing > -0.05
-    scores[:, FACE.start : FACE.start + 17] = facing[:, :17] > -0.1  # the jaw is an outline
+    # The jaw is an outline: of a face turned to the viewer it is seen even where it bends away.
+    bend = -0.05 - 0.35 * np.maximum(head.turn[:, 2, 2:], 0.0)
+    scores[:, FACE.start : FACE.start + 17] = facing[:, :17] > bend
     spots = np.concatenate(
         [
             front(0.0, layout.nose_y) * NOSE_LIFT,
