@@ -299,7 +299,7 @@ class ComfyServer:
         details = messages.get("execution_error") or messages.get("execution_interrupted") or {}
         what = f"{details.get('exception_type', 'interrupted')}: "
         what += f"{details.get('exception_message', '')}".strip()
-        trace = "".join(details.get("traceback") or [])
+        trace = "".join((details.get("traceback") or [])[-6:])
         message = f"{details.get('node_type')} (node {details.get('node_id')}) {what}\n{trace}"
         raise PromptFailedError(message, details)
 

@@ -1,0 +1,182 @@
+"""The whole line on the reference fixture's tiny model: as graphs for ComfyUI, and through the core."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from animate_anyone_core.animate import (
+    AnimateSettings,
+    EncodedReference,
+    encode_pose_pictures,
+    encode_reference,
+    window_predictor,
+)
+from animate_anyone_core.checkpoints.model_folder import Models, load_models
+from animate_anyone_core.images import fit, read_picture
+from animate_anyone_core.models.autoencoder import decode_frames
+from animate_anyone_core.sampling.denoise import denoise, make_noise
+from animate_anyone_core.sampling.schedule import make_solver
+from animate_anyone_core.sampling.windows import WindowSettings
+from animate_anyone_core.video import read_video
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+MODEL = SHARED / "fixtures" / "moore" / "checkpoints"
+PICTURE = SHARED / "data" / "reference_images" / "anyone-3.png"
+SKELETONS = SHARED / "data" / "pose_videos" / "anyone-video-5_kps.mp4"
+
+WIDTH, HEIGHT, FRAMES, STEPS, SEED, CFG = 128, 176, 12, 4, 7, 3.5
+WINDOWS = WindowSettings(context_frames=8, context_overlap=2)
+
+
+def install(server: Any) -> dict[str, str]:
+    """Give a server the model and the inputs; returns the names under which it knows them."""
+    target = server.base / "models" / "animate_anyone" / "moore"
+    if not target.exists():
+        shutil.copytree(MODEL, target)
+    return {
+        "picture": server.upload("character.png", PICTURE),
+        "skeletons": server.upload("skeletons.mp4", SKELETONS),
+    }
+
+
+def node(class_type: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def ours(name: str, **inputs: Any) -> dict[str, Any]:
+    return node(f"AnimateAnyone_{name}", **inputs)
+
+
+def encoding_graph(names: dict[str, str], frames: int = FRAMES) -> dict[str, Any]:
+    """Everything up to the sampler."""
+    return {
+        "reference_net": ours(
+            "LoadReferenceNet", reference_net="moore/reference_unet.safetensors", dtype="default"
+        ),
+        "unet": ours(
+            "LoadUNet3D",
+            denoising_unet="moore/denoising_unet.safetensors",
+            motion_module="moore/motion_module.safetensors",
+            family="auto",
+            dtype="default",
+        ),
+        "guider": ours("LoadPoseGuider", pose_guider="moore/pose_guider.safetensors"),
+        "vae": ours("LoadVAE", vae="moore/vae"),
+        "clip": ours("LoadImageEncoder", image_encoder="moore/image_encoder"),
+        "picture": node("LoadImage", image=names["picture"]),
+        "video": node("LoadVideo", file=names["skeletons"]),
+        "components": node("GetVideoComponents", video=["video", 0]),
+        "skeletons": node("ImageFromBatch", image=["components", 0], batch_index=0, length=frames),
+        "reference": ours(
+            "EncodeReference",
+            reference_net=["reference_net", 0],
+            vae=["vae", 0],
+            clip_vision=["clip", 0],
+            image=["picture", 0],
+            width=WIDTH,
+            height=HEIGHT,
+            fit="crop",
+        ),
+        "pose": ours(
+            "EncodePose",
+            pose_guider=["guider", 0],
+            images=["skeletons", 0],
+            reference=["reference", 0],
+        ),
+    }
+
+
+def outputs(latent: list[Any]) -> dict[str, Any]:
+    """Decode, and save frames and latents."""
+    return {
+        "decode": ours("DecodeVideo", vae=["vae", 0], latent=latent, chunk_frames=5),
+        "save": node("SaveImage", images=["decode", 0], filename_prefix="frames"),
+        "save_latent": node("SaveLatent", samples=latent, filename_prefix="latents"),
+    }
+
+
+def window_values(windows: WindowSettings = WINDOWS) -> dict[str, Any]:
+    return {
+        "context_frames": windows.context_frames,
+        "context_overlap": windows.context_overlap,
+        "schedule": windows.schedule,
+        "blending": windows.blending,
+    }
+
+
+def sampler_graph(names: dict[str, str], **changes: Any) -> dict[str, Any]:
+    """The pack's own sampler."""
+    sampler = {
+        "model": ["unet", 0],
+        "reference": ["reference", 0],
+        "pose": ["pose", 0],
+        "seed": SEED,
+        "steps": STEPS,
+        "cfg": CFG,
+        "sampler_name": "euler",
+        "scheduler": "simple",
+        "denoise": 1.0,
+        **window_values(),
+        **changes,
+    }
+    return {
+        **encoding_graph(names),
+        "sampler": ours("Sampler", **sampler),
+        **outputs(["sampler", 0]),
+    }
+
+
+def stock_graph(names: dict[str, str], sampler_name: str = "euler") -> dict[str, Any]:
+    """The same with ComfyUI's KSampler."""
+    return {
+        **encoding_graph(names),
+        "conditioning": ours(
+            "Conditioning", model=["unet", 0], reference=["reference", 0], pose=["pose", 0]
+        ),
+        "windows": ours("ContextWindows", model=["conditioning", 0], **window_values()),
+        "sampler": node(
+            "KSampler",
+            model=["windows", 0],
+            positive=["conditioning", 1],
+            negative=["conditioning", 2],
+            latent_image=["conditioning", 3],
+            seed=SEED,
+            steps=STEPS,
+            cfg=CFG,
+            sampler_name=sampler_name,
+            scheduler="simple",
+            denoise=1.0,
+        ),
+        **outputs(["sampler", 0]),
+    }
+
+
+def core_models() -> Models:
+    return load_models(MODEL)[0]
+
+
+@torch.no_grad()
+def core_result(models: Models) -> tuple[torch.Tensor, np.ndarray]:
+    """Unscaled latents (F, 4, h, w) and frames (F, H, W, 3) uint8 of the same run in the core."""
+    settings = AnimateSettings(width=WIDTH, height=HEIGHT, windows=WINDOWS, seed=SEED)
+    picture = fit(read_picture(PICTURE), WIDTH, HEIGHT, "crop")
+    encoded: EncodedReference = encode_reference(models, picture)
+    skeletons = read_video(SKELETONS, FRAMES).frames
+    pose = encode_pose_pictures(models, skeletons, WIDTH, HEIGHT)
+    generator = torch.Generator().manual_seed(settings.seed)
+    latents = denoise(
+        window_predictor(models.denoising_unet, encoded, pose),
+        make_noise(FRAMES, 4, HEIGHT // 8, WIDTH // 8, generator),
+        make_solver(models.profile.noise),
+        num_inference_steps=STEPS,
+        guidance_scale=CFG,
+        windows=WINDOWS,
+    )
+    frames = torch.cat(list(decode_frames(models.vae, latents))).permute(0, 2, 3, 1)
+    unscaled = latents[0].transpose(0, 1) / models.vae.config.scaling_factor
+    return unscaled, (frames * 255).round().to(torch.uint8).numpy()
