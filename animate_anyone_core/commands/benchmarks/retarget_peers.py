@@ -1,0 +1,133 @@
+"""What other packs do to fit a driving skeleton to a character, restated to measure against.
+
+Written from descriptions of their algorithms, reduced to what the measured body joints see: no hands,
+no feet, no drawing, and inputs in which every joint is visible, so that none of their troubles with
+missing joints shows. Each takes one person's driver and reference and returns (F, 18, 2) body points
+on the reference's canvas.
+
+Convention: OpenPose body order; points are pixels of their own canvas before and after. Frame 0 is
+the frame all of them align to the reference.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ...pose.skeleton import BODY, FEET, PoseSequence
+
+NOSE, NECK = 0, 1
+ARMS = ((2, 3, 4), (5, 6, 7))
+LEGS = ((8, 9, 10), (11, 12, 13))
+HEAD = (14, 15, 16, 17)
+
+
+def _lengths(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    return np.array([np.linalg.norm(points[b] - points[a]) for a, b in pairs])
+
+
+def _ratio(
+    reference: np.ndarray, frame: np.ndarray, *pairs: tuple[int, int], use_max: bool = False
+) -> float:
+    """Return the mean (or largest) ratio of segment lengths, reference over frame."""
+    ratios = _lengths(reference, pairs) / np.maximum(_lengths(frame, pairs), 1e-9)
+    return float(ratios.max() if use_max else ratios.mean())
+
+
+def _chain(clip: np.ndarray, bones: list[tuple[int, int, float]]) -> np.ndarray:
+    """Rebuild the skeleton outward from the neck: child = new parent + ratio x old bone."""
+    out = clip.copy()
+    for parent, child, ratio in bones:
+        out[:, child] = out[:, parent] + ratio * (clip[:, child] - clip[:, parent])
+    return out
+
+
+def _limbs(reference: np.ndarray, frame: np.ndarray, use_max: bool) -> list[tuple[int, int, float]]:
+    """Return the bones of arms and legs below shoulder and hip with left and right sharing a ratio."""
+    bones = []
+    for right, left in (ARMS, LEGS):
+        for i in (0, 1):
+            pairs = ((right[i], right[i + 1]), (left[i], left[i + 1]))
+            ratio = _ratio(reference, frame, *pairs, use_max=use_max)
+            bones += [(a, b, ratio) for a, b in pairs]
+    return bones
+
+
+def retarget_like_musepose(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
+    """MusePose `pose_align`: ratios of frame 0 in units of image height, constant neck offset."""
+    clip = driver.points[:, 0, BODY] / driver.height
+    target = reference.points[0, 0, BODY] / reference.height
+    frame = clip[0]
+    body = float(
+        np.linalg.norm(target[NECK] - target[[8, 11]].mean(axis=0))
+        / np.linalg.norm(frame[NECK] - frame[[8, 11]].mean(axis=0))
+    )
+    shoulder, face = _ratio(target, frame, (2, 5)), _ratio(target, frame, (16, 17))
+    bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
+    bones += [(NOSE, joint, face) for joint in HEAD]
+    bones += [(NECK, 2, shoulder), (NECK, 5, shoulder), (NECK, 8, body), (NECK, 11, body)]
+    out = _chain(clip, bones + _limbs(target, frame, use_max=False))
+    return (out + target[NECK] - frame[NECK]) * reference.height
+
+
+def retarget_like_unianimate(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
+    """UniAnimate `run_align_pose`: axes scaled by shoulders and torso in 0..1 units, then ratios."""
+    target_size = np.array([reference.width, reference.height])
+    clip = driver.points[:, 0, BODY] / np.array([driver.width, driver.height])
+    target = reference.points[0, 0, BODY] / target_size
+    # x may blow up or mirror when frame 0 is not frontal: the shoulder width is taken with its sign.
+    across = (target[5, 0] - target[2, 0]) / (clip[0, 5, 0] - clip[0, 2, 0])
+    down = (target[[8, 11], 1].mean() - target[NECK, 1]) / (
+        clip[0, [8, 11], 1].mean() - clip[0, NECK, 1]
+    )
+    clip = clip * np.array([across, down])
+    frame = clip[0]
+    shoulder, face = _ratio(target, frame, (2, 5)), _ratio(target, frame, (16, 17))
+    bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
+    bones += [(NOSE, joint, face) for joint in HEAD]
+    bones += [(NECK, 2, shoulder), (NECK, 5, shoulder)]
+    out = _chain(clip, bones + _limbs(target, frame, use_max=False))
+    return (out + target[NECK] - frame[NECK]) * target_size
+
+
+def retarget_like_mimicmotion(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
+    """MimicMotion: one scale by least squares of all frames' core heights, and a shift."""
+    core = [0, 1, 2, 5, 8, 11, 14, 15, 16, 17]
+    clip = driver.points[:, 0, BODY]
+    target = reference.points[0, 0, BODY]
+    heights = np.broadcast_to(target[core, 1], (len(clip), len(core)))
+    scale, _ = np.polyfit(clip[:, core, 1].ravel(), heights.ravel(), 1)
+    shift = target[core].mean(axis=0) - scale * clip[:, core].mean(axis=(0, 1))
+    return scale * clip + shift
+
+
+def _ground(body: np.ndarray, feet: np.ndarray) -> float:
+    """Return the height of the lower foot, taken midway between ankle and big toe."""
+    return float(max(body[13, 1] + feet[0, 1], body[10, 1] + feet[3, 1]) / 2)
+
+
+def retarget_like_wan(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
+    """Wan2.2-Animate: frame 0 ratios (the larger of left and right), feet on the reference's ground."""
+    clip = driver.points[:, 0, BODY]
+    target, frame = reference.points[0, 0, BODY], clip[0]
+    bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
+    for pairs in (((NOSE, 14), (NOSE, 15)), ((14, 16), (15, 17)), ((NECK, 2), (NECK, 5))):
+        ratio = _ratio(target, frame, *pairs, use_max=True)
+        bones += [(a, b, ratio) for a, b in pairs]
+    hips = _ratio(target, frame, (NECK, 8), (NECK, 11), use_max=True)
+    bones += [(NECK, 8, hips), (NECK, 11, hips)]
+    out = _chain(clip, bones + _limbs(target, frame, use_max=True))
+    # Feet are at most half a shin; here only their part in the ground line matters.
+    feet = out[0, [13, 13, 13, 10, 10, 10]] + (
+        driver.points[0, 0, FEET] - frame[[13, 13, 13, 10, 10, 10]]
+    ) * _ratio(target, frame, (9, 10), (12, 13), use_max=True)
+    across = target[NECK, 0] - out[0, NECK, 0]
+    down = _ground(target, reference.points[0, 0, FEET]) - _ground(out[0], feet)
+    return np.trunc(out + np.array([across, down]))
+
+
+PEERS: dict[str, Callable[[PoseSequence, PoseSequence], np.ndarray]] = {
+    "MusePose": retarget_like_musepose,
+    "UniAnimate": retarget_like_unianimate,
+    "MimicMotion": retarget_like_mimicmotion,
+    "Wan": retarget_like_wan,
+}

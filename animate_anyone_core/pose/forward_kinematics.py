@@ -1,0 +1,83 @@
+"""Rebuild a skeleton from its neck outwards with every bone multiplied by a ratio.
+
+Every bone keeps the vector it has in the picture, times its group's ratio: so it keeps its angle
+exactly and its foreshortening too. Hands, feet and face are scaled about wrist, ankle and nose.
+
+Convention: points are pixels of the driver's canvas, (x, y), y down. Hidden joints are bridged so
+that visible joints beyond them keep their place relative to the body; a bridge is never output.
+Symbols: F frames, K keypoints, J joints of the body with the middle of the hips.
+"""
+
+import numpy as np
+
+from .bones import BODY_TREE, NECK, RIGID_PARTS, add_mid_hip
+
+
+def _interpolate(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Fill (F, 2) values over time between known frames, ends held; zero if none is known."""
+    frames = np.flatnonzero(known)
+    if len(frames) == 0:
+        return np.zeros_like(values)
+    at = np.arange(len(values))
+    return np.stack([np.interp(at, frames, values[frames, i]) for i in (0, 1)], axis=-1)
+
+
+def _bridge_neck(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Return the neck (F, 2); where hidden, placed by the joints that are seen and their usual offset.
+
+    The offsets are those of the frames around, so the neck moves on with the body.
+    """
+    neck, seen = points[:, NECK], visible[:, NECK]
+    if seen.all():
+        return neck
+    weight = np.zeros(len(points))
+    estimate = np.zeros_like(neck)
+    for joint, _, _ in BODY_TREE:
+        offset = _interpolate(points[:, joint] - neck, seen & visible[:, joint])
+        estimate += visible[:, joint, None] * (points[:, joint] - offset)
+        weight += visible[:, joint]
+    estimate = estimate / np.maximum(weight, 1)[:, None]
+    estimate = _interpolate(np.where(seen[:, None], neck, estimate), seen | (weight > 0))
+    return np.where(seen[:, None], neck, estimate)
+
+
+def bridge_hidden_joints(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Put hidden body joints where the frames around suggest, so that every bone has a vector.
+
+    Args:
+        points: (F, K, 2) pixels; hidden joints may hold anything finite.
+        visible: (F, K) booleans.
+
+    Returns:
+        (F, K + 1, 2): visible joints unchanged, hidden body joints bridged, `MID_HIP` appended.
+    """
+    points, visible = add_mid_hip(points, visible)
+    points = points.copy()
+    points[:, NECK] = _bridge_neck(points, visible)
+    neck_seen = visible[:, NECK]
+    for joint, parent, _ in BODY_TREE:
+        known = visible[:, joint] & (neck_seen if parent == NECK else visible[:, parent])
+        vector = _interpolate(points[:, joint] - points[:, parent], known)
+        seen = visible[:, joint, None]
+        points[:, joint] = np.where(seen, points[:, joint], points[:, parent] + vector)
+    return points
+
+
+def rebuild(bridged: np.ndarray, ratios: dict[str, float]) -> np.ndarray:
+    """Rebuild skeletons about the neck with other bone lengths.
+
+    Args:
+        bridged: (F, K + 1, 2) from `bridge_hidden_joints`.
+        ratios: Group -> ratio for every group of `GROUPS` and `FOLLOWERS`.
+
+    Returns:
+        (F, K + 1, 2) pixels with the neck at (0, 0) in every frame.
+    """
+    out = np.zeros_like(bridged)
+    for joint, parent, group in BODY_TREE:
+        bone = bridged[:, joint] - bridged[:, parent]
+        out[:, joint] = out[:, parent] + ratios[group] * bone
+    for part, joint, group in RIGID_PARTS:
+        about = bridged[:, part] - bridged[:, joint, None]
+        out[:, part] = out[:, joint, None] + ratios[group] * about
+    return out

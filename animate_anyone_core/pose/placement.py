@@ -1,0 +1,86 @@
+"""Put a retargeted clip where the character stands, and keep it on the canvas.
+
+Convention: pixels of the reference's canvas, (x, y), y down, origin top left. Symbols: F frames,
+K keypoints; arrays over joints have the middle of the hips (`bones.MID_HIP`) appended.
+"""
+
+import numpy as np
+
+from .bones import ANKLES, LEFT_HIP, LEFT_SHOULDER, MID_HIP, NECK, NOSE, RIGHT_HIP, RIGHT_SHOULDER
+from .skeleton import BODY
+
+#: Joints that tell where a person is, surest first.
+ANCHORS = (
+    NECK,
+    MID_HIP,
+    NOSE,
+    RIGHT_SHOULDER,
+    LEFT_SHOULDER,
+    RIGHT_HIP,
+    LEFT_HIP,
+    *(j for j in range(18) if j not in (NECK, NOSE, 2, 5, 8, 11)),
+)
+FIT_MARGIN = 0.02  # share of the canvas that stays free
+
+
+def lower_ankle(points: np.ndarray, visible: np.ndarray) -> float | None:
+    """Return the height of the lower visible ankle of one skeleton (K, 2), None without ankles."""
+    ankles = [points[joint, 1] for joint in ANKLES if visible[joint]]
+    return float(max(ankles)) if ankles else None
+
+
+def find_shift(
+    body: np.ndarray, seen: np.ndarray, reference: np.ndarray, shown: np.ndarray, has_ground: bool
+) -> np.ndarray:
+    """Find the shift (2,) that puts a body where the reference is.
+
+    Across, the neck (or the surest joint that both show) comes to the reference's. Down, the lower
+    ankle does, or the same joint where one of them shows no ankle.
+
+    Args:
+        body: (K + 1, 2) the retargeted skeleton in the aligned frame.
+        seen: (K + 1,) which of its joints are seen.
+        reference: (K + 1, 2) the reference.
+        shown: (K + 1,) which of its joints are seen.
+        has_ground: The body already stands at its final height.
+    """
+    anchor = next((joint for joint in ANCHORS if seen[joint] and shown[joint]), None)
+    if anchor is not None:
+        shift = reference[anchor] - body[anchor]
+    else:
+        shift = reference[shown].mean(axis=0) - body[seen].mean(axis=0)
+    own, ground = lower_ankle(body, seen), lower_ankle(reference, shown)
+    if has_ground:
+        shift[1] = 0.0
+    elif own is not None and ground is not None:
+        shift[1] = ground - own
+    return shift
+
+
+def fit_on_canvas(
+    points: np.ndarray, visible: np.ndarray, width: int, height: int
+) -> tuple[np.ndarray, float]:
+    """Shrink and shift a whole clip so that the body's joints stay on the canvas.
+
+    Args:
+        points: (F, K, 2) pixels.
+        visible: (F, K) booleans.
+        width: Canvas width.
+        height: Canvas height.
+
+    Returns:
+        The points and the factor by which they were shrunk, 1 if shifting was enough.
+    """
+    body = points[:, BODY][visible[:, BODY]]
+    if len(body) == 0:
+        return points, 1.0
+    low, high = body.min(axis=0), body.max(axis=0)
+    size = np.array([width, height], dtype=np.float64)
+    room = size * (1 - 2 * FIT_MARGIN)
+    factor = float(min(1.0, (room / np.maximum(high - low, 1e-9)).min()))
+    # Shrinking keeps the ground where it is, so the character stays on its floor if there is room.
+    pivot = np.array([(low[0] + high[0]) / 2, high[1]])
+    points, low, high = (pivot + factor * (p - pivot) for p in (points, low, high))
+    shift = np.maximum(size * FIT_MARGIN - low, 0.0)
+    shift += np.minimum(size * (1 - FIT_MARGIN) - (high + shift), 0.0)
+    return points + shift, factor

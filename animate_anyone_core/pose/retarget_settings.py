@@ -1,0 +1,78 @@
+"""Settings of retargeting."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import SettingsError
+from .bones import FOLLOWERS, GROUPS
+
+RATIO_MODES = ("auto", "frame", "manual")
+ROOT_MODES = ("contact", "scaled", "locked", "original")
+ZOOM_MODES = ("keep", "remove", "ignore")
+#: Groups a user may multiply.
+MULTIPLIABLE = (*GROUPS, *FOLLOWERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetargetSettings:
+    """How to retarget.
+
+    Attributes:
+        ratio_mode: "auto" estimates from all frames; "frame" takes `align_frame` alone, exact if
+            the driver holds the reference's pose there; "manual" starts from the body's size.
+        align_frame: Frame that starts at the reference's place and lends its size to "frame".
+        strength: 0 keeps the driver's proportions at the reference's size, 1 takes the
+            reference's.
+        multipliers: Group (of `MULTIPLIABLE`) -> factor on top of its ratio.
+        root_mode: "contact" keeps standing feet in place, "scaled" scales the driver's way by the
+            body's size, "locked" stays in place, "original" keeps the driver's way in pixels.
+        zoom_mode: "keep" the camera's zoom but measure without it, "remove" it from the result,
+            or "ignore" it.
+        hide_missing: Hide what the reference does not show.
+        offset_x: Pixels to the right.
+        offset_y: Pixels down.
+        scale: Size on top, about the place where the character stands.
+        fit_inside: Shrink and shift the whole clip so that the body stays on the canvas.
+        person: Which person of the driver.
+        visible_score: Scores from here on count as seen.
+        measure_score: Scores from here on are measured.
+    """
+
+    ratio_mode: Literal["auto", "frame", "manual"] = "auto"
+    align_frame: int = 0
+    strength: float = 1.0
+    multipliers: dict[str, float] = field(default_factory=dict)
+    root_mode: Literal["contact", "scaled", "locked", "original"] = "contact"
+    zoom_mode: Literal["keep", "remove", "ignore"] = "keep"
+    hide_missing: bool = False
+    offset_x: float = 0.0
+    offset_y: float = 0.0
+    scale: float = 1.0
+    fit_inside: bool = False
+    person: int = 0
+    visible_score: float = 0.3
+    measure_score: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("ratio_mode", RATIO_MODES),
+            ("root_mode", ROOT_MODES),
+            ("zoom_mode", ZOOM_MODES),
+        ):
+            if getattr(self, name) not in known:
+                raise SettingsError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
+                )
+        if not 0 <= self.strength <= 1:
+            raise SettingsError(f"strength must be from 0 to 1, got {self.strength}.")
+        if not self.scale > 0:
+            raise SettingsError(f"scale must be larger than 0, got {self.scale}.")
+        for group, factor in self.multipliers.items():
+            if group not in MULTIPLIABLE:
+                raise SettingsError(
+                    f"There is no bone group {group!r}; groups are {', '.join(MULTIPLIABLE)}."
+                )
+            if not factor > 0:
+                raise SettingsError(
+                    f"The multiplier of {group} must be larger than 0, got {factor}."
+                )
