@@ -110,6 +110,7 @@ class ComfyServer:
     cpu: bool = True
     arguments: tuple[str, ...] = ()
     boot_seconds: float = field(default=0.0, init=False)
+    boot_log: str = field(default="", init=False)
     port: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -181,7 +182,7 @@ class ComfyServer:
                     f"{self.log[-LOG_TAIL:]}"
                 )
             time.sleep(0.1)
-        self.boot_seconds = time.monotonic() - begin
+        self.boot_seconds, self.boot_log = time.monotonic() - begin, self.log
 
     def _arguments(self) -> list[str]:
         arguments = ["--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"]

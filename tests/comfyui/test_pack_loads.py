@@ -56,9 +56,9 @@ def choices_of(kind, options):
 
 
 def test_the_server_starts_and_the_pack_is_imported(server):
-    assert str(server.installed_pack) in server.log
-    assert "IMPORT FAILED" not in server.log
-    assert "Traceback" not in server.log
+    assert str(server.installed_pack) in server.boot_log
+    assert "IMPORT FAILED" not in server.boot_log
+    assert "Traceback" not in server.boot_log
 
 
 def test_every_released_node_is_there(our_nodes):
@@ -87,7 +87,7 @@ def test_importing_the_pack_takes_less_than_a_second(server, in_comfyui):
     programs: what counts then is processor time in a fresh process.
     """
     folder = re.escape(str(server.installed_pack))
-    printed = re.search(rf"([\d.]+) seconds: {folder}\s*$", server.log, re.MULTILINE)
+    printed = re.search(rf"([\d.]+) seconds: {folder}\s*$", server.boot_log, re.MULTILINE)
     assert printed, "ComfyUI printed no import time for the pack"
     if float(printed[1]) >= MAX_IMPORT_SECONDS:
         assert in_comfyui("result = load_seconds") < MAX_IMPORT_SECONDS
