@@ -18,9 +18,9 @@ from .skeleton import BODY, FEET, NUM_KEYPOINTS, PoseSequence
 
 # Weight of points below the gate and of the preference for little bend, both beside a sure point's 1:
 # they decide only where no sure point does, and then the preference wins.
-UNSURE_WEIGHT = 1e-6
-BEND_PENALTY = 1e-3
-SLOPE_PENALTY = 1e-4
+UNSURE_WEIGHT = 1e-7
+BEND_PENALTY = 1e-4
+SLOPE_PENALTY = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,9 +241,8 @@ def _slopes(points: np.ndarray, frames: np.ndarray) -> np.ndarray:
     span_before = np.concatenate([spans[:1], spans])
     span_after = np.concatenate([spans, spans[-1:]])
     # Across a gap the step says nothing about the motion at its ends.
-    near = np.where((span_before <= span_after)[:, None], before, after)
-    both = (span_before == 1) & (span_after == 1)
-    return np.where(both[:, None], (before + after) / 2, near)
+    near = np.where((span_before < span_after)[:, None], before, after)
+    return np.where((span_before == span_after)[:, None], (before + after) / 2, near)
 
 
 def _report(
