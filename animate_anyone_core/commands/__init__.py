@@ -8,4 +8,5 @@ exit code 2.
 #: command name -> (module in this folder, one line of help), in the order `--help` lists them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "animate": ("animate", "animate a character picture by a skeleton or driving video"),
+    "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),
 }

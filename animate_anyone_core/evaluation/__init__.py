@@ -1,0 +1,1 @@
+"""Measuring results: pictures against the truth, poses against those that drove, reports."""

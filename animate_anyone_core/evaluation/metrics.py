@@ -1,0 +1,205 @@
+"""How near a result is to the truth, frame by frame and from frame to frame.
+
+Symbols: F frames, H W pixels. Clips are RGB uint8 (F, H, W, 3); masks are uint8 (F, H, W), a person
+where they are above 127.
+
+PSNR conventions. `psnr` is the usual one: 10 log10(255^2 / MSE) of each frame over its RGB values,
+then the mean over frames; two equal frames count as 100 dB. `psnr_wrapped` is what the first papers
+on this task printed, Animate Anyone's TikTok table among them: their shared script subtracted uint8
+arrays, so that differences wrap around at 256 and 2 - 3 becomes 255 (Wangt-CN/DisCo#86). Its numbers
+are some 10 dB higher and only fit those tables; later papers mark corrected numbers as PSNR*.
+
+SSIM is torchmetrics' on RGB (Gaussian window of 11, sigma 1.5); the shared script used grey and a
+flat window of 7, which gives other digits. L1 is a mean difference on a scale of 0..1; the tables'
+"L1 E-4" is L1 of 0..255 divided by the number of pixels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..errors import MissingDependencyError, ShapeError
+
+#: What two equal frames score, since their PSNR has no bound.
+BEST_PSNR = 100.0
+_SSIM_WINDOW = 11
+_CHUNK_FRAMES = 8
+
+
+class Metric(NamedTuple):
+    """What a number means.
+
+    Attributes:
+        unit: Unit, or empty.
+        higher_is_better: Direction.
+        meaning: One line for tables.
+    """
+
+    unit: str
+    higher_is_better: bool
+    meaning: str
+
+
+METRICS: dict[str, Metric] = {
+    "psnr": Metric("dB", True, "per frame over RGB, mean over frames"),
+    "psnr_wrapped": Metric("dB", True, "with uint8 overflow, as in the first papers' tables"),
+    "ssim": Metric("", True, "torchmetrics, RGB, Gaussian window 11"),
+    "l1": Metric("", False, "mean difference, 0..1"),
+    "lpips": Metric("", False, "lpips package, see the network in the settings"),
+    "temporal_flicker": Metric("", False, "change from frame to frame that the truth has not"),
+    "temporal_difference_distance": Metric("", False, "how frames change, as distributions"),
+    "fvd": Metric("", False, "Frechet distance of I3D features"),
+}
+
+
+def check_clips(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> None:
+    """Refuse clips that cannot be compared.
+
+    Raises:
+        ShapeError: If a clip is no RGB uint8 clip, if the sizes differ, or if frames are smaller
+            than the window of SSIM.
+    """
+    for name, clip in (("result", result), ("truth", truth)):
+        if clip.ndim != 4 or clip.shape[3] != 3 or clip.dtype != np.uint8 or not len(clip):
+            raise ShapeError(
+                f"The {name} must be RGB uint8 frames (frames, height, width, 3), got "
+                f"{clip.dtype} {clip.shape}."
+            )
+    if result.shape != truth.shape:
+        (frames, height, width), (f, h, w) = result.shape[:3], truth.shape[:3]
+        raise ShapeError(
+            f"Result and truth must match: the result has {frames} frames of {width}x{height}, "
+            f"the truth {f} of {w}x{h}. Cut or resize one of them."
+        )
+    if min(truth.shape[1:3]) < _SSIM_WINDOW:
+        raise ShapeError(
+            f"Frames must be at least {_SSIM_WINDOW} pixels a side, got "
+            f"{truth.shape[2]}x{truth.shape[1]}."
+        )
+    if mask is not None and (mask.shape != truth.shape[:3] or mask.dtype != np.uint8):
+        raise ShapeError(
+            f"The mask must be uint8 frames {truth.shape[:3]}, got {mask.dtype} {mask.shape}."
+        )
+
+
+def _over_frames(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    """Mean of (F, H, W, 3) or (F, H, W) values per frame, (F,); NaN where a mask is empty."""
+    if mask is None:
+        return values.reshape(len(values), -1).mean(axis=1)
+    weight = (mask > 127).astype(np.float64)
+    if values.ndim == 4:
+        values = values.mean(axis=3)
+    total = weight.sum(axis=(1, 2))
+    summed = (values * weight).sum(axis=(1, 2))
+    return np.where(total > 0, summed / np.maximum(total, 1.0), np.nan)
+
+
+def _over_clip(per_frame: np.ndarray) -> float:
+    """Mean over the frames that have a value; NaN if none has."""
+    known = per_frame[~np.isnan(per_frame)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _decibels(squared_error: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.minimum(10.0 * np.log10(255.0**2 / squared_error), BEST_PSNR)
+
+
+def psnr(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Peak signal-to-noise ratio in dB; see the module for the convention.
+
+    Args:
+        result: (F, H, W, 3) uint8.
+        truth: (F, H, W, 3) uint8.
+        mask: (F, H, W) uint8; None takes all pixels. Frames without a person are left out.
+
+    Returns:
+        At most 100; NaN if the mask is empty in all frames.
+    """
+    errors = [
+        _over_frames((a.astype(np.float64) - b)[None] ** 2, None if mask is None else m[None])[0]
+        for a, b, m in zip(result, truth, _each(mask, len(truth)), strict=True)
+    ]
+    return _over_clip(_decibels(np.array(errors)))
+
+
+def psnr_wrapped(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """PSNR with the overflow of the first papers' script; only to compare with their tables."""
+    errors = []
+    for a, b, m in zip(result, truth, _each(mask, len(truth)), strict=True):
+        wrapped = (a - b) ** 2  # uint8: this is the mistake, kept on purpose
+        errors.append(_over_frames(wrapped[None], None if mask is None else m[None])[0])
+    return _over_clip(_decibels(np.array(errors)))
+
+
+def l1(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Mean absolute difference on a scale of 0..1."""
+    errors = [
+        _over_frames(
+            np.abs(a.astype(np.float64) - b)[None] / 255.0, None if mask is None else m[None]
+        )[0]
+        for a, b, m in zip(result, truth, _each(mask, len(truth)), strict=True)
+    ]
+    return _over_clip(np.array(errors))
+
+
+def ssim(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Structural similarity by torchmetrics, at most 1.
+
+    Raises:
+        MissingDependencyError: If torchmetrics is not installed.
+    """
+    try:
+        from torchmetrics.functional.image import structural_similarity_index_measure
+    except ImportError as error:
+        raise MissingDependencyError(
+            "SSIM needs torchmetrics. Install it with: pip install torchmetrics"
+        ) from error
+    values = []
+    for start in range(0, len(truth), _CHUNK_FRAMES):
+        part = slice(start, start + _CHUNK_FRAMES)
+        answer = structural_similarity_index_measure(
+            unit_tensor(result[part]),
+            unit_tensor(truth[part]),
+            data_range=1.0,
+            reduction="none",
+            return_full_image=True,
+        )
+        whole, picture = answer[0].reshape(-1), answer[1]  # (f,), (f, 3, H, W)
+        if mask is None:
+            values.append(whole.numpy().astype(np.float64))
+        else:
+            values.append(_over_frames(picture.mean(dim=1).double().numpy(), mask[part]))
+    return _over_clip(np.concatenate(values))
+
+
+def temporal_flicker(
+    result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None
+) -> float:
+    """Change from frame to frame that the truth has not, on a scale of 0..1.
+
+    The mean over pixels of |(r[t+1] - r[t]) - (g[t+1] - g[t])|. A constant difference between
+    result and truth costs nothing, a picture that flickers or a motion that is missing does.
+
+    Returns:
+        NaN for a clip of one frame.
+    """
+    values = []
+    for t in range(len(truth) - 1):
+        change = result[t + 1].astype(np.float64) - result[t]
+        expected = truth[t + 1].astype(np.float64) - truth[t]
+        person = None if mask is None else np.maximum(mask[t], mask[t + 1])[None]
+        values.append(_over_frames(np.abs(change - expected)[None] / 255.0, person)[0])
+    return _over_clip(np.array(values, dtype=np.float64))
+
+
+def unit_tensor(frames: np.ndarray) -> torch.Tensor:
+    """uint8 (F, H, W, 3) to float32 (F, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).to(torch.float32) / 255.0
+
+
+def _each(mask: np.ndarray | None, num_frames: int) -> np.ndarray | list[None]:
+    return [None] * num_frames if mask is None else mask

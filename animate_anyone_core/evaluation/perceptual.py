@@ -1,0 +1,95 @@
+"""LPIPS: the distance of pictures as a classification network sees them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import MissingDependencyError, MissingWeightsError
+from ..progress import OnStep, silent
+from .metrics import unit_tensor
+
+LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
+
+
+class Lpips:
+    """The lpips package's network, ready to compare clips.
+
+    Args:
+        network: An `lpips.LPIPS`.
+        name: Which backbone it has.
+        device: Where it runs.
+    """
+
+    def __init__(self, network: Any, name: str, device: torch.device | str = "cpu") -> None:
+        self.name = name
+        self._network = network.eval().to(device)
+        self._device = device
+
+    def distance(
+        self,
+        result: np.ndarray,
+        truth: np.ndarray,
+        mask: np.ndarray | None = None,
+        on_step: OnStep = silent,
+    ) -> float:
+        """Mean distance over the frames of two clips.
+
+        Args:
+            result: (F, H, W, 3) uint8.
+            truth: (F, H, W, 3) uint8.
+            mask: (F, H, W) uint8; None takes the package's own mean, else the distance is mapped
+                to pixels and averaged over the person. Frames without a person are left out.
+            on_step: Called after each frame.
+
+        Returns:
+            NaN if the mask is empty in all frames.
+        """
+        self._network.spatial = mask is not None
+        values = []
+        for frame in range(len(truth)):
+            one, other = (
+                unit_tensor(clip[frame : frame + 1]).to(self._device) for clip in (result, truth)
+            )
+            with torch.inference_mode():
+                answer = self._network(one, other, normalize=True).double().cpu().numpy()
+            if mask is None:
+                values.append(answer.mean())
+            elif (mask[frame] > 127).any():
+                values.append(answer[0, 0][mask[frame] > 127].mean())
+            on_step(frame + 1, len(truth))
+        return float(np.mean(values)) if values else float("nan")
+
+
+def load_lpips(name: str = "alex", device: torch.device | str = "cpu") -> Lpips:
+    """Load LPIPS; the backbone's weights are downloaded by torchvision on first use.
+
+    Args:
+        name: One of `LPIPS_NETWORKS`. Papers on this task mostly use "vgg"; the package's own
+            advice for measuring is "alex". Numbers of different backbones do not compare.
+        device: Where it runs.
+
+    Raises:
+        MissingDependencyError: If lpips or torchvision is not installed.
+        MissingWeightsError: If the backbone is neither here nor can be downloaded.
+    """
+    try:
+        import lpips
+    except ImportError as error:
+        raise MissingDependencyError(
+            "LPIPS needs the packages lpips and torchvision. Install them with: "
+            "pip install lpips torchvision"
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # lpips calls torchvision in an outdated way
+            network = lpips.LPIPS(net=name, verbose=False)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError
+        raise MissingWeightsError(
+            f"LPIPS needs the weights of {name} that torchvision downloads, and that failed "
+            f"({error}). Connect this machine once, or put the file into torch's hub cache."
+        ) from error
+    return Lpips(network, name, device)

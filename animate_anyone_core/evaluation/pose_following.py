@@ -1,0 +1,228 @@
+"""Does the result follow the driving poses: detect on the result, compare with what drove it.
+
+Symbols: F frames, P persons, K keypoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from ..errors import PoseError
+from ..pose.pose_keypoint import SEEN_SCORE
+from ..pose.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND, PoseSequence
+from ..progress import OnStep, silent
+
+PARTS: dict[str, tuple[slice, ...]] = {
+    "body": (BODY,),
+    "feet": (FEET,),
+    "hands": (LEFT_HAND, RIGHT_HAND),
+    "face": (FACE,),
+}
+
+
+class DetectsPoses(Protocol):
+    """What finds poses in frames; `pose.detection.PoseDetector` does."""
+
+    def detect(self, frames: np.ndarray, *, on_step: OnStep = silent) -> tuple[PoseSequence, Any]:
+        """Find the poses of all people in (F, H, W, 3) uint8 RGB frames."""
+        ...
+
+
+@dataclass(frozen=True)
+class PartFollowing:
+    """How one part of the body follows.
+
+    Attributes:
+        error_percent: Mean distance in per cent of the person's height; None if nothing was found.
+        missed: Share of driven keypoints that the result does not show, 0..1.
+        num_keypoints: Driven keypoints over all frames.
+    """
+
+    error_percent: float | None
+    missed: float
+    num_keypoints: int
+
+
+@dataclass(frozen=True)
+class PoseFollowing:
+    """How a result follows its driving poses.
+
+    Attributes:
+        error_percent: Mean distance over body keypoints in per cent of the person's height; None if
+            no driven body keypoint was found.
+        error_pixels: The same in pixels of the driving poses' canvas.
+        missed: Share of driven body keypoints that the result does not show, 0..1.
+        parts: body, feet, hands, face; a part the driving poses do not have is left out.
+        worst_frame: Frame with the largest mean body error; None if there is none.
+        height: The person's height in pixels that errors are divided by, first person.
+    """
+
+    error_percent: float | None
+    error_pixels: float | None
+    missed: float
+    parts: dict[str, PartFollowing]
+    worst_frame: int | None
+    height: float
+
+
+def person_height(poses: PoseSequence, person: int = 0, seen_score: float = SEEN_SCORE) -> float:
+    """The height of a person in pixels: the tallest the seen body and feet are in most frames.
+
+    The 95th percentile over frames of the vertical extent, so that a squat or one wrong frame does
+    not count.
+
+    Raises:
+        PoseError: If the person is seen in no frame.
+    """
+    points = poses.points[:, person, : FEET.stop, 1]
+    seen = poses.scores[:, person, : FEET.stop] >= seen_score
+    frames = seen.sum(axis=1) >= 2
+    if not frames.any():
+        raise PoseError("The driving poses show nobody: there is no height to measure errors by.")
+    low = np.where(seen, points, np.inf)[frames].min(axis=1)
+    high = np.where(seen, points, -np.inf)[frames].max(axis=1)
+    height = float(np.percentile(high - low, 95))
+    if height <= 0:
+        raise PoseError("The driving poses have no height: all seen keypoints lie on one line.")
+    return height
+
+
+def compare_poses(
+    found: PoseSequence, driving: PoseSequence, seen_score: float = SEEN_SCORE
+) -> PoseFollowing:
+    """Compare poses found on a result with those that drove it.
+
+    People are matched over the whole clip so that the total error is smallest. Poses on a canvas
+    of another size are scaled.
+
+    Args:
+        found: Poses of the result.
+        driving: Poses that drove it.
+        seen_score: Score from which a keypoint counts as seen.
+
+    Raises:
+        PoseError: If lengths or aspect ratios differ, or the driving poses show nobody.
+    """
+    points = _on_driving_canvas(found, driving)
+    persons = [p for p in range(driving.num_persons) if (driving.scores[:, p] >= seen_score).any()]
+    if not persons:
+        raise PoseError("The driving poses show nobody: nothing can be followed.")
+    heights = np.array([person_height(driving, p, seen_score) for p in persons])
+    matches = _match(points, found.scores, driving, persons, heights, seen_score)
+
+    wanted = driving.scores[:, persons] >= seen_score  # (F, P, K)
+    distance = np.full(wanted.shape, np.nan)
+    for column, (person, slot) in enumerate(zip(persons, matches, strict=True)):
+        if slot is None:
+            continue
+        both = wanted[:, column] & (found.scores[:, slot] >= seen_score)
+        gap = np.linalg.norm(points[:, slot] - driving.points[:, person], axis=-1)
+        distance[:, column] = np.where(both, gap, np.nan)
+    relative = 100.0 * distance / heights[:, None]
+
+    parts = {}
+    for name, slices in PARTS.items():
+        columns = np.r_[slices]
+        driven = wanted[..., columns]
+        if driven.any():
+            parts[name] = _part(relative[..., columns], driven)
+    body = parts.get("body", PartFollowing(None, 1.0, 0))
+    body_pixels = distance[..., BODY]
+    return PoseFollowing(
+        error_percent=body.error_percent,
+        error_pixels=None if np.isnan(body_pixels).all() else float(np.nanmean(body_pixels)),
+        missed=body.missed,
+        parts=parts,
+        worst_frame=_worst_frame(relative[..., BODY]),
+        height=float(heights[0]),
+    )
+
+
+def pose_following(
+    frames: np.ndarray,
+    driving: PoseSequence,
+    detector: DetectsPoses,
+    *,
+    seen_score: float = SEEN_SCORE,
+    on_step: OnStep = silent,
+) -> PoseFollowing:
+    """Detect poses on a result and compare them with those that drove it.
+
+    Args:
+        frames: (F, H, W, 3) uint8 RGB result.
+        driving: Poses that drove it, F frames.
+        detector: Finds the poses.
+        seen_score: Score from which a keypoint counts as seen.
+        on_step: Handed to the detector.
+
+    Raises:
+        PoseError: If the lengths differ or the driving poses show nobody.
+    """
+    if len(frames) != driving.num_frames:
+        raise PoseError(_length_message(len(frames), driving.num_frames))
+    found, _ = detector.detect(frames, on_step=on_step)
+    return compare_poses(found, driving, seen_score)
+
+
+def _length_message(result: int, driving: int) -> str:
+    return (
+        f"Result and driving poses must have the same length: the result has {result} frames, the "
+        f"poses {driving}. Cut the longer one."
+    )
+
+
+def _on_driving_canvas(found: PoseSequence, driving: PoseSequence) -> np.ndarray:
+    if found.num_frames != driving.num_frames:
+        raise PoseError(_length_message(found.num_frames, driving.num_frames))
+    scale = np.array([driving.width / found.width, driving.height / found.height])
+    if abs(np.log(scale[0] / scale[1])) > 0.03:
+        raise PoseError(
+            f"The result is {found.width}x{found.height}, the driving poses are on "
+            f"{driving.width}x{driving.height}: another shape. Give the poses that were drawn for "
+            "this result."
+        )
+    return found.points * scale
+
+
+def _match(
+    points: np.ndarray,
+    scores: np.ndarray,
+    driving: PoseSequence,
+    persons: list[int],
+    heights: np.ndarray,
+    seen_score: float,
+) -> list[int | None]:
+    """Give each driving person the slot of the found one that is it, None if nobody is left."""
+    cost = np.zeros((len(persons), points.shape[1]))
+    for row, person in enumerate(persons):
+        wanted = driving.scores[:, person, BODY] >= seen_score
+        for slot in range(points.shape[1]):
+            gap = points[:, slot, BODY] - driving.points[:, person, BODY]
+            near = np.minimum(np.linalg.norm(gap, axis=-1) / heights[row], 1.0)
+            unseen = scores[:, slot, BODY] < seen_score
+            cost[row, slot] = np.where(unseen, 1.0, near)[wanted].sum()
+    rows, slots = linear_sum_assignment(cost)
+    chosen: list[int | None] = [None] * len(persons)
+    for row, slot in zip(rows, slots, strict=True):
+        chosen[int(row)] = int(slot)
+    return chosen
+
+
+def _part(relative: np.ndarray, wanted: np.ndarray) -> PartFollowing:
+    found = ~np.isnan(relative)
+    error = float(relative[found].mean()) if found.any() else None
+    missed = 1.0 - found.sum() / wanted.sum()
+    return PartFollowing(error, float(missed), int(wanted.sum()))
+
+
+def _worst_frame(relative: np.ndarray) -> int | None:
+    found = ~np.isnan(relative)
+    count = found.sum(axis=(1, 2))
+    if not count.any():
+        return None
+    total = np.where(found, relative, 0.0).sum(axis=(1, 2))
+    return int(np.argmax(np.where(count > 0, total / np.maximum(count, 1), -1.0)))

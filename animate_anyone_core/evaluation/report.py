@@ -1,0 +1,201 @@
+"""Scores as a table and as JSON, results beside the truth as video frames and as a picture grid.
+
+Convention: pictures are RGB uint8 (H, W, 3).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ..errors import MediaError, ShapeError
+from ..pose.skeleton import PoseSequence
+from .metrics import METRICS
+from .pose_following import PoseFollowing
+from .scores import ClipScores
+
+_GAP = 4
+_LABEL_HEIGHT = 14
+_PAPER = 255
+
+
+def scores_table(scores: ClipScores, following: PoseFollowing | None = None) -> str:
+    """Write scores as a table for people, with what was skipped and why.
+
+    Args:
+        scores: What a clip, or the mean of several, scored.
+        following: How it follows the poses; None leaves that out.
+    """
+    rows: list[tuple[str, ...]] = [("", "whole frame", "person", "", "")]
+    for name, metric in METRICS.items():
+        if name not in scores.whole and name not in scores.person:
+            continue
+        better = "higher is better" if metric.higher_is_better else "lower is better"
+        cells = [_number(values.get(name), metric.unit) for values in (scores.whole, scores.person)]
+        rows.append((name, *cells, better, metric.meaning))
+    if following is not None:
+        rows += _following_rows(following)
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    lines += [f"{name}: not measured: {reason}" for name, reason in scores.skipped.items()]
+    lines += [f"note: {note}" for note in scores.notes]
+    return "\n".join(lines)
+
+
+def _following_rows(following: PoseFollowing) -> list[tuple[str, str, str, str, str]]:
+    rows = []
+    for name, part in following.parts.items():
+        error = "-" if part.error_percent is None else f"{part.error_percent:.2f} %"
+        meaning = f"of the height; {100 * part.missed:.1f} % of the keypoints missed"
+        rows.append((f"pose_{name}", "", error, "lower is better", meaning))
+    return rows
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f} {unit}" if unit else f"{value:.4f}"
+
+
+def scores_document(
+    scores: ClipScores, following: PoseFollowing | None = None, **settings: object
+) -> dict[str, Any]:
+    """Give scores as what `json` writes: numbers, directions, reasons and the given settings."""
+    return {
+        "num_frames": scores.num_frames,
+        "whole_frame": scores.whole,
+        "person": scores.person,
+        "pose_following": None if following is None else asdict(following),
+        "skipped": scores.skipped,
+        "notes": list(scores.notes),
+        "metrics": {
+            name: {
+                "unit": metric.unit,
+                "higher_is_better": metric.higher_is_better,
+                "meaning": metric.meaning,
+            }
+            for name, metric in METRICS.items()
+            if name in scores.whole
+        },
+        "settings": settings,
+    }
+
+
+def write_json(document: dict[str, Any], path: Path) -> None:
+    """Write a JSON file in one step.
+
+    Raises:
+        MediaError: If it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise MediaError(f"Cannot write {path}: {error}. Is the disk full or read-only?") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def draw_stick_figures(poses: PoseSequence, width: int, height: int) -> np.ndarray:
+    """Draw poses for a report, (F, height, width, 3) uint8, in Moore's style.
+
+    Raises:
+        MissingDependencyError: If OpenCV is not installed.
+    """
+    from ..pose.drawing import draw_poses
+
+    pictures = draw_poses(poses, size=(width, height))
+    return pictures if pictures.dtype == np.uint8 else np.rint(pictures * 255).astype(np.uint8)
+
+
+def side_by_side(panels: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Put clips next to each other, one labelled column each.
+
+    Args:
+        panels: Label -> (F, H, W, 3) frames of one size, or (1, H, W, 3) for a still picture.
+
+    Yields:
+        Frames (H + label, ..., 3) with even sides, ready for a video.
+
+    Raises:
+        ShapeError: If the panels do not fit together.
+    """
+    num_frames, height, width = _common_shape(panels)
+    columns = len(panels)
+    picture_width = columns * width + (columns - 1) * _GAP
+    shape = (_even(height + _LABEL_HEIGHT), _even(picture_width), 3)
+    for frame in range(num_frames):
+        canvas = np.full(shape, _PAPER, np.uint8)
+        for column, (label, clip) in enumerate(panels.items()):
+            left = column * (width + _GAP)
+            canvas[:_LABEL_HEIGHT, left : left + width] = _label(label, width)
+            canvas[_LABEL_HEIGHT : _LABEL_HEIGHT + height, left : left + width] = clip[
+                min(frame, len(clip) - 1)
+            ]
+        yield canvas
+
+
+def picture_grid(panels: dict[str, np.ndarray], num_columns: int = 6) -> np.ndarray:
+    """Put moments of clips into a grid: one labelled row per clip, time from left to right.
+
+    Args:
+        panels: Label -> (F, H, W, 3) frames of one size, or (1, H, W, 3) for a still picture.
+        num_columns: Moments, evenly spread from the first frame to the last.
+
+    Returns:
+        (rows, columns, 3) uint8 picture.
+
+    Raises:
+        ShapeError: If the panels do not fit together.
+    """
+    num_frames, height, width = _common_shape(panels)
+    moments = np.unique(np.rint(np.linspace(0, num_frames - 1, num_columns)).astype(int))
+    row_height = height + _LABEL_HEIGHT
+    canvas = np.full(
+        (len(panels) * row_height, len(moments) * (width + _GAP) - _GAP, 3), _PAPER, np.uint8
+    )
+    for row, (label, clip) in enumerate(panels.items()):
+        top = row * row_height
+        canvas[top : top + _LABEL_HEIGHT] = _label(label, canvas.shape[1])
+        shown = moments if len(clip) > 1 else moments[:1]
+        for column, moment in enumerate(shown):
+            left = column * (width + _GAP)
+            picture = clip[min(int(moment), len(clip) - 1)]
+            canvas[top + _LABEL_HEIGHT : top + row_height, left : left + width] = picture
+    return canvas
+
+
+def _common_shape(panels: dict[str, np.ndarray]) -> tuple[int, int, int]:
+    if not panels:
+        raise ShapeError("Nothing to show: give at least one clip.")
+    num_frames = max(len(clip) for clip in panels.values())
+    height, width = next(iter(panels.values())).shape[1:3]
+    for label, clip in panels.items():
+        if clip.shape[1:] != (height, width, 3) or len(clip) not in (1, num_frames):
+            raise ShapeError(
+                f"Clips shown together must have one size and length: {label} has {len(clip)} "
+                f"frames of {clip.shape[2]}x{clip.shape[1]}, others {num_frames} of "
+                f"{width}x{height}."
+            )
+    return num_frames, height, width
+
+
+def _label(text: str, width: int) -> np.ndarray:
+    strip = Image.new("RGB", (width, _LABEL_HEIGHT), (_PAPER,) * 3)
+    ImageDraw.Draw(strip).text((2, 1), text, fill=(40, 40, 40))
+    return np.asarray(strip)
+
+
+def _even(size: int) -> int:
+    return size + size % 2

@@ -1,0 +1,168 @@
+"""How near videos are to each other as distributions: FVD, and a simple distance without a network.
+
+Symbols: N clips, F frames, H W pixels, D features.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import CheckpointError, ShapeError
+from ..progress import OnStep, silent
+from .metrics import unit_tensor
+
+#: Features (N, D) of clips (N, 3, F, 224, 224) in [-1, 1].
+VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
+
+FVD_FRAMES = 16
+#: With fewer clips than this a covariance of 400 features says little; papers use thousands.
+FVD_FEW_CLIPS = 256
+_I3D_SIDE = 224
+
+
+def load_i3d(path: Path | str, device: torch.device | str = "cpu") -> VideoFeatures:
+    """Load the I3D network of FVD from the TorchScript file most papers use.
+
+    Args:
+        path: `i3d_torchscript.pt`, see StyleGAN-V. It is not shipped and not downloaded.
+        device: Where it runs.
+
+    Raises:
+        CheckpointError: If there is no such file or it is no TorchScript network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no I3D file {path}. FVD needs i3d_torchscript.pt (Kinetics-400, as shared "
+            "by StyleGAN-V); download it and give its path, or leave FVD out."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the file exists only as this
+            network = torch.jit.load(str(path), map_location=device).eval()
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path.name} is no TorchScript network. FVD needs i3d_torchscript.pt."
+        ) from error
+
+    def features(clips: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            # Raw logits, and no scaling inside: as in StyleGAN-V's and the original FVD.
+            return network(clips.to(device), rescale=False, resize=False, return_features=True)
+
+    return features
+
+
+def cut_clips(frames: np.ndarray, length: int = FVD_FRAMES, hop: int = 8) -> list[np.ndarray]:
+    """Cut a video into clips of equal length; a rest at the end is left out.
+
+    Args:
+        frames: (F, H, W, 3).
+        length: Frames per clip.
+        hop: Frames from the start of one clip to the start of the next.
+    """
+    return [frames[start : start + length] for start in range(0, len(frames) - length + 1, hop)]
+
+
+def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Squared Frechet distance between normal distributions fitted to two sets of features.
+
+    Args:
+        one: (N, D) features, N at least 2.
+        other: (M, D) features, M at least 2.
+
+    Raises:
+        ShapeError: If a set has fewer than two members or the numbers of features differ.
+    """
+    if min(len(one), len(other)) < 2 or one.shape[1:] != other.shape[1:]:
+        raise ShapeError(
+            "A Frechet distance needs at least 2 samples on each side with equally many features, "
+            f"got {one.shape} and {other.shape}."
+        )
+    difference = one.mean(axis=0) - other.mean(axis=0)
+    sigma = np.atleast_2d(np.cov(one, rowvar=False))
+    tau = np.atleast_2d(np.cov(other, rowvar=False))
+    # The trace of sqrt(sigma tau) by symmetric matrices only: stays real with few samples.
+    values, vectors = np.linalg.eigh(sigma)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    between = np.linalg.eigvalsh(root @ tau @ root)
+    cross = np.sqrt(np.maximum(between, 0.0)).sum()
+    distance = difference @ difference + np.trace(sigma) + np.trace(tau) - 2.0 * cross
+    return float(max(distance, 0.0))
+
+
+def fvd(
+    results: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    features: VideoFeatures,
+    on_step: OnStep = silent,
+) -> float:
+    """Frechet video distance between clips.
+
+    Frames are resized whole to 224 x 224 (bilinear), as in the original FVD. The number depends on
+    how many clips go in: compare only equal numbers, and not with papers below some hundreds.
+
+    Args:
+        results: N clips (F, H, W, 3) uint8 of equal length, at least 2.
+        truths: M clips of that length, at least 2.
+        features: See `load_i3d`.
+        on_step: Called after each clip.
+
+    Raises:
+        ShapeError: If there are too few clips.
+    """
+    done, total = 0, len(results) + len(truths)
+    found = []
+    for clips in (results, truths):
+        rows = []
+        for clip in clips:
+            rows.append(features(_i3d_input(clip)).double().cpu().numpy())
+            done += 1
+            on_step(done, total)
+        found.append(np.concatenate(rows) if rows else np.zeros((0, 0)))
+    return frechet_distance(found[0], found[1])
+
+
+def _i3d_input(clip: np.ndarray) -> torch.Tensor:
+    """(F, H, W, 3) uint8 -> (1, 3, F, 224, 224) in [-1, 1]."""
+    frames = torch.nn.functional.interpolate(
+        unit_tensor(clip), size=(_I3D_SIDE, _I3D_SIDE), mode="bilinear", align_corners=False
+    )
+    return frames.permute(1, 0, 2, 3)[None] * 2.0 - 1.0
+
+
+def temporal_difference_distance(result: np.ndarray, truth: np.ndarray, block: int = 8) -> float:
+    """How differently two videos change over time, as distributions and without a network.
+
+    The pictures are averaged over blocks; in each block and channel the changes from frame to
+    frame of both videos are compared as distributions (1-Wasserstein distance, which for equally
+    many values is the mean difference of the sorted values); the mean over blocks is returned. It
+    is 0 if every place changes as much and as often as in the truth, in whatever order. It sees
+    flicker, freezing and drift; it does not see what the pictures show. It is no FVD.
+
+    Args:
+        result: (F, H, W, 3) uint8.
+        truth: (F, H, W, 3) uint8, of the same shape.
+        block: Side of the blocks in pixels; a rest at the right and bottom is left out.
+
+    Returns:
+        A distance on a scale of 0..1; NaN for a clip of one frame.
+    """
+    if len(truth) < 2:
+        return float("nan")
+    block = min(block, *truth.shape[1:3])
+    changes = [np.sort(np.diff(_blocks(clip, block), axis=0), axis=0) for clip in (result, truth)]
+    return float(np.abs(changes[0] - changes[1]).mean())
+
+
+def _blocks(clip: np.ndarray, block: int) -> np.ndarray:
+    """Block means (F, h, w, 3) on a scale of 0..1."""
+    frames, height, width, channels = clip.shape
+    h, w = height // block, width // block
+    cut = clip[:, : h * block, : w * block].reshape(frames, h, block, w, block, channels)
+    return cut.mean(axis=(2, 4)) / 255.0

@@ -1,0 +1,114 @@
+"""The `evaluate` command, through files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from animate_anyone_core.__main__ import main
+from animate_anyone_core.pose import detection
+from animate_anyone_core.pose.openpose_json import save_poses
+from animate_anyone_core.synthetic.dancers import reference_frame, render_clip
+from animate_anyone_core.video import read_video, write_video
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    truth, result = render_clip(2, 3, 5, 64, 64), render_clip(2, 4, 5, 64, 64)
+    write_video(folder / "truth.mp4", truth.frames, 8.0)
+    write_video(folder / "result.mp4", result.frames, 8.0)
+    write_video(folder / "short.mp4", result.frames[:3], 8.0)
+    write_video(folder / "mask.mp4", np.repeat(truth.masks[..., None], 3, axis=3), 8.0)
+    save_poses(truth.poses, folder / "poses.json")
+    Image.fromarray(reference_frame(2, 64, 64).frames[0]).save(folder / "reference.png")
+    return folder
+
+
+def evaluate(files, output, *more: str) -> int:
+    base = ["--truth", str(files / "truth.mp4"), "--output", str(output), "--no-lpips"]
+    return main(["evaluate", *base, *more])
+
+
+def test_it_writes_numbers_a_video_and_a_grid(files, tmp_path):
+    code = evaluate(
+        files,
+        tmp_path / "out",
+        *("--result", str(files / "result.mp4"), "--mask", str(files / "mask.mp4")),
+        *("--poses", str(files / "poses.json"), "--reference", str(files / "reference.png")),
+    )
+    assert code == 0
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["person"]["psnr"] < scores["whole_frame"]["psnr"] < 40
+    assert scores["skipped"]["lpips"] == "left out by --no-lpips"
+    clip = read_video(tmp_path / "out" / "side_by_side.mp4")
+    assert clip.frames.shape == (5, 78, 4 * 64 + 3 * 4, 3)
+    assert Image.open(tmp_path / "out" / "grid.png").size == (5 * 68 - 4, 4 * 78)
+
+
+def test_a_video_against_itself_is_perfect(files, tmp_path):
+    assert evaluate(files, tmp_path, "--result", str(files / "truth.mp4")) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())["whole_frame"]
+    assert scores["psnr"] == 100.0
+    assert scores["temporal_flicker"] == scores["temporal_difference_distance"] == 0.0
+
+
+def test_lpips_that_cannot_be_had_is_named_not_hidden(files, tmp_path, monkeypatch):
+    package = pytest.importorskip("lpips")
+
+    def offline(**_: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(package, "LPIPS", offline)
+    paths = {name: str(files / f"{name}.mp4") for name in ("result", "truth")}
+    args = ["--result", paths["result"], "--truth", paths["truth"], "--output", str(tmp_path)]
+    assert main(["evaluate", *args]) == 0
+    reason = json.loads((tmp_path / "scores.json").read_text())["skipped"]["lpips"]
+    assert "no route to host" in reason
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--result", "short.mp4"], "the result has 3 frames of 64x64, the truth 5"),
+        (["--result", "absent.mp4"], "There is no video"),
+        (["--result", "result.mp4", "--i3d", "absent.pt"], "There is no I3D file"),
+        (["--result", "result.mp4", "--max-frames", "0"], "--max-frames must be at least 1"),
+        (["--result", "result.mp4", "--estimator", "e.onnx"], "needs --poses as well"),
+        (["--result", "result.mp4", "--detector", "d.onnx"], "give --estimator as well"),
+    ],
+)
+def test_bad_input_ends_with_one_line(files, tmp_path, capsys, monkeypatch, more, message):
+    monkeypatch.chdir(files)
+    assert evaluate(files, tmp_path, *more) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_the_first_frames_can_be_compared_alone(files, tmp_path):
+    args = ("--result", str(files / "short.mp4"), "--max-frames", "3")
+    assert evaluate(files, tmp_path, *args, "--poses", str(files / "poses.json")) == 0
+    assert json.loads((tmp_path / "scores.json").read_text())["num_frames"] == 3
+
+
+def test_pose_following_is_measured_with_a_detector(files, tmp_path, monkeypatch):
+    class Oracle:
+        def detect(self, frames, *, on_step):
+            on_step(len(frames), len(frames))
+            return render_clip(2, 4, 5, 64, 64).poses, "report"
+
+    asked = []
+
+    def load(*paths: object) -> Oracle:
+        asked.append(paths)
+        return Oracle()
+
+    monkeypatch.setattr(detection, "load_pose_detector", load)
+    args = ("--result", str(files / "result.mp4"), "--poses", str(files / "poses.json"))
+    assert evaluate(files, tmp_path, *args, "--estimator", "pose.onnx") == 0
+    following = json.loads((tmp_path / "scores.json").read_text())["pose_following"]
+    assert following["error_percent"] > 1.0
+    assert asked == [(None, Path("pose.onnx"), "cpu")]
