@@ -50,7 +50,7 @@ class Wardrobe:
         if outfit.belt is not None:
             self.belly = self.belly.copy()
             self.belly[-max(2, round(0.018 / torso * 96 * detail)) :, :, :3] = outfit.belt
-        self.pelvis = _cut(bottom, 0.12, trunk, detail)
+        self.pelvis = _cut(bottom, 0.05 * body.lower_torso + 0.03, trunk, detail)
         skirt = body.thigh * outfit.skirt_length + 0.05
         self.skirt = _cut(bottom, skirt, trunk * 1.2, detail)
         self.sock = plain_texture(outfit.sock_colour)
