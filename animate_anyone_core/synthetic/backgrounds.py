@@ -61,8 +61,13 @@ def make_background(seed: int, width: int, height: int, ground: float) -> np.nda
     else:
         picture = _cloudy(rng, width, height)
     opaque = np.zeros((height, width, 4), np.uint8)
-    opaque[..., :3] = np.rint(np.clip(picture, 0, 255))
+    opaque[..., :3] = cv2.convertScaleAbs(np.maximum(picture, 0.0))  # rounds, and stops at 255
     return opaque
+
+
+def _paint(palette: list[np.ndarray], region: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Colours (H, W, 3) from indices (H, W, 1) into a palette and brightness (H, W, 1)."""
+    return np.asarray(palette, np.float32)[region[..., 0]] * light
 
 
 def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float) -> np.ndarray:
@@ -82,14 +87,17 @@ def _wall(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float
         mark = np.hypot(x % period - 0.5 * period, v % period - 0.5 * period) < 0.2 * period
     elif pattern == "panel":
         mark = mark | (v < 0.32)
-    picture = np.where(mark, wall * second, wall) * (0.94 + 0.06 * (1 - y))
+    light = np.where(mark, np.float32(second), np.float32(1.0)) * (1.0 - 0.06 * y)
     floor = _muted(rng, 0.35, 0.6, 0.5)
-    boards = (((x - 0.5) / np.maximum(y - horizon + 0.18, 0.05)) % 0.5) < 0.03
-    ground = np.where(boards & (rng.random() < 0.6), floor * 0.86, floor)
-    ground = ground * (0.85 + 0.4 * np.clip(y - horizon, 0, 1))
+    below = y - horizon
+    boards = (((x - 0.5) / np.maximum(below + 0.18, 0.05)) % 0.5) < 0.03
+    boards = boards & (rng.random() < 0.6)
+    ground = np.where(boards, np.float32(0.86), np.float32(1.0)) * (0.85 + 0.4 * below)
+    light = np.where(below > 0, ground, light)
     skirting = np.abs(v - 0.012) < 0.012
-    picture = np.where(y > horizon, ground, picture)
-    return np.where(skirting, wall * 0.72 + 60, picture)
+    light = np.where(skirting, np.float32(1.0), light)
+    region = np.where(skirting, 2, below > 0).astype(np.uint8)
+    return _paint([wall, floor, wall * 0.72 + 60], region + 0 * mark, light)
 
 
 def _landscape(
@@ -98,20 +106,24 @@ def _landscape(
     sky = _near(rng, (150, 200, 240), 20)
     if rng.random() < 0.3:
         sky = _near(rng, (245, 190, 150), 10)
-    picture = sky * (0.85 + 0.15 * y / horizon) + 35 * y
+    light = 0.85 + 0.15 * y / horizon + 0 * x
+    region = np.zeros(light.shape, np.uint8)
     for _ in range(int(rng.integers(0, 4))):
         cx, cy, size = (float(v) for v in rng.uniform((0, 0.05, 0.04), (1.2, 0.35, 0.08)))
         for k in range(3):
             radius = size if k == 1 else 0.75 * size
-            blob = np.hypot((x - cx - (k - 1) * size) / 1.3, y - cy) < radius
-            picture = np.where(blob, 0.35 * picture + 0.65 * 250, picture)
+            region[np.hypot((x - cx - (k - 1) * size) / 1.3, y - cy) < radius] = 1
+    palette = [sky + 20, 0.35 * sky + 190.0]
     for k in range(2):
-        hill = _near(rng, (90, 150, 95), 12) * (1.1 - 0.14 * k)
+        palette.append(_near(rng, (90, 150, 95), 12) * (1.1 - 0.14 * k))
         wave = np.sin(x * float(rng.uniform(3, 7)) + float(rng.uniform(0, 6)))
-        crest = horizon - 0.16 + 0.08 * k + 0.05 * wave
-        picture = np.where(y > crest, hill, picture)
-    meadow = _near(rng, (126, 180, 92), 20)
-    return np.where(y > horizon, meadow * (0.9 + 0.25 * (y - horizon)), picture)
+        hill = y > horizon - 0.16 + 0.08 * k + 0.05 * wave
+        region[hill], light[hill] = 2 + k, 1.0
+    palette.append(_near(rng, (126, 180, 92), 20))
+    meadow = np.broadcast_to(y > horizon, light.shape)
+    region[meadow] = 4
+    light = np.where(meadow, 0.9 + 0.25 * (y - horizon), light)
+    return _paint(palette, region, light)
 
 
 def _stage(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, horizon: float) -> np.ndarray:
