@@ -91,7 +91,7 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         """Bytes of activations for (rows · frames, 4, h, w)."""
         rows, cells = input_shape[0], input_shape[-2] * input_shape[-1]
         width = self.model_config.unet_config["model_channels"] / 320
-        size = torch.finfo(self.get_dtype_inference()).bits / 16
+        size = torch.finfo(self.manual_cast_dtype or self.get_dtype()).bits / 16
         return rows * cells * _BYTES_PER_CELL * width * size
 
 

@@ -11,7 +11,10 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import ShapeError
 from .conditioning import condition, empty_clip
 from .context_windows import settings_for, window_inputs, with_windows
+from .published_ddim import sample_published_ddim
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+
+PUBLISHED = "published ddim"
 
 
 class Sampler(io.ComfyNode):
@@ -51,9 +54,10 @@ class Sampler(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "sampler_name",
-                    options=comfy.samplers.KSampler.SAMPLERS,
-                    default="euler",
-                    tooltip="euler with the scheduler simple is the published DDIM.",
+                    options=[PUBLISHED, *comfy.samplers.KSampler.SAMPLERS],
+                    default=PUBLISHED,
+                    tooltip="published ddim: exactly what the published pipelines compute (with the "
+                    "scheduler simple). euler is the same but for the first step.",
                 ),
                 io.Combo.Input(
                     "scheduler",
@@ -139,17 +143,41 @@ def sample(
             "Encode it with the same VAE."
         )
     noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
-    return comfy.sample.sample(
+    return comfy.sample.sample_custom(
         model,
         noise,
-        steps,
         cfg,
-        sampler_name,
-        scheduler,
+        solver(model, sampler_name),
+        noise_levels(model, sampler_name, scheduler, steps, denoise),
         *conds,
         samples,
-        denoise=denoise,
         noise_mask=latent.get("noise_mask"),
         callback=latent_preview.prepare_callback(model, steps),
         seed=seed,
     )
+
+
+def solver(model: Any, name: str) -> Any:
+    """ComfyUI's sampler by name, or the published one."""
+    if name != PUBLISHED:
+        return comfy.samplers.sampler_object(name)
+    sampling = model.get_model_object("model_sampling")
+    is_infinite = model.model.profile.noise.rescale_betas_zero_snr
+    terminal = float(sampling.sigma_max) if is_infinite else None
+    return comfy.samplers.KSAMPLER(sample_published_ddim, {"terminal_sigma": terminal})
+
+
+def noise_levels(
+    model: Any, sampler_name: str, scheduler: str, steps: int, denoise: float
+) -> torch.Tensor:
+    """The noise levels that KSampler would walk with these settings."""
+    name = "euler" if sampler_name == PUBLISHED else sampler_name
+    return comfy.samplers.KSampler(
+        model,
+        steps=steps,
+        device=model.load_device,
+        sampler=name,
+        scheduler=scheduler,
+        denoise=denoise,
+        model_options=model.model_options,
+    ).sigmas

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from animate_anyone_core.animate import (
     AnimateSettings,
@@ -24,7 +25,8 @@ from animate_anyone_core.sampling.schedule import make_solver
 from animate_anyone_core.sampling.windows import WindowSettings
 from animate_anyone_core.video import read_video
 
-SHARED = Path(__file__).parents[2].parent / "shared"
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
 MODEL = SHARED / "fixtures" / "moore" / "checkpoints"
 PICTURE = SHARED / "data" / "reference_images" / "anyone-3.png"
 SKELETONS = SHARED / "data" / "pose_videos" / "anyone-video-5_kps.mp4"
@@ -34,13 +36,20 @@ WINDOWS = WindowSettings(context_frames=8, context_overlap=2)
 
 
 def install(server: Any) -> dict[str, str]:
-    """Give a server the model and the inputs; returns the names under which it knows them."""
+    """Give a server the model and the inputs; returns the names under which it knows them.
+
+    The skeletons go in as a lossless animated picture: ComfyUI's versions read a video's colours
+    differently, and the same frames are wanted on both sides.
+    """
     target = server.base / "models" / "animate_anyone" / "moore"
     if not target.exists():
         shutil.copytree(MODEL, target)
+    lossless = server.base / "skeletons.png"
+    first, *others = (Image.fromarray(frame) for frame in read_video(SKELETONS, FRAMES).frames)
+    first.save(lossless, save_all=True, append_images=others)
     return {
         "picture": server.upload("character.png", PICTURE),
-        "skeletons": server.upload("skeletons.mp4", SKELETONS),
+        "skeletons": server.upload("skeletons.png", lossless),
     }
 
 
@@ -52,7 +61,7 @@ def ours(name: str, **inputs: Any) -> dict[str, Any]:
     return node(f"AnimateAnyone_{name}", **inputs)
 
 
-def encoding_graph(names: dict[str, str], frames: int = FRAMES) -> dict[str, Any]:
+def encoding_graph(names: dict[str, str]) -> dict[str, Any]:
     """Everything up to the sampler."""
     return {
         "reference_net": ours(
@@ -69,9 +78,7 @@ def encoding_graph(names: dict[str, str], frames: int = FRAMES) -> dict[str, Any
         "vae": ours("LoadVAE", vae="moore/vae"),
         "clip": ours("LoadImageEncoder", image_encoder="moore/image_encoder"),
         "picture": node("LoadImage", image=names["picture"]),
-        "video": node("LoadVideo", file=names["skeletons"]),
-        "components": node("GetVideoComponents", video=["video", 0]),
-        "skeletons": node("ImageFromBatch", image=["components", 0], batch_index=0, length=frames),
+        "skeletons": node("LoadImage", image=names["skeletons"]),
         "reference": ours(
             "EncodeReference",
             reference_net=["reference_net", 0],
@@ -118,7 +125,7 @@ def sampler_graph(names: dict[str, str], **changes: Any) -> dict[str, Any]:
         "seed": SEED,
         "steps": STEPS,
         "cfg": CFG,
-        "sampler_name": "euler",
+        "sampler_name": "published ddim",
         "scheduler": "simple",
         "denoise": 1.0,
         **window_values(),
@@ -131,8 +138,17 @@ def sampler_graph(names: dict[str, str], **changes: Any) -> dict[str, Any]:
     }
 
 
-def stock_graph(names: dict[str, str], sampler_name: str = "euler") -> dict[str, Any]:
+def stock_graph(names: dict[str, str], **changes: Any) -> dict[str, Any]:
     """The same with ComfyUI's KSampler."""
+    sampler = {
+        "seed": SEED,
+        "steps": STEPS,
+        "cfg": CFG,
+        "sampler_name": "euler",
+        "scheduler": "simple",
+        "denoise": 1.0,
+        **changes,
+    }
     return {
         **encoding_graph(names),
         "conditioning": ours(
@@ -145,12 +161,7 @@ def stock_graph(names: dict[str, str], sampler_name: str = "euler") -> dict[str,
             positive=["conditioning", 1],
             negative=["conditioning", 2],
             latent_image=["conditioning", 3],
-            seed=SEED,
-            steps=STEPS,
-            cfg=CFG,
-            sampler_name=sampler_name,
-            scheduler="simple",
-            denoise=1.0,
+            **sampler,
         ),
         **outputs(["sampler", 0]),
     }
@@ -161,7 +172,7 @@ def core_models() -> Models:
 
 
 @torch.no_grad()
-def core_result(models: Models) -> tuple[torch.Tensor, np.ndarray]:
+def core_result(models: Models, steps: int) -> tuple[torch.Tensor, np.ndarray]:
     """Unscaled latents (F, 4, h, w) and frames (F, H, W, 3) uint8 of the same run in the core."""
     settings = AnimateSettings(width=WIDTH, height=HEIGHT, windows=WINDOWS, seed=SEED)
     picture = fit(read_picture(PICTURE), WIDTH, HEIGHT, "crop")
@@ -173,7 +184,7 @@ def core_result(models: Models) -> tuple[torch.Tensor, np.ndarray]:
         window_predictor(models.denoising_unet, encoded, pose),
         make_noise(FRAMES, 4, HEIGHT // 8, WIDTH // 8, generator),
         make_solver(models.profile.noise),
-        num_inference_steps=STEPS,
+        num_inference_steps=steps,
         guidance_scale=CFG,
         windows=WINDOWS,
     )
