@@ -9,4 +9,5 @@ exit code 2.
 COMMANDS: dict[str, tuple[str, str]] = {
     "animate": ("animate", "animate a character picture by a skeleton or driving video"),
     "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),
+    "benchmark": ("benchmark", "measure a part of the package on this machine"),
 }

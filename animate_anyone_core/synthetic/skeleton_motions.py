@@ -191,7 +191,7 @@ def _wave(t: Timeline) -> None:
     t.arms(spread=0.25, bend=0.4)
     t.legs(t.vary(0.12))
     name, side = ("right", -1.0) if t.generator.uniform() < 0.5 else ("left", 1.0)
-    up = 0.5 - 0.5 * np.cos(2 * np.pi * np.clip(t.frame / (t.num_frames - 1), 0, 1))
+    up = 0.5 - 0.5 * np.cos(2 * np.pi * t.frame / max(t.num_frames - 1, 1))
     t.spread[f"{name}_upper_arm"] = side * (0.25 + t.vary(1.5) * up)
     t.spread[f"{name}_forearm"] = side * (0.2 + up * (2.4 + 0.6 * t.wave(t.vary(16))))
     t.forward[f"{name}_forearm"] = 0.3 + t.drift_slowly(0.4)
