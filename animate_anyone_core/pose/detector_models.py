@@ -1,0 +1,202 @@
+"""Person detectors we know, told apart by the shapes of what goes in and comes out.
+
+Symbols: H W the detector's input, N candidates, C classes (class 0 is a person).
+
+Convention: boxes are (left, top, right, bottom) in pixels of the detector's input. A picture stands
+in the top left corner of that input, scaled to fit, the rest filled with grey 114.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import UnknownCheckpointError
+
+Size = tuple[int, int]
+Shapes = list[tuple[int, ...]]
+
+_STRIDES = (8, 16, 32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorModel:
+    """How one kind of detector is fed and read.
+
+    Attributes:
+        kind: Short name, for reports and for choosing it by hand.
+        looks_like: The signature in words, for messages.
+        matches: Whether output shapes, for an input of (H, W) and one picture, are this kind's.
+        decode: From the outputs for one picture and (H, W) to boxes (N, 4) and scores (N,) of
+            persons, overlapping ones included.
+        channel_order: "bgr" or "rgb", what the network was trained with.
+        mean: Subtracted from values 0 to 255, in the network's channel order.
+        std: Divided by, likewise.
+        min_score: Boxes with lower scores are dropped.
+    """
+
+    kind: str
+    looks_like: str
+    matches: Callable[[Shapes, Size], bool]
+    decode: Callable[[list[np.ndarray], Size], tuple[np.ndarray, np.ndarray]]
+    channel_order: str
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    min_score: float = field(default=0.3)
+
+
+def num_anchors(size: Size) -> int:
+    """Return how many candidates an anchor-free detector of strides 8, 16, 32 has."""
+    return sum((size[0] // stride) * (size[1] // stride) for stride in _STRIDES)
+
+
+def _decode_yolox(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Decode offsets to grid cells: centre = (t + cell) stride, side = exp(t) stride."""
+    rows = outputs[0][0].astype(np.float32)
+    cells, strides = [], []
+    for stride in _STRIDES:
+        y, x = np.mgrid[: size[0] // stride, : size[1] // stride]
+        cells.append(np.stack([x, y], axis=-1).reshape(-1, 2))
+        strides.append(np.full((cells[-1].shape[0], 1), stride))
+    stride_column = np.concatenate(strides)
+    centre = (rows[:, :2] + np.concatenate(cells)) * stride_column
+    side = np.exp(rows[:, 2:4]) * stride_column
+    return _corners(centre, side), rows[:, 4] * rows[:, 5]
+
+
+def _decode_with_nms_inside(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Read corners and scores, with the classes in a second output if there is one."""
+    rows = outputs[0][0].astype(np.float32)
+    if len(outputs) > 1:
+        rows = rows[outputs[1][0].reshape(-1) == 0]
+    return rows[:, :4], rows[:, 4]
+
+
+def _decode_yolov8(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Read columns of centre, side and class scores."""
+    rows = outputs[0][0].astype(np.float32).T
+    return _corners(rows[:, :2], rows[:, 2:4]), rows[:, 4]
+
+
+def _decode_yolov10(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Read rows of corners, score and class."""
+    rows = outputs[0][0].astype(np.float32)
+    rows = rows[np.rint(rows[:, 5]) == 0]
+    return rows[:, :4], rows[:, 4]
+
+
+def _decode_yolo_nas(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Read the number of boxes, corners, scores and classes."""
+    count = int(np.ravel(outputs[0])[0])
+    boxes, scores, classes = (output[0][:count] for output in outputs[1:])
+    person = classes.reshape(-1) == 0
+    return boxes[person].astype(np.float32), scores.reshape(-1)[person].astype(np.float32)
+
+
+def _corners(centre: np.ndarray, side: np.ndarray) -> np.ndarray:
+    return np.concatenate([centre - side / 2, centre + side / 2], axis=1)
+
+
+def _is_yolox(shapes: Shapes, size: Size) -> bool:
+    return _is_single(shapes) and shapes[0][1] == num_anchors(size) and shapes[0][2] >= 6
+
+
+def _is_nms_inside(shapes: Shapes, size: Size) -> bool:
+    with_labels = len(shapes) == 2 and shapes[1] == shapes[0][:2]
+    return (len(shapes) == 1 or with_labels) and len(shapes[0]) == 3 and shapes[0][2] == 5
+
+
+def _is_yolov8(shapes: Shapes, size: Size) -> bool:
+    return _is_single(shapes) and shapes[0][2] == num_anchors(size) and shapes[0][1] >= 5
+
+
+def _is_yolov10(shapes: Shapes, size: Size) -> bool:
+    return _is_single(shapes) and shapes[0][2] == 6 and shapes[0][1] < num_anchors(size)
+
+
+def _is_yolo_nas(shapes: Shapes, size: Size) -> bool:
+    if len(shapes) != 4 or len(shapes[1]) != 3:
+        return False
+    count = shapes[1][1]
+    return shapes[1][2] == 4 and all(np.prod(s) == count for s in shapes[2:])
+
+
+def _is_single(shapes: Shapes) -> bool:
+    return len(shapes) == 1 and len(shapes[0]) == 3
+
+
+# Trained on pictures in [0, 1].
+_ZERO_TO_ONE = {"std": (255.0, 255.0, 255.0)}
+
+#: Kinds that a file is compared with, in this order.
+DETECTORS: tuple[DetectorModel, ...] = (
+    DetectorModel(
+        kind="yolox",
+        looks_like="YOLOX: one output (1, 8400, 85) for a 640x640 input",
+        matches=_is_yolox,
+        decode=_decode_yolox,
+        channel_order="bgr",
+    ),
+    DetectorModel(
+        kind="nms-inside",
+        looks_like="YOLOX with NMS inside: (1, N, 5), and labels (1, N) or none",
+        matches=_is_nms_inside,
+        decode=_decode_with_nms_inside,
+        channel_order="bgr",
+    ),
+    DetectorModel(
+        kind="yolov8",
+        looks_like="YOLOv8: one output (1, 84, 8400)",
+        matches=_is_yolov8,
+        decode=_decode_yolov8,
+        channel_order="rgb",
+        **_ZERO_TO_ONE,  # type: ignore[arg-type]
+    ),
+    DetectorModel(
+        kind="yolov10",
+        looks_like="YOLOv10: one output (1, 300, 6)",
+        matches=_is_yolov10,
+        decode=_decode_yolov10,
+        channel_order="rgb",
+        **_ZERO_TO_ONE,  # type: ignore[arg-type]
+    ),
+    DetectorModel(
+        kind="yolo-nas",
+        looks_like="YOLO-NAS: four outputs, number, boxes (1, N, 4), scores and classes (1, N)",
+        matches=_is_yolo_nas,
+        decode=_decode_yolo_nas,
+        channel_order="rgb",
+    ),
+)
+
+#: Same shapes as "nms-inside" but another normalisation: only a user can tell.
+RTMDET = DetectorModel(
+    kind="rtmdet",
+    looks_like="RTMDet with NMS inside: (1, N, 5) and labels (1, N)",
+    matches=_is_nms_inside,
+    decode=_decode_with_nms_inside,
+    channel_order="bgr",
+    mean=(103.53, 116.28, 123.675),
+    std=(57.375, 57.12, 58.395),
+)
+
+
+def find_detector(name: str, shapes: Shapes, size: Size) -> DetectorModel:
+    """Tell the kind of a detector by its signature.
+
+    Args:
+        name: File name, for messages.
+        shapes: Shapes of the outputs for one picture.
+        size: (H, W) of the input.
+
+    Raises:
+        UnknownCheckpointError: If no known detector has that signature.
+    """
+    for model in DETECTORS:
+        if model.matches(shapes, size):
+            return model
+    known = "; ".join(model.looks_like for model in DETECTORS)
+    raise UnknownCheckpointError(
+        f"{name} is not a person detector we know: for a {size[1]}x{size[0]} picture it returns "
+        f"{', '.join(map(str, shapes)) or 'nothing'}. Known detectors: {known}."
+    )
