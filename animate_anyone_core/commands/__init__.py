@@ -8,6 +8,8 @@ exit code 2.
 #: command name -> (module in this folder, one line of help), in the order `--help` lists them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "animate": ("animate", "animate a character picture by a skeleton or driving video"),
+    "detect-pose": ("detect_pose", "find the poses of the people in a video or picture"),
+    "draw-pose": ("draw_pose", "draw poses as skeleton pictures for a family of weights"),
     "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),
     "benchmark": ("benchmark", "measure a part of the package on this machine"),
 }

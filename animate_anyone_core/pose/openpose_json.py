@@ -5,6 +5,7 @@ Our file is a JSON object `{"format": "animate_anyone.poses", "version": 1, "wid
 read back bit for bit.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -28,14 +29,12 @@ def save_poses(poses: PoseSequence, path: str | Path) -> None:
 
     Args:
         poses: Any number of frames and persons.
-        path: File to write; its folder must exist.
+        path: File to write; its folder is made if need be.
 
     Raises:
-        PoseError: If the folder does not exist.
+        PoseError: If the file cannot be written.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise PoseError(f"Cannot write {path.name}: there is no folder {path.parent}.")
     shape = poses.scores.shape
     document = {
         "format": FORMAT,
@@ -51,11 +50,14 @@ def save_poses(poses: PoseSequence, path: str | Path) -> None:
     # Written beside the target and moved over it: a crash or a full disk leaves the old file.
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
         part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise PoseError(f"Cannot write {path}: {error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def load_poses(

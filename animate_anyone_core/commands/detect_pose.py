@@ -1,0 +1,83 @@
+"""`detect-pose`: a video or picture of people in, a file of their poses out."""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SettingsError
+from ..images import read_picture
+from ..pose.detection import load_pose_detector
+from ..pose.openpose_json import save_poses
+from ..pose.pose_keypoint import SEEN_SCORE
+from ..video import read_video
+from .person_option import add_person_options, choose_by_option
+from .progress_bar import progress_bar
+
+logger = logging.getLogger("animate_anyone")
+
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command's options."""
+    add = parser.add_argument
+    add("--video", type=Path, required=True, metavar="FILE", help="video, or picture, of people")
+    add("--output", type=Path, required=True, metavar="OUT.json", help="file of poses to write")
+    add(
+        "--estimator",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="keypoint network, such as dw-ll_ucoco_384.onnx or a TorchScript file",
+    )
+    add(
+        "--detector",
+        type=Path,
+        metavar="FILE",
+        help="person detector, such as yolox_l.onnx; without one the whole picture is one person",
+    )
+    add("--detector-kind", metavar="KIND", help="only for RTMDet: rtmdet")
+    add_person_options(parser, default="all")
+    add("--interval", type=int, default=8, metavar="N", help="look for people every N frames (8)")
+    add(
+        "--batch-size", type=int, default=8, metavar="N", help="people per run of the estimator (8)"
+    )
+    add(
+        "--seen-score",
+        type=float,
+        default=SEEN_SCORE,
+        metavar="X",
+        help=f"score from which this estimator's keypoints count as seen (default {SEEN_SCORE})",
+    )
+    add("--max-frames", type=int, metavar="N", help="read only the first N frames")
+    add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps, dml (default auto)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    if args.max_frames is not None and args.max_frames < 1:
+        raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
+    frames, fps = _read_frames(args.video, args.max_frames)
+    detector = load_pose_detector(args.detector, args.estimator, args.device, args.detector_kind)
+    with progress_bar("detect poses") as on_step:
+        poses, report = detector.detect(
+            frames,
+            fps=fps,
+            interval=args.interval,
+            batch_size=args.batch_size,
+            seen_score=args.seen_score,
+            on_step=on_step,
+        )
+    logger.info("%s", report)
+    save_poses(choose_by_option(poses, args.person, args.person_frame), args.output)
+    logger.info("Wrote %s.", args.output)
+
+
+def _read_frames(path: Path, max_frames: int | None) -> tuple[np.ndarray, float | None]:
+    """Return RGB frames (F, H, W, 3) and frames per second, None for a picture."""
+    if path.suffix.lower() in PICTURES:
+        return np.asarray(read_picture(path))[None], None
+    clip = read_video(path, max_frames)
+    return clip.frames, clip.fps

@@ -1,0 +1,120 @@
+"""`draw-pose`: a file of poses in, skeleton pictures out."""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import MediaError, SettingsError
+from ..pose.drawing import FITS, Parts, draw_frames
+from ..pose.drawing_profiles import PROFILES
+from ..pose.openpose_json import load_poses
+from ..progress import OnStep
+from ..video import write_video
+from .person_option import add_person_options, choose_by_option
+from .progress_bar import progress_bar
+
+logger = logging.getLogger("animate_anyone")
+
+DEFAULT_FPS = 25.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command's options."""
+    add = parser.add_argument
+    add(
+        "--poses",
+        type=Path,
+        required=True,
+        metavar="JSON",
+        help="file of poses, of ours or in OpenPose's format, or a folder with one file per frame",
+    )
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="video (.mp4), picture of a single frame (.png), or a folder for numbered pictures",
+    )
+    add("--style", default="moore", choices=list(PROFILES), help="whose weights it is for (moore)")
+    add("--width", type=int, metavar="N", help="width of the pictures (default: the poses')")
+    add("--height", type=int, metavar="N", help="height of the pictures (default: the poses')")
+    add("--fit", default="pad", choices=FITS, help="if width and height change the shape (pad)")
+    add("--canvas", metavar="WxH", help="size of the video the poses are from, if not in the file")
+    add("--fps", type=float, metavar="X", help="frames per second (default: the poses', else 25)")
+    add_person_options(parser, default="all")
+    add("--no-body", action="store_true", help="leave out bodies")
+    add("--no-hands", action="store_true", help="leave out hands")
+    face = parser.add_mutually_exclusive_group()
+    face.add_argument("--face", action="store_true", help="draw faces also in a style without them")
+    face.add_argument("--no-face", action="store_true", help="leave out faces")
+    add("--feet", action="store_true", help="draw toes and heels")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    poses = load_poses(args.poses, _canvas(args.canvas), args.fps)
+    poses = choose_by_option(poses, args.person, args.person_frame)
+    face = True if args.face else False if args.no_face else None
+    frames = draw_frames(
+        poses,
+        args.style,
+        (_given(args.width, poses.width), _given(args.height, poses.height)),
+        fit=args.fit,
+        parts=Parts(not args.no_body, not args.no_hands, face, args.feet),
+    )
+    with progress_bar("draw") as on_step:
+        counted = _counted(frames, poses.num_frames, on_step)
+        if args.output.suffix.lower() == ".png":
+            _write_picture(counted, poses.num_frames, args.output)
+        elif args.output.suffix:
+            write_video(args.output, counted, poses.fps or DEFAULT_FPS)
+        else:
+            _write_folder(counted, args.output)
+    logger.info("Wrote %s.", args.output)
+
+
+def _canvas(text: str | None) -> tuple[int, int] | None:
+    """Read `--canvas`."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
+        raise SettingsError(f"--canvas must be a size such as 1280x720, got {text!r}.")
+    return int(sides[0]), int(sides[1])
+
+
+def _given(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _counted(frames: Iterator[np.ndarray], total: int, on_step: OnStep) -> Iterator[np.ndarray]:
+    """Report each frame that is taken."""
+    for index, frame in enumerate(frames):
+        yield frame
+        on_step(index + 1, total)
+
+
+def _write_picture(frames: Iterator[np.ndarray], num_frames: int, path: Path) -> None:
+    if num_frames != 1:
+        raise SettingsError(
+            f"A .png holds one frame, the poses have {num_frames}. Give a video (.mp4) or a folder "
+            "to write."
+        )
+    _save(next(frames), path)
+
+
+def _write_folder(frames: Iterator[np.ndarray], folder: Path) -> None:
+    for index, frame in enumerate(frames):
+        _save(frame, folder / f"{index:05d}.png")
+
+
+def _save(frame: np.ndarray, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(frame).save(path)
+    except OSError as error:
+        raise MediaError(f"Cannot write {path}: {error}.") from error
