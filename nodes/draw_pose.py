@@ -1,0 +1,113 @@
+"""Draw poses as the skeletons a family of weights was trained on."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.pose.drawing import FITS, Parts, draw_frames
+from ..animate_anyone_core.pose.drawing_profiles import PROFILES
+from ..animate_anyone_core.pose.skeleton import PoseSequence
+from .pose_sockets import PoseKeypointSocket, node_progress, poses_from_socket
+from .sockets import CATEGORY
+
+BY_STYLE = "by style"
+_FACE = {BY_STYLE: None, "yes": True, "no": False}
+
+
+class DrawPose(io.ComfyNode):
+    """POSE_KEYPOINT -> IMAGE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_DrawPose",
+            display_name="Draw Pose (Animate Anyone)",
+            category=f"{CATEGORY}/pose",
+            description="Draws skeletons exactly as the weights saw them in training: colours, "
+            "widths and the size they were drawn at.",
+            inputs=[
+                PoseKeypointSocket.Input(
+                    "pose_keypoint", tooltip="From our nodes or any other pose node."
+                ),
+                io.Combo.Input(
+                    "style",
+                    options=list(PROFILES),
+                    tooltip="Whose weights it is for. moore: Moore-AnimateAnyone and Evolved. "
+                    "musepose: red and blue exchanged, no face. openpose, dwpose, sdpose: for other "
+                    "models.",
+                ),
+                io.Int.Input(
+                    "width", default=0, min=0, max=16384, tooltip="0: the width of the poses."
+                ),
+                io.Int.Input(
+                    "height", default=0, min=0, max=16384, tooltip="0: the height of the poses."
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=list(FITS),
+                    tooltip="If width and height change the shape. pad: everything is shown. crop: "
+                    "the picture is filled. stretch: bodies are distorted.",
+                ),
+                io.Boolean.Input("body", default=True, tooltip="Draw bodies."),
+                io.Boolean.Input("hands", default=True, tooltip="Draw hands."),
+                io.Combo.Input(
+                    "face",
+                    options=list(_FACE),
+                    tooltip="Draw faces. MusePose was trained without, the others with them.",
+                ),
+                io.Boolean.Input(
+                    "feet",
+                    default=False,
+                    tooltip="Draw toes and heels; no weights were so trained.",
+                ),
+                io.Combo.Input(
+                    "people",
+                    options=[BY_STYLE, "all", "best"],
+                    tooltip="best: the one with the highest scores (moore, musepose). all: "
+                    "everybody (the others).",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("images", display_name="images", tooltip='For "Encode Pose".'),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        pose_keypoint: Any,
+        style: str,
+        width: int,
+        height: int,
+        fit: str,
+        body: bool,
+        hands: bool,
+        face: str,
+        feet: bool,
+        people: str,
+    ) -> io.NodeOutput:
+        poses = poses_from_socket(pose_keypoint)
+        size = (width or poses.width, height or poses.height)
+        parts = Parts(body, hands, _FACE[face], feet)
+        return io.NodeOutput(
+            draw(poses, style, size, fit, parts, None if people == BY_STYLE else people)
+        )
+
+
+def draw(
+    poses: PoseSequence,
+    style: str,
+    size: tuple[int, int],
+    fit: str,
+    parts: Parts,
+    people: str | None,
+) -> torch.Tensor:
+    """Draw a clip straight into an IMAGE (F, H, W, 3) in [0, 1]."""
+    images = torch.empty((poses.num_frames, size[1], size[0], 3))
+    on_step = node_progress(poses.num_frames)
+    frames = draw_frames(poses, style, size, fit=fit, parts=parts, people=people)
+    for index, frame in enumerate(frames):
+        torch.div(torch.from_numpy(frame), 255.0, out=images[index])
+        on_step(index + 1, poses.num_frames)
+    return images

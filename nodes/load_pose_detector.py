@@ -1,0 +1,97 @@
+"""Load the two networks that find people's poses."""
+
+from pathlib import Path
+
+import comfy.model_management as mm
+import folder_paths
+from comfy_api.latest import io
+
+from ..animate_anyone_core.pose.detection import load_pose_detector
+from .model_files import FOLDER, fingerprint, weight_file
+from .pose_sockets import PoseDetectorSocket
+from .sockets import CATEGORY
+
+POSE_FOLDER = "animate_anyone_pose"
+SUFFIXES = {".onnx", ".pt"}
+WHOLE_PICTURE = "none: the whole picture is one person"
+AUTO = "auto"
+
+
+def register_pose_folders() -> None:
+    """List pose networks of models/animate_anyone, models/detection and of controlnet_aux."""
+    places = [Path(folder_paths.models_dir) / name for name in (FOLDER, "detection")]
+    for custom_nodes in folder_paths.get_folder_paths("custom_nodes"):
+        # Where comfyui_controlnet_aux keeps what it downloaded: no need to have it twice.
+        places.append(Path(custom_nodes) / "comfyui_controlnet_aux" / "ckpts")
+    for place in places:
+        folder_paths.add_model_folder_path(POSE_FOLDER, str(place))
+    folder_paths.folder_names_and_paths[POSE_FOLDER][1].update(SUFFIXES)
+
+
+class LoadPoseDetector(io.ComfyNode):
+    """Files -> AA_POSE_DETECTOR."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        register_pose_folders()
+        files = folder_paths.get_filename_list(POSE_FOLDER)
+        return io.Schema(
+            node_id="AnimateAnyone_LoadPoseDetector",
+            display_name="Load Pose Detector (Animate Anyone)",
+            category=f"{CATEGORY}/loaders",
+            description="Loads a person detector and a keypoint estimator. What they are is told "
+            "by what they compute, not by their names. ONNX files need onnxruntime, TorchScript "
+            "files run on ComfyUI's own torch.",
+            inputs=[
+                io.Combo.Input(
+                    "person_detector",
+                    options=[*files, WHOLE_PICTURE],
+                    tooltip="Finds people: yolox_l.onnx or yolox_l.torchscript.pt in "
+                    "models/animate_anyone, also YOLOv8, YOLOv10, YOLO-NAS, RTMDet.",
+                ),
+                io.Combo.Input(
+                    "pose_estimator",
+                    options=files,
+                    tooltip="Finds their keypoints: dw-ll_ucoco_384.onnx or "
+                    "dw-ll_ucoco_384_bs5.torchscript.pt, also RTMPose, RTMW and ViTPose.",
+                ),
+                io.Combo.Input(
+                    "device",
+                    options=[AUTO, "cpu"],
+                    tooltip="auto: ComfyUI's device. What cannot run there runs on the CPU, and the "
+                    "report says so.",
+                ),
+                io.Combo.Input(
+                    "detector_kind",
+                    options=[AUTO, "rtmdet"],
+                    optional=True,
+                    tooltip="rtmdet only for RTMDet files: they look like YOLOX files but see "
+                    "colours differently.",
+                ),
+            ],
+            outputs=[
+                PoseDetectorSocket.Output(
+                    "pose_detector", display_name="pose_detector", tooltip='For "Detect Pose".'
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, person_detector: str, pose_estimator: str, device: str, detector_kind: str = AUTO
+    ) -> str:
+        files = (name for name in (person_detector, pose_estimator) if name != WHOLE_PICTURE)
+        return fingerprint(*(weight_file(name, POSE_FOLDER) for name in files))
+
+    @classmethod
+    def execute(
+        cls, person_detector: str, pose_estimator: str, device: str, detector_kind: str = AUTO
+    ) -> io.NodeOutput:
+        whole = person_detector == WHOLE_PICTURE
+        detector = load_pose_detector(
+            None if whole else weight_file(person_detector, POSE_FOLDER),
+            weight_file(pose_estimator, POSE_FOLDER),
+            str(mm.get_torch_device()) if device == AUTO else device,
+            None if detector_kind == AUTO else detector_kind,
+        )
+        return io.NodeOutput(detector)

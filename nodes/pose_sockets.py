@@ -1,0 +1,57 @@
+"""Poses on ComfyUI's sockets: its own POSE_KEYPOINT, and our pose detectors."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import comfy.model_management as mm
+import comfy.utils
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.pose.pose_keypoint import from_pose_keypoint
+from ..animate_anyone_core.pose.skeleton import PoseSequence
+from ..animate_anyone_core.pose.tracking import track_persons
+from ..animate_anyone_core.progress import OnStep
+
+PoseDetectorSocket = io.Custom("AA_POSE_DETECTOR")
+#: Also made and taken by ComfyUI's SDPose nodes and by comfyui_controlnet_aux.
+PoseKeypointSocket = io.Custom("POSE_KEYPOINT")
+
+
+def poses_from_socket(value: Any) -> PoseSequence:
+    """Read a POSE_KEYPOINT; people of other packs' nodes get one slot each for the whole clip.
+
+    Raises:
+        PoseError: If it holds no poses of people.
+    """
+    poses = from_pose_keypoint(value)
+    frames = value if isinstance(value, list) else [value]
+    people = [person for frame in frames for person in frame.get("people") or []]
+    has_slots = all("aa_person" in person for person in people)
+    return poses if has_slots or poses.num_persons < 2 else track_persons(poses)
+
+
+def image_frames(images: torch.Tensor) -> Iterator[Any]:
+    """Yield the frames of an IMAGE (F, H, W, 3) in [0, 1] as uint8 RGB arrays.
+
+    Raises:
+        ShapeError: If it is no batch of colour pictures.
+    """
+    if images.ndim != 4 or images.shape[-1] < 3:
+        raise ShapeError(
+            f"Frames must be colour pictures (frames, height, width, 3), got {tuple(images.shape)}."
+        )
+    for frame in images:
+        yield (frame[..., :3].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def node_progress(total: int) -> OnStep:
+    """Return what long work should call: shows progress on the node and makes Cancel work."""
+    bar = comfy.utils.ProgressBar(max(total, 1))
+
+    def on_step(done: int, total: int) -> None:
+        mm.throw_exception_if_processing_interrupted()
+        bar.update_absolute(done, total)
+
+    return on_step

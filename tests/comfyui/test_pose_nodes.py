@@ -1,0 +1,161 @@
+"""Video frames to poses to skeletons in a real ComfyUI, with stand-ins for the networks."""
+
+import importlib.util
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from comfyui_harness.first_light import node, ours
+from comfyui_harness.server import PromptFailedError
+from PIL import Image
+
+from animate_anyone_core.pose.detection import load_pose_detector
+from animate_anyone_core.pose.drawing import draw_poses
+
+SIZE = (180, 320)  # height, width
+FRAMES = 10
+
+
+def load_standins():
+    path = Path(__file__).parents[1] / "pose" / "standins.py"
+    spec = importlib.util.spec_from_file_location("pose_standins_for_comfyui", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """Frames of a walking figure."""
+    standins = load_standins()
+    box = (20, 20, 90, 160)
+    person = standins.DrawnPerson(box, 0, standins.standing_joints(box))
+    return [standins.draw_people(SIZE, [person.moved(4 * f, 0)]) for f in range(FRAMES)]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    standins = load_standins()
+    folder = tmp_path_factory.mktemp("networks")
+    return (
+        standins.make_detector(folder / "yolox_l.onnx", size=(416, 416)),
+        standins.make_estimator(folder / "dw.onnx", size=(256, 192), num_keypoints=17),
+    )
+
+
+@pytest.fixture(scope="module")
+def installed(server, files, clip, tmp_path_factory):
+    """Names under which a server knows the networks and the clip (a lossless moving picture)."""
+    target = server.base / "models" / "animate_anyone" / "pose"
+    target.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (target / file.name).write_bytes(file.read_bytes())
+    moving = tmp_path_factory.mktemp("clip") / "walk.png"
+    first, *others = (Image.fromarray(frame) for frame in clip)
+    first.save(moving, save_all=True, append_images=others)
+    return {"clip": server.upload("walk.png", moving)}
+
+
+def detection(installed, **changes):
+    values = {
+        "person": "largest",
+        "person_index": 0,
+        "point_x": 0,
+        "point_y": 0,
+        "point_frame": 0,
+        "interval": 8,
+        "batch_size": 8,
+        "seen_score": 0.3,
+        **changes,
+    }
+    return {
+        "frames": node("LoadImage", image=installed["clip"]),
+        "detector": ours(
+            "LoadPoseDetector",
+            person_detector="pose/yolox_l.onnx",
+            pose_estimator="pose/dw.onnx",
+            device="auto",
+        ),
+        "poses": ours("DetectPose", pose_detector=["detector", 0], images=["frames", 0], **values),
+        "report": node("PreviewAny", source=["poses", 1]),
+    }
+
+
+def drawing(**changes):
+    values = {
+        "style": "openpose",
+        "width": 0,
+        "height": 0,
+        "fit": "pad",
+        "body": True,
+        "hands": True,
+        "face": "by style",
+        "feet": False,
+        "people": "by style",
+        **changes,
+    }
+    return {
+        "draw": ours("DrawPose", pose_keypoint=["poses", 0], **values),
+        "save": node("SaveImage", images=["draw", 0], filename_prefix="pose"),
+    }
+
+
+def saved(server, entry):
+    pictures = [Image.open(io.BytesIO(server.fetch(f))) for f in server.files(entry, "save")]
+    return np.stack([np.asarray(picture.convert("RGB")) for picture in pictures]).astype(int)
+
+
+@pytest.fixture(scope="module")
+def expected(files, clip):
+    poses, _ = load_pose_detector(*files, "cpu").detect(np.stack(clip))
+    return poses
+
+
+@pytest.mark.parametrize("style", ["moore", "musepose", "openpose"])
+def test_frames_become_the_skeletons_of_the_core(server, installed, expected, style):
+    entry = server.run({**detection(installed), **drawing(style=style)})
+    found = saved(server, entry)
+    assert found.shape == (FRAMES, *SIZE, 3)
+    assert found.max() > 100
+    # SaveImage rounds down
+    assert np.abs(found - draw_poses(expected, style)).max() <= 1
+
+
+def test_the_report_is_text(server, installed):
+    entry = server.run(detection(installed))
+    text = entry["outputs"]["report"]["text"][0]
+    assert text.startswith("10 frames, 1 person.\nBoxes: yolox_l.onnx (yolox) on CPU")
+
+
+def test_a_stock_node_draws_our_poses(server, installed, expected):
+    """ComfyUI's own SDPose drawing takes what we detect."""
+    if "SDPoseDrawKeypoints" not in server.object_info():
+        pytest.skip("this ComfyUI has no SDPose nodes")
+    stock = node(
+        "SDPoseDrawKeypoints",
+        keypoints=["poses", 0],
+        draw_body=True,
+        draw_hands=True,
+        draw_face=True,
+        draw_feet=False,
+        draw_head=True,
+        stick_width=4,
+        face_point_size=3,
+        score_threshold=0.3,
+    )
+    save = node("SaveImage", images=["stock", 0], filename_prefix="pose")
+    entry = server.run({**detection(installed), "stock": stock, "save": save})
+    assert np.abs(saved(server, entry) - draw_poses(expected, "sdpose")).max() <= 1
+
+
+def test_sizes_and_fits(server, installed, expected):
+    entry = server.run({**detection(installed), **drawing(width=128, height=176, fit="crop")})
+    found = saved(server, entry)
+    wanted = draw_poses(expected, "openpose", (128, 176), fit="crop")
+    assert np.abs(found - wanted).max() <= 1
+
+
+def test_a_wrong_person_is_explained(server, installed):
+    with pytest.raises(PromptFailedError, match="There is no person 3: the clip has 1"):
+        server.run({**detection(installed, person="index", person_index=3), **drawing()})
