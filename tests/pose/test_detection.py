@@ -29,8 +29,8 @@ def detector(pose_files):
 def fast_files(standins, tmp_path_factory):
     """Small networks, for long clips."""
     folder = tmp_path_factory.mktemp("fast")
-    standins.make_detector(folder / "det.onnx", size=(416, 416))
-    standins.make_estimator(folder / "pose.onnx", size=(256, 192), num_keypoints=17)
+    standins.make_detector(folder / "det.onnx", size=(320, 320))
+    standins.make_estimator(folder / "pose.onnx", size=(192, 144), num_keypoints=17)
     return folder / "det.onnx", folder / "pose.onnx"
 
 
