@@ -95,8 +95,10 @@ def settings_for(
             "Animate Anyone's windows need a model of this pack, got another one. Use "
             '"Load UNet3D (Animate Anyone)".'
         )
-    context_frames = context_frames or profile.context_frames
-    model.model.diffusion_model.check_window(context_frames)
+    network = model.model.diffusion_model
+    longest = network.temporal.max_frames if network.temporal else profile.context_frames
+    context_frames = context_frames or min(profile.context_frames, longest)
+    network.check_window(context_frames)
     return WindowSettings(
         context_frames=context_frames,
         context_overlap=context_overlap,

@@ -8,6 +8,7 @@ from typing import Any
 
 WIDGET_TYPES = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 FRONTEND_NODES = {"MarkdownNote", "Note", "Reroute", "PrimitiveNode"}
+DYNAMIC = "COMFY_DYNAMICCOMBO_V3"
 # Beside these widgets the web page keeps a value of its own in the saved list.
 SEEDS = {"seed", "noise_seed"}
 
@@ -16,21 +17,30 @@ def read_workflow(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def widget_names(info: dict[str, Any]) -> list[str]:
-    """The saved values of a node, in order; names that begin with "+" belong to the web page."""
-    names = []
+def widget_values(inputs: dict[str, Any], values: list[Any], prefix: str = "") -> dict[str, Any]:
+    """Take a node's saved values, in the order of its inputs, off the front of a list.
+
+    Args:
+        inputs: The node's inputs by group, as /object_info tells them.
+        values: Saved values; those that are used are taken off.
+        prefix: Of the names, for the inputs of a choice within a choice.
+    """
+    taken: dict[str, Any] = {}
     for group in ("required", "optional"):
-        for name in info["input_order"].get(group, []):
-            kind, *rest = info["input"][group][name]
+        for name, (kind, *rest) in inputs.get(group, {}).items():
             options = rest[0] if rest else {}
-            if not (isinstance(kind, list) or kind in WIDGET_TYPES) or options.get("forceInput"):
+            is_widget = isinstance(kind, list) or kind in (*WIDGET_TYPES, DYNAMIC)
+            if not is_widget or options.get("forceInput") or options.get("hidden") or not values:
                 continue
-            names.append(name)
+            value = taken[prefix + name] = values.pop(0)
+            if kind == DYNAMIC:  # the inputs of the option that is chosen follow
+                chosen = next(o for o in options["options"] if o["key"] == value)
+                taken |= widget_values(chosen["inputs"], values, f"{prefix}{name}.")
             if name in SEEDS or options.get("control_after_generate"):
-                names.append(f"+control of {name}")
+                values.pop(0)
             if options.get("image_upload") or options.get("video_upload"):
-                names.append(f"+upload of {name}")
-    return names
+                values.pop(0)
+    return taken
 
 
 def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str, Any]:
@@ -41,10 +51,9 @@ def to_prompt(workflow: dict[str, Any], object_info: dict[str, Any]) -> dict[str
         if node["type"] in FRONTEND_NODES or node["mode"] in (2, 4):
             continue
         info = object_info[node["type"]]
-        names = widget_names(info)
-        values = node.get("widgets_values", [])
-        assert len(values) <= len(names), f"{node['type']}: {values} for {names}"
-        inputs = {name: value for name, value in zip(names, values, strict=False) if name[0] != "+"}
+        values = list(node.get("widgets_values", []))
+        inputs = widget_values(info["input"], values)
+        assert not values, f"{node['type']} has no place for {values}"
         for slot in node.get("inputs", []):
             if slot["link"] is not None:
                 _, source, output, *_ = links[slot["link"]]
