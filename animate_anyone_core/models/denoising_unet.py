@@ -5,8 +5,11 @@ out here so that it reads like figure 2 of the paper: resnet, spatial attention 
 cross-attention to the appearance, temporal layer.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..errors import SettingsError, ShapeError
 from .attention import (
@@ -68,6 +71,7 @@ class DenoisingUNet(nn.Module):
         pose: Tensor | None = None,
         attention: AttentionKernel = scaled_dot_product,
         interventions: Interventions = _NO_INTERVENTIONS,
+        recompute: bool = False,
     ) -> Tensor:
         """Predict from noisy latents.
 
@@ -80,6 +84,8 @@ class DenoisingUNet(nn.Module):
             pose: Pose features (B or 1, C, F, h, w) from the Pose Guider; None for no pose.
             attention: The attention kernel.
             interventions: A host's places in this forward.
+            recompute: Gradient checkpointing: keep only what enters every layer, and compute the
+                layer again on the way back. For training; the result is the same.
 
         Returns:
             The prediction (B, 4, F, h, w).
@@ -101,6 +107,7 @@ class DenoisingUNet(nn.Module):
             attention=attention,
             interventions=host,
         )
+        run_layer = self._layer_again if recompute else self._layer
 
         # Down. Every layer and every downsampler leaves a skip.
         host.enter_block("input", 0)
@@ -113,7 +120,7 @@ class DenoisingUNet(nn.Module):
         for level, block in enumerate(self.down_blocks):
             for layer in range(len(block.resnets)):
                 host.enter_block("input", len(skips))
-                h = self._layer(f"down_blocks.{level}", block, layer, h, emb, context, num_frames)
+                h = run_layer(f"down_blocks.{level}", block, layer, h, emb, context, num_frames)
                 h = host.after_input_block(h)
                 skips.append(h)
                 h = host.after_skip(h)
@@ -125,7 +132,7 @@ class DenoisingUNet(nn.Module):
 
         # Middle: resnet, spatial transformer, temporal layer, resnet.
         host.enter_block("middle", 0)
-        h = self._layer("mid_block", self.mid_block, 0, h, emb, context, num_frames)
+        h = run_layer("mid_block", self.mid_block, 0, h, emb, context, num_frames)
         h = host.after_middle_block(self.mid_block.resnets[1](h, emb))
 
         # Up. Every layer takes one skip.
@@ -135,7 +142,7 @@ class DenoisingUNet(nn.Module):
                 host.enter_block("output", number)
                 h, skip = host.before_output_block(h, skips.pop())
                 h = torch.cat([h, skip], dim=1)
-                h = self._layer(f"up_blocks.{level}", block, layer, h, emb, context, num_frames)
+                h = run_layer(f"up_blocks.{level}", block, layer, h, emb, context, num_frames)
                 if layer == len(block.resnets) - 1:
                     for upsample in block.upsamplers or ():
                         h = upsample(h, output_size=skips[-1].shape[-2:])
@@ -176,6 +183,9 @@ class DenoisingUNet(nn.Module):
         if getattr(block, "motion_modules", None):
             h = temporal_layer(block.motion_modules[layer], h, num_frames, context.attention)
         return h
+
+    def _layer_again(self, *inputs: Any) -> Tensor:
+        return checkpoint(self._layer, *inputs, use_reentrant=False)
 
 
 def fold_frames(x: Tensor) -> Tensor:

@@ -1,0 +1,163 @@
+"""Scenes kept on disk, so that training draws nothing and runs no VAE and no CLIP.
+
+Two folders: drawn pictures, which follow from the data settings alone, and what the frozen encoders
+make of them. Another VAE means encoding again, not drawing again.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ..errors import MediaError
+from ..models.image_encoder import clip_pixels
+from ..progress import OnStep, silent
+from .config import TrainConfig
+from .frozen_encoders import FrozenEncoders
+from .scenes import SceneSource
+
+logger = logging.getLogger("animate_anyone")
+
+_NOT_DRAWN = ("cache_path", "num_workers", "num_frames")
+
+
+class CachedScenes:
+    """Read encoded scenes.
+
+    Args:
+        drawn: Folder that `draw_scenes` filled.
+        encoded: Folder that `encode_scenes` filled.
+    """
+
+    def __init__(self, drawn: Path, encoded: Path) -> None:
+        self._skeletons = np.load(drawn / "skeletons.npy", mmap_mode="r")
+        self._latents = np.load(encoded / "latents.npy", mmap_mode="r")
+        self._appearance = np.load(encoded / "appearance.npy", mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self._latents)
+
+    def pick(self, rng: np.random.Generator, num_frames: int, stage: int) -> dict[str, Tensor]:
+        """Choose a scene, a reference and targets.
+
+        In stage 1 any frames, the reference not among them; in stage 2 neighbouring frames (the
+        cached scene's first frame stands apart in time), and any frame as the reference.
+        """
+        scene, count = int(rng.integers(len(self))), self._latents.shape[1]
+        if stage == 1:
+            reference, *targets = (int(i) for i in rng.permutation(count)[: 1 + num_frames])
+        else:
+            start = int(rng.integers(1, count - num_frames + 1))
+            targets = list(range(start, start + num_frames))
+            reference = int(rng.integers(count))
+        skeletons = self._skeletons[scene, targets]
+        return {
+            "latents": torch.from_numpy(self._latents[scene, [reference, *targets]]),
+            "appearance": torch.from_numpy(np.array(self._appearance[scene, reference])),
+            "skeletons": torch.from_numpy(skeletons).permute(3, 0, 1, 2).contiguous(),
+        }
+
+
+def draw_scenes(
+    root: Path, source: SceneSource, config: TrainConfig, on_step: OnStep = silent
+) -> Path:
+    """Draw all scenes into a folder below `root`, unless they are there.
+
+    Returns:
+        The folder: `frames.npy` and `skeletons.npy`, (N, K, H, W, 3) uint8.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    data = config.data
+
+    def drawn() -> Iterator[dict[str, np.ndarray]]:
+        for index in range(data.cache_scenes):
+            scene = source.scene(index, data.cache_frames)
+            yield {"frames": scene.frames, "skeletons": scene.skeletons}
+
+    settings = {k: v for k, v in asdict(data).items() if k not in _NOT_DRAWN}
+    name = _digest(json.dumps([config.stage, config.seed, settings], sort_keys=True).encode())
+    return _complete(root / f"drawn_{name}", drawn, data.cache_scenes, on_step)
+
+
+def encode_scenes(
+    drawn: Path, encoders: FrozenEncoders, device: torch.device, on_step: OnStep = silent
+) -> Path:
+    """Encode drawn scenes into a folder beside them, unless they are there.
+
+    Returns:
+        The folder: `latents.npy` (N, K, C, h, w) float16 and `appearance.npy` (N, K, D) float32.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    scenes = np.load(drawn / "frames.npy", mmap_mode="r")
+    size = encoders.image_encoder.config.image_size
+
+    def encoded() -> Iterator[dict[str, np.ndarray]]:
+        for frames in scenes:
+            pictures = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).contiguous()
+            clip = torch.cat([clip_pixels(Image.fromarray(frame), size) for frame in frames])
+            yield {
+                "latents": encoders.encode(pictures.to(device)).cpu().numpy().astype(np.float16),
+                "appearance": encoders.embed(clip.to(device)).cpu().numpy(),
+            }
+
+    networks = _weights_digest(encoders.vae, encoders.image_encoder)
+    folder = drawn.with_name(f"{drawn.name}_encoded_{networks}")
+    return _complete(folder, encoded, len(scenes), on_step)
+
+
+def _complete(
+    folder: Path,
+    entries: Callable[[], Iterator[dict[str, np.ndarray]]],
+    count: int,
+    on_step: OnStep,
+) -> Path:
+    """Fill a folder of arrays, entry by entry; it is there when it is complete, or not at all."""
+    if folder.is_dir():
+        logger.info("Taken from the cache: %s", folder.name)
+        return folder
+    part = folder.with_name(f"{folder.name}.part")
+    arrays: dict[str, np.memmap] = {}
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        for index, entry in enumerate(entries()):
+            for name, value in entry.items():
+                if name not in arrays:
+                    arrays[name] = np.lib.format.open_memmap(
+                        part / f"{name}.npy", "w+", value.dtype, (count, *value.shape)
+                    )
+                arrays[name][index] = value
+            on_step(index + 1, count)
+        for array in arrays.values():
+            array.flush()
+        part.replace(folder)
+    except OSError as error:
+        raise MediaError(
+            f"Cannot write cached scenes to {folder}: {error}. Free the disk, or set "
+            "data.cache_path to another one."
+        ) from error
+    return folder
+
+
+def _weights_digest(*networks: nn.Module) -> str:
+    content = b"".join(
+        name.encode() + tensor.detach().float().cpu().numpy().tobytes()
+        for network in networks
+        for name, tensor in network.state_dict().items()
+        if tensor.is_floating_point()
+    )
+    return _digest(content)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -1,0 +1,168 @@
+"""Real clips on disk: which there are, and single frames of them.
+
+Known layouts, `path` being a folder or a JSON file:
+
+    meta.json                          a list of {"video_path", "kps_path"} (Moore-AnimateAnyone's)
+    clips/a.mp4    clips_dwpose/a.mp4  skeleton videos in a sibling folder, same relative names
+    clips/a.mp4    clips/a.json        poses beside the video (ours, POSE_KEYPOINT or OpenPose's)
+    clips/a/0.png  clips_dwpose/a/0.png         folders of frames (UBC), skeletons in a sibling
+    clips/a/images/0.png  clips/a/dwpose/0.png  folders of frames (TikTok, Champ); or poses/
+    clips/a/0.png  clips/a.json        folders of frames with poses beside
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ..errors import MediaError, SettingsError
+from ..images import read_picture
+from ..pose.drawing import draw_poses
+from ..pose.openpose_json import load_poses
+from ..pose.skeleton import PoseSequence
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_POSE_FOLDERS = ("dwpose", "poses", "pose", "openpose")
+_SIBLINGS = ("_dwpose", "_poses", "_pose")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip.
+
+    Attributes:
+        frames: A video, or a folder of pictures.
+        poses: A skeleton video, a folder of skeleton pictures, or a JSON file of poses.
+    """
+
+    frames: Path
+    poses: Path
+
+
+def find_clips(path: Path | str) -> list[Clip]:
+    """List the clips of a folder or of a JSON list, in a fixed order.
+
+    Raises:
+        SettingsError: If there is nothing of that name, or nothing in a known layout.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _from_list(path)
+    if not path.is_dir():
+        raise SettingsError(f"data.path: there is no file or folder {path}.")
+    clips = []
+    for place in sorted(path.rglob("*"), key=str):
+        is_video = place.suffix.lower() in VIDEO_SUFFIXES and place.is_file()
+        if not is_video and not (place.is_dir() and _pictures(place)):
+            continue
+        if place.name in _POSE_FOLDERS:
+            continue
+        poses = _poses_of(place, path)
+        if poses is not None:
+            clips.append(Clip(place, poses))
+    if not clips:
+        raise SettingsError(
+            f"data.path: {path} holds no clips with poses. Put the poses of clips/a.mp4 into "
+            "clips/a.json, or its skeleton video into clips_dwpose/a.mp4; folders of frames "
+            "likewise (clips/a/images, clips/a/dwpose)."
+        )
+    return clips
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a video, a folder of pictures or a file of poses has.
+
+    Raises:
+        MediaError, PoseError: If it cannot be read.
+    """
+    if path.is_dir():
+        return len(_pictures(path))
+    if path.suffix == ".json":
+        return load_poses(path, canvas=(1, 1)).num_frames
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f"{path.name} has no picture track.")
+            stream = container.streams.video[0]
+            return stream.frames or sum(1 for _ in container.decode(stream))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+
+
+def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
+    """Read single frames (H, W, 3) uint8 of a video or a folder of pictures.
+
+    Raises:
+        MediaError: If one of them cannot be read.
+    """
+    if path.is_dir():
+        pictures = _pictures(path)
+        return [np.asarray(read_picture(pictures[index])) for index in indices]
+    wanted, found = set(indices), {}
+    try:
+        with av.open(str(path)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number in wanted:
+                    found[number] = frame.to_ndarray(format="rgb24")
+                if number >= max(wanted):
+                    break
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+    missing = sorted(wanted - set(found))
+    if missing:
+        raise MediaError(f"{path.name} ends before frame {missing[0]}: it is cut short.")
+    return [found[index] for index in indices]
+
+
+def read_skeletons(
+    path: Path, indices: list[int], size: tuple[int, int], drawing: str
+) -> list[np.ndarray]:
+    """Read or draw the skeletons of single frames.
+
+    Args:
+        path: See `Clip.poses`.
+        indices: Which frames.
+        size: (width, height) of the clip's pictures.
+        drawing: Style, for poses that are data.
+    """
+    if path.suffix != ".json":
+        return read_frames(path, indices)
+    poses = load_poses(path, canvas=size)
+    chosen = PoseSequence(
+        poses.points[indices], poses.scores[indices], poses.width, poses.height, poses.fps
+    )
+    return list(draw_poses(chosen, drawing, size))
+
+
+def _from_list(path: Path) -> list[Clip]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        found = [(Path(entry["video_path"]), Path(entry["kps_path"])) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f'data.path: {path.name} must be a JSON list of {{"video_path", "kps_path"}}; '
+            f"{type(error).__name__}: {error}."
+        ) from error
+    if not found:
+        raise SettingsError(f"data.path: {path.name} lists no clips.")
+    return [Clip(path.parent / video, path.parent / poses) for video, poses in found]
+
+
+def _poses_of(place: Path, root: Path) -> Path | None:
+    relative = place.relative_to(root)
+    candidates = [place.with_name(f"{place.stem if place.is_file() else place.name}.json")]
+    candidates += [root.with_name(root.name + ending) / relative for ending in _SIBLINGS]
+    if place.is_dir():
+        candidates += [place.parent / name for name in _POSE_FOLDERS if place.name == "images"]
+    return next((candidate for candidate in candidates if candidate.exists()), None)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    pictures = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+    return sorted(pictures, key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)] or [0])

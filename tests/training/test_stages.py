@@ -1,0 +1,195 @@
+"""What each stage trains, and that nothing else moves."""
+
+import hashlib
+import json
+
+import pytest
+import torch
+
+from animate_anyone_core.checkpoints.key_map import is_temporal
+from animate_anyone_core.checkpoints.model_folder import load_models
+from animate_anyone_core.checkpoints.weight_files import read_weights
+from animate_anyone_core.training.config import TrainConfig
+from animate_anyone_core.training.config_files import make_config, merge
+from animate_anyone_core.training.initial_weights import make_networks
+from animate_anyone_core.training.loop import learning_rate, train
+from animate_anyone_core.training.moving_average import MovingAverage
+from animate_anyone_core.training.stages import Stage
+
+
+@pytest.fixture(scope="module")
+def first_stage(settings, tmp_path_factory):
+    """Ten steps of stage 1 on two cached scenes, and their losses."""
+    folder = tmp_path_factory.mktemp("stage1")
+    changes = {
+        "steps": 30,
+        "data": {"cache_scenes": 2, "cache_frames": 4},
+        "optimizer": {"lr": 3e-3},
+        "run": {"checkpoint_every": 30},
+    }
+    return train(make_config(TrainConfig, merge(settings, changes)), folder)
+
+
+@pytest.fixture(scope="module")
+def second_stage(settings, first_stage, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stage2")
+    init = {"kind": "files"} | dict.fromkeys(("unet", "reference", "pose_guider"), str(first_stage))
+    changes = {
+        "stage": 2,
+        "steps": 2,
+        "batch_size": 2,
+        "data": {"num_frames": 4, "cache_scenes": 2, "cache_frames": 6},
+        "init": init,
+        "run": {"gradient_checkpointing": True, "sample_every": 2, "num_samples": 1},
+    }
+    return train(make_config(TrainConfig, merge(settings, changes)), folder)
+
+
+def test_steps_lower_the_loss(first_stage):
+    lines = (first_stage.parent / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+def test_stage_1_trains_all_three_networks(settings, first_stage):
+    config = make_config(TrainConfig, settings)
+    networks = make_networks(config)
+    trained = {name for name, _ in Stage(1, "all").trained(networks)}
+    for file, part in (
+        ("denoising_unet", networks.denoising_unet),
+        ("reference_unet", networks.reference_net),
+        ("pose_guider", networks.pose_guider),
+    ):
+        after = read_weights(first_stage / f"{file}.safetensors")
+        prefix = {"reference_unet": "reference_net"}.get(file, file)
+        for name, value in part.state_dict().items():
+            moved = not torch.equal(value, after[name])
+            # over a single appearance token, queries and keys have no effect and no gradient
+            is_moot = any(part in name for part in (".norm2.", ".attn2.to_q.", ".attn2.to_k."))
+            assert is_moot or moved == (f"{prefix}.{name}" in trained), name
+
+
+def test_stage_1_leaves_vae_and_clip_alone(encoders_folder, first_stage):
+    digests = {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(encoders_folder.rglob("*.safetensors"))
+    }
+    assert len(digests) == 2
+    from animate_anyone_core.checkpoints.model_folder import load_autoencoder
+
+    assert not any(p.requires_grad for p in load_autoencoder(encoders_folder / "vae").parameters())
+
+
+def test_stage_2_changes_nothing_but_the_temporal_layers(first_stage, second_stage):
+    for file in ("denoising_unet", "reference_unet", "pose_guider"):
+        before = read_weights(first_stage / f"{file}.safetensors")
+        after = read_weights(second_stage / f"{file}.safetensors")
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before), file
+    motion = read_weights(second_stage / "motion_module.safetensors")
+    assert all(is_temporal(name) for name in motion)
+    last = [
+        value
+        for name, value in motion.items()
+        if name.endswith("temporal_transformer.proj_out.weight")
+    ]
+    assert last
+    assert all(value.abs().max() > 0 for value in last), "they start at zero"
+
+
+def test_a_trained_folder_loads_with_complete_reports(encoders_folder, second_stage):
+    models, reports = load_models(
+        second_stage,
+        vae=encoders_folder / "vae",
+        image_encoder=encoders_folder / "image_encoder",
+    )
+    assert all(report.is_complete and not report.unexpected for report in reports)
+    assert models.profile.name == "tiny"
+    assert models.profile.noise.beta_schedule == "scaled_linear"
+    assert models.profile.context_frames == 4
+    assert models.denoising_unet.temporal.max_frames == 8
+    assert models.denoising_unet.temporal.norm_num_groups == 4
+
+
+def test_a_sample_grid_is_written_and_scored(second_stage):
+    run = second_stage.parent
+    assert (run / "samples" / "step_0000002.png").is_file()
+    last = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert any("validation/psnr" in entry for entry in last)
+
+
+def test_stage_1_without_last_block_trains_no_parameter_of_it(settings):
+    networks = make_networks(make_config(TrainConfig, settings))
+    Stage(1, "without-last-block").choose(networks)
+    for name, parameter in networks.reference_net.named_parameters():
+        assert parameter.requires_grad == ("up_blocks.1." not in name), name
+
+
+def test_exactly_what_the_features_depend_on_is_chosen(settings):
+    config = make_config(TrainConfig, settings)
+    networks = make_networks(config)
+    appearance = torch.randn(1, 1, 8)
+    features = networks.reference_net(torch.randn(1, 4, 8, 8), appearance)
+    sum(value.square().sum() for value in features.values()).backward()
+    with_gradient = {
+        f"reference_net.{name}"
+        for name, p in networks.reference_net.named_parameters()
+        if p.grad is not None
+    }
+    chosen = {n for n, _ in Stage(1, "all").trained(networks) if n.startswith("reference_net.")}
+    assert chosen == with_gradient
+
+
+def test_gradient_checkpointing_gives_the_same_gradients(settings):
+    from animate_anyone_core.training.frozen_encoders import Batch
+    from animate_anyone_core.training.objective import Objective
+
+    config = make_config(TrainConfig, settings)
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*size):
+        return torch.randn(size, generator=generator)
+
+    batch = Batch(
+        reference=draw(2, 4, 8, 8),
+        appearance=draw(2, 1, 8),
+        latents=draw(2, 4, 2, 8, 8),
+        skeletons=draw(2, 3, 2, 64, 64).clamp(0, 1),
+        noise=draw(2, 4, 2, 8, 8),
+        t=torch.tensor([[5, 600], [300, 999]]),
+        is_conditional=torch.tensor([[True, False], [True, True]]),
+    )
+    gradients = []
+    for recompute in (False, True):
+        networks = make_networks(config)
+        networks(batch, Objective(config.objective), recompute).mean().backward()
+        gradients.append([p.grad for p in networks.parameters()])
+    for a, b in zip(*gradients, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or torch.allclose(a, b, atol=1e-6)
+
+
+def test_moving_average_follows_its_formula():
+    weight = torch.nn.Parameter(torch.tensor([1.0]))
+    average = MovingAverage([("w", weight)], decay=0.9)
+    expected = 1.0
+    for step in range(1, 6):
+        with torch.no_grad():
+            weight.fill_(float(step))
+        average.update(step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    assert average.average["w"].item() == pytest.approx(expected, rel=1e-6)
+    average.swap()
+    assert weight.item() == pytest.approx(expected, rel=1e-6)
+    average.swap()
+    assert weight.item() == 5.0
+
+
+def test_learning_rate_warms_up_then_falls(settings):
+    config = make_config(
+        TrainConfig,
+        merge(settings, {"optimizer": {"lr_schedule": "cosine", "lr_warmup_steps": 10}}),
+    ).optimizer
+    assert learning_rate(config, 5, 100) < learning_rate(config, 10, 100)
+    assert learning_rate(config, 100, 100) == pytest.approx(0.05 * config.lr)
