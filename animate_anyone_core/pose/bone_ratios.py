@@ -11,6 +11,9 @@ short shin). `estimate_ratios` puts this together:
 * the prior is a tree: body scale -> limbs -> arms, legs -> single bones, each deviating from its
   parent by a Laplace density in the log ratio;
 * on a grid of x the posterior of a tree is exact by one pass of messages up and one down;
+* widths of a trunk that is turned away are left out, and heads are measured as if from the front
+  (`facing.py`): a picture from the side must not make shoulders narrow, nor a driver seen from the
+  side make them huge;
 * two hypotheses compete, "same proportions, another size" and "other proportions". The likelier one
   gives the answer (the median of each posterior), so a similar body gets a pure similarity.
 
@@ -55,6 +58,7 @@ USUAL_TILT = {
     "thigh": 18.0,
     "shin": 15.0,
 }
+ANY_TILT = 0.15  # share of bones that tilt in any way, as an arm that points at the viewer
 GRID_STEP = 0.01
 GRID_REACH = 1.4  # a bone may be 4 times as long or short as the middle of the others
 BANDWIDTH = 0.015  # of the density over shortenings
@@ -107,9 +111,12 @@ def full_length(measured: Measurements) -> float:
 
 
 def _tilted(group: str, count: int = 40) -> np.ndarray:
-    """Return log shortenings of the usual tilts of a group."""
+    """Return log shortenings of the usual tilts of a group, a few of them of any size."""
     normal = NormalDist(0.0, USUAL_TILT[group])
-    tilts = np.array([normal.inv_cdf(0.5 + 0.5 * (i + 0.5) / count) for i in range(count)])
+    rare = round(ANY_TILT * count)
+    often = count - rare
+    tilts = [normal.inv_cdf(0.5 + 0.5 * (i + 0.5) / often) for i in range(often)]
+    tilts += [90.0 * (i + 0.5) / rare for i in range(rare)]
     return np.log(np.cos(np.radians(np.minimum(tilts, 85.0))))
 
 
@@ -276,10 +283,15 @@ def estimate_ratios(
                 f"The driver holds the reference's pose in frame {match}: ratios of that frame."
             )
             return replace(exact, method=method, matched_frame=match)
+    # A pose that matches proves its widths too; otherwise only telling measurements count.
+    seen = {s.group for s, d, r in zip(SEGMENTS, driver, reference, strict=True) if _both(d, r)}
+    driver, reference = (
+        [replace(m, valid=m.telling) for m in measured] for measured in (driver, reference)
+    )
     shared = [
         (segment, d, r)
         for segment, d, r in zip(SEGMENTS, driver, reference, strict=True)
-        if d.valid.any() and r.valid.any()
+        if _both(d, r)
     ]
     if not shared:
         return None
@@ -290,7 +302,14 @@ def estimate_ratios(
     for segment, d, r in shared:
         term = _evidence(segment, d, r, jitter, grid)
         evidence[segment.group] = evidence.get(segment.group, 0.0) + term
-    return _decide(evidence, grid)
+    sources = {group: f"not seen: as the {PRIOR[group][0]}" for group in GROUPS}
+    sources |= {group: f"seen from the side: as the {PRIOR[group][0]}" for group in seen}
+    sources |= dict.fromkeys(evidence, "measured")
+    return _decide(evidence, grid, sources)
+
+
+def _both(driver: Measurements, reference: Measurements) -> bool:
+    return bool(driver.valid.any() and reference.valid.any())
 
 
 def _size(measured: list[Measurements]) -> float:
@@ -306,14 +325,13 @@ def _size(measured: list[Measurements]) -> float:
     return float(max(m.lengths[m.valid].max() for m in measured if m.valid.any()))
 
 
-def _decide(evidence: dict[str, np.ndarray], grid: np.ndarray) -> BoneRatios:
+def _decide(
+    evidence: dict[str, np.ndarray], grid: np.ndarray, sources: dict[str, str]
+) -> BoneRatios:
     """Compare the two hypotheses and read the ratios off the likelier one."""
     other, posterior = _solve_tree(evidence, grid)
     together = np.sum(list(evidence.values()), axis=0)
     same = float(together.max() + np.log(np.exp(together - together.max()).sum()))
-    sources = {
-        g: "measured" if g in evidence else f"not seen: as the {PRIOR[g][0]}" for g in GROUPS
-    }
     if same >= other:
         scale, half = _quantiles(together, grid)
         ratios = dict.fromkeys(GROUPS, float(np.exp(scale)))

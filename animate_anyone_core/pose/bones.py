@@ -11,6 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .facing import (
+    EARS,
+    EYES,
+    NOSE_BEFORE_EARS,
+    NOSE_BEFORE_EYES,
+    faces_camera,
+    frontal_width,
+)
 from .skeleton import LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 
 NOSE, NECK = 0, 1
@@ -97,7 +105,6 @@ SEGMENTS: tuple[Segment, ...] = (
     Segment("neck", ((NECK, NOSE),)),
     Segment("head", ((16, 17),), 0.5),
     Segment("head", ((14, 15),), 0.5),
-    Segment("head", ((NOSE, 14), (NOSE, 15)), 0.5),
     Segment("upper_arm", ((2, 3), (5, 6))),
     Segment("forearm", ((3, 4), (6, 7))),
     Segment("hand", _hand(0, 9), 0.5),
@@ -134,21 +141,27 @@ class Measurements:
         angles: (F, 1 or 2) radians in the image, the left side mirrored so that it compares with
             the right one.
         valid: (F, 1 or 2) False where a joint is hidden or the joints coincide.
+        telling: (F, 1 or 2) valid, and no width of a trunk that is turned away.
     """
 
     lengths: np.ndarray
     angles: np.ndarray
     valid: np.ndarray
+    telling: np.ndarray
 
 
 def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measurements]:
     """Measure all `SEGMENTS` of one person in all frames.
+
+    Heads are measured as if seen from the front. The widths of the trunk are not telling in frames
+    in which the person looks aside.
 
     Args:
         points: (F, K, 2) pixels.
         visible: (F, K) joints that may be measured.
     """
     points, visible = add_mid_hip(points, visible)
+    facing = faces_camera(points, visible)[:, None]
     measured = []
     for segment in SEGMENTS:
         starts, ends = np.array(segment.pairs).T
@@ -157,5 +170,9 @@ def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measuremen
         mirror = np.array([1.0, -1.0])[: len(starts)]
         angles = np.arctan2(vectors[..., 1], mirror * vectors[..., 0])
         valid = visible[:, starts] & visible[:, ends] & (lengths > 1e-6)
-        measured.append(Measurements(lengths, angles, valid))
+        telling = valid & facing if segment.group in ("shoulders", "hips") else valid
+        for pair, nose_before in ((EARS, NOSE_BEFORE_EARS), (EYES, NOSE_BEFORE_EYES)):
+            if segment.pairs == (pair,):
+                lengths = frontal_width(points, visible, pair, nose_before)[0][:, None]
+        measured.append(Measurements(lengths, angles, valid, telling))
     return measured

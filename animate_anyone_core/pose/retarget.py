@@ -41,12 +41,14 @@ class RetargetResult:
         reference: The reference's person (one frame), for the overlay.
         ratios: The ratios used, None if there was nothing to measure.
         notes: What the user should know, frame ranges included.
+        aligned_frame: The frame that stands at the reference's place.
     """
 
     poses: PoseSequence
     reference: PoseSequence
     ratios: BoneRatios | None
     notes: tuple[str, ...]
+    aligned_frame: int = 0
 
     def to_text(self) -> str:
         """Return the ratio table and the notes to read."""
@@ -109,7 +111,8 @@ def retarget_poses(
     else:
         found = _final_ratios(found, settings)
         points = _perform(actor, model, measured, found, settings, frame)
-    return _finish(driver, reference, settings, actor, model, points, found, notes)
+    result = _finish(driver, reference, settings, actor, model, points, found, notes)
+    return replace(result, aligned_frame=frame)
 
 
 def choose_person(poses: PoseSequence, visible_score: float = 0.3) -> int | None:
