@@ -1,0 +1,226 @@
+"""ComfyUI's patch nodes on our MODEL, against ComfyUI's own UNet with the same weights.
+
+One frame, no temporal layers, no reference: then both networks are Stable Diffusion's UNet, and every
+patch must do to ours what it does to ComfyUI's.
+"""
+
+import pytest
+from comfyui_harness import first_light as line
+
+if not line.MODEL.is_dir():
+    pytest.skip("no ../shared/fixtures: nothing to load", allow_module_level=True)
+
+AGREES = 1e-4  # relative L2
+
+SETUP = f"""
+import importlib, sys
+import torch
+import comfy.model_base, comfy.model_management as mm, comfy.model_patcher, comfy.ops
+import comfy.sample, comfy.samplers, comfy.utils
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+def core(name):
+    return sys.modules[pack.__name__ + ".animate_anyone_core." + name]
+
+def ours(name):
+    return sys.modules[pack.__name__ + ".nodes." + name]
+
+files = core("checkpoints.load").read_denoising_unet(
+    {str(line.MODEL / "denoising_unet.safetensors")!r}, image_only=True
+)
+shape = files.config
+first = shape.block_out_channels[0]
+levels = len(shape.block_out_channels)
+layers = shape.layers_per_block
+stock = dict(
+    image_size=32,
+    in_channels=4,
+    out_channels=4,
+    model_channels=first,
+    num_res_blocks=[layers] * levels,
+    channel_mult=tuple(width // first for width in shape.block_out_channels),
+    num_heads=shape.num_attention_heads,
+    num_head_channels=-1,
+    use_spatial_transformer=True,
+    context_dim=shape.cross_attention_dim,
+    transformer_depth=[int(a) for a in shape.attention_levels for _ in range(layers)],
+    transformer_depth_middle=1,
+    transformer_depth_output=[
+        int(a) for a in shape.attention_levels for _ in range(layers + 1)
+    ],
+    use_linear_in_transformer=False,
+    adm_in_channels=None,
+    legacy=False,
+    use_temporal_attention=False,
+)
+
+def patcher(model):
+    cpu = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
+
+def make_ours():
+    config = ours("denoising_model").AnimateAnyoneConfig(files)
+    config.set_inference_dtype(torch.float32, None)
+    model = ours("denoising_model").AnimateAnyoneModel(config)
+    weights = {{k: v.float() for k, v in files.weights.items()}}
+    model.diffusion_model.load_state_dict(weights, assign=True)
+    return patcher(model)
+
+def make_theirs():
+    config = ours("denoising_model").AnimateAnyoneConfig(files)
+    config.unet_config = dict(stock)
+    config.set_inference_dtype(torch.float32, None)
+    model = comfy.model_base.BaseModel(config, config.prediction, unet_model=UNetModel)
+    names = comfy.utils.unet_to_diffusers(stock)
+    weights = {{names[k]: v.float() for k, v in files.weights.items() if k in names}}
+    assert len(weights) == len(files.weights), (len(weights), len(files.weights))
+    missing, unexpected = model.diffusion_model.load_state_dict(weights, strict=False)
+    assert not missing and not unexpected, (missing, unexpected)
+    return patcher(model)
+
+def apply(module, name, model, **inputs):
+    node = getattr(importlib.import_module(module), name)
+    if hasattr(node, "define_schema"):
+        result = node.execute(model=model, **inputs)
+        return getattr(result, "args", result)[0]
+    return getattr(node(), node.FUNCTION)(model=model, **inputs)[0]
+
+def conds(scale=1.0):
+    torch.manual_seed(3)
+    tokens = torch.randn(2, 1, 1, shape.cross_attention_dim) * scale
+    return [[tokens[0], {{}}]], [[tokens[1], {{}}]]
+
+def sample(model, steps=2, height=16, width=24, positive=None, negative=None, cfg=3.5):
+    noise = torch.randn(1, 4, height, width, generator=torch.Generator().manual_seed(5))
+    given = conds()
+    positive, negative = positive or given[0], negative or given[1]
+    return comfy.sample.sample(
+        model, noise, steps, cfg, "euler", "simple", positive, negative,
+        torch.zeros_like(noise), disable_pbar=True, seed=5,
+    )
+
+def off(a, b):
+    return float((a - b).norm() / b.norm())
+"""
+
+STOCK_NODES = {
+    "nothing": None,
+    "FreeU": ("comfy_extras.nodes_freelunch", "FreeU", "b1=1.1, b2=1.2, s1=0.9, s2=0.2"),
+    "FreeU_V2": ("comfy_extras.nodes_freelunch", "FreeU_V2", "b1=1.3, b2=1.4, s1=0.9, s2=0.2"),
+    "SAG": ("comfy_extras.nodes_sag", "SelfAttentionGuidance", "scale=0.5, blur_sigma=2.0"),
+    "PAG": ("comfy_extras.nodes_pag", "PerturbedAttentionGuidance", "scale=3.0"),
+    "HyperTile": (
+        "comfy_extras.nodes_hypertile",
+        "HyperTile",
+        "tile_size=64, swap_size=1, max_depth=1, scale_depth=False",
+    ),
+    "ToMe": ("comfy_extras.nodes_tomesd", "TomePatchModel", "ratio=0.3"),
+    "RescaleCFG": ("comfy_extras.nodes_model_advanced", "RescaleCFG", "multiplier=0.7"),
+    "Deep Shrink": (
+        "comfy_extras.nodes_model_downscale",
+        "PatchModelAddDownscale",
+        "block_number=3, downscale_factor=2.0, start_percent=0.0, end_percent=0.35, "
+        "downscale_after_skip=True, downscale_method='bicubic', upscale_method='bicubic'",
+    ),
+}
+
+
+_results: dict[str, dict[str, list[float]]] = {}
+
+
+@pytest.fixture
+def stock_results(checkout, in_comfyui):
+    """For every stock node: how far from ComfyUI's own UNet, and how far from nothing; run once."""
+    if checkout.version not in _results:
+        _results[checkout.version] = in_comfyui(
+            SETUP
+            + f"""
+result = {{}}
+plain = sample(make_ours())
+for name, node in {STOCK_NODES!r}.items():
+    def patched(model):
+        if node is None:
+            return model
+        return apply(node[0], node[1], model, **eval(f"dict({{node[2]}})"))
+    torch.manual_seed(11)
+    mine = sample(patched(make_ours()))
+    torch.manual_seed(11)
+    theirs = sample(patched(make_theirs()))
+    result[name] = [off(mine, theirs), off(mine, plain)]
+""",
+            timeout=500,
+        )
+    return _results[checkout.version]
+
+
+@pytest.mark.parametrize("name", STOCK_NODES)
+def test_stock_node_acts_as_on_comfyuis_own_unet(stock_results, name):
+    difference, effect = stock_results[name]
+    assert difference < AGREES
+    if name != "nothing":
+        assert effect > 10 * AGREES
+
+
+def test_a_controlnet_acts_as_on_comfyuis_own_unet(in_comfyui):
+    """A tiny random ControlNet: residuals at every skip and in the middle."""
+    difference, effect = in_comfyui(
+        SETUP
+        + """
+import comfy.controlnet
+from comfy.cldm.cldm import ControlNet as Network
+import nodes
+
+settings = {k: v for k, v in stock.items() if k not in (
+    "out_channels", "transformer_depth_output", "legacy", "use_temporal_attention")}
+network = Network(hint_channels=3, dtype=torch.float32, device="cpu",
+                  operations=comfy.ops.manual_cast, legacy=False, **settings)
+torch.manual_seed(0)
+with torch.no_grad():
+    for parameter in network.parameters():
+        fan = max(1, parameter[0].numel())
+        spread = 1 / fan**0.5 if parameter.ndim > 1 else 0.1
+        parameter.copy_(torch.randn_like(parameter) * spread + (parameter.ndim == 1) * 0.5)
+control = comfy.controlnet.ControlNet(network, load_device=torch.device("cpu"))
+hint = torch.rand(1, 128, 192, 3)
+positive, negative = conds()
+with_control = nodes.ControlNetApplyAdvanced().apply_controlnet(
+    positive, negative, control, hint, 0.5, 0.0, 1.0)
+a = sample(make_ours(), positive=with_control[0], negative=with_control[1])
+b = sample(make_theirs(), positive=with_control[0], negative=with_control[1])
+result = [off(a, b), off(a, sample(make_ours()))]
+"""
+    )
+    assert difference < AGREES
+    assert effect > 10 * AGREES
+
+
+def test_a_kohya_lora_acts_and_can_be_taken_off(in_comfyui):
+    difference, effect, restored = in_comfyui(
+        SETUP
+        + """
+import comfy.sd
+path = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+torch.manual_seed(0)
+width = shape.block_out_channels[1]
+up, down = torch.randn(width, 4), torch.randn(4, width) * 0.3
+
+def with_lora(model, name):
+    lora = {
+        f"{name}.lora_up.weight": up,
+        f"{name}.lora_down.weight": down,
+        f"{name}.alpha": torch.tensor(4.0),
+    }
+    return comfy.sd.load_lora_for_models(model, None, lora, 0.8, 0)[0]
+
+kohya = "lora_unet_" + path.replace(".", "_")
+base = make_ours()
+before = sample(base)
+mine = sample(with_lora(base, kohya))
+theirs = sample(with_lora(make_theirs(), kohya))
+after = sample(base)
+result = [off(mine, theirs), off(mine, before), bool(torch.equal(before, after))]
+"""
+    )
+    assert difference < AGREES
+    assert effect > 10 * AGREES
+    assert restored
