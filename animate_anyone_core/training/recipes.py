@@ -120,6 +120,7 @@ PART_RECIPES: dict[str, tuple[str, str]] = {
     "builtin-codec": ("codec", "the built-in model's VAE"),
     "builtin-image-encoder": ("image_encoder", "the built-in model's image encoder"),
     "builtin-pose": ("pose_networks", "the built-in model's person detector and pose estimator"),
+    "builtin-samples": ("builtin_samples", "the sample inputs that ship with the pack"),
 }
 
 

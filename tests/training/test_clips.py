@@ -1,0 +1,193 @@
+"""Real clips: which are found, how they are cut, and what happens to bad ones."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.pose.openpose_json import save_poses
+from animate_anyone_core.synthetic.dancers import render_clip
+from animate_anyone_core.training.clip_files import find_clips, read_frames
+from animate_anyone_core.training.clip_scenes import ClipScenes
+from animate_anyone_core.training.config import DataConfig
+from animate_anyone_core.video import write_video
+
+FRAMES = 12
+
+
+def striped(number: int, width: int = 96, height: int = 64) -> np.ndarray:
+    """A picture that tells its number by its brightness, darker on the left."""
+    row = np.linspace(0, 100, width) + 10 * number
+    return np.repeat(np.broadcast_to(row, (height, width))[..., None], 3, axis=2).astype(np.uint8)
+
+
+def data(path, **changes) -> DataConfig:
+    return DataConfig(kind="clips", path=str(path), width=64, height=64, num_frames=4, **changes)
+
+
+def write_pictures(folder, frames) -> None:
+    folder.mkdir(parents=True)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"frame_{number}.png")
+
+
+@pytest.fixture
+def frames() -> list[np.ndarray]:
+    return [striped(number) for number in range(FRAMES)]
+
+
+@pytest.fixture
+def dancer():
+    return render_clip(1, 2, FRAMES, 96, 64)
+
+
+def test_videos_with_skeletons_in_a_sibling_folder(tmp_path, frames):
+    write_video(tmp_path / "clips" / "sub" / "a.mp4", frames, 12)
+    write_video(tmp_path / "clips_dwpose" / "sub" / "a.mp4", frames, 12)
+    (clip,) = find_clips(tmp_path / "clips")
+    assert clip.poses == tmp_path / "clips_dwpose" / "sub" / "a.mp4"
+    scene = ClipScenes(data(tmp_path / "clips"), 2, 0).scene(0, 5)
+    assert scene.frames.shape == scene.skeletons.shape == (5, 64, 64, 3)
+
+
+def test_videos_with_poses_beside(tmp_path, dancer):
+    write_video(tmp_path / "a.mp4", dancer.frames, 12)
+    save_poses(dancer.poses, tmp_path / "a.json")
+    scene = ClipScenes(data(tmp_path), 1, 0).scene(0, 3)
+    assert scene.skeletons.max() > 100, "the poses were drawn"
+    assert scene.skeletons.min() == 0
+
+
+def test_a_list_of_pairs(tmp_path, frames):
+    write_video(tmp_path / "a.mp4", frames, 12)
+    write_video(tmp_path / "b.mp4", frames, 12)
+    meta = tmp_path / "meta.json"
+    meta.write_text(json.dumps([{"video_path": "a.mp4", "kps_path": str(tmp_path / "b.mp4")}]))
+    (clip,) = find_clips(meta)
+    assert clip.frames == tmp_path / "a.mp4"
+    assert clip.poses == tmp_path / "b.mp4"
+
+
+@pytest.mark.parametrize(
+    ("pictures", "poses"),
+    [
+        ("clips/01/images", "clips/01/dwpose"),
+        ("clips/01/images", "clips/01/poses"),
+        ("clips/01", "clips_dwpose/01"),
+    ],
+)
+def test_folders_of_frames(tmp_path, frames, pictures, poses):
+    write_pictures(tmp_path / pictures, frames)
+    write_pictures(tmp_path / poses, frames)
+    (clip,) = find_clips(tmp_path / "clips")
+    assert clip.frames == tmp_path / pictures
+    assert clip.poses == tmp_path / poses
+    tenth = read_frames(clip.frames, [10])[0]
+    assert np.array_equal(tenth, frames[10]), "frame_10 is the tenth, not the second"
+
+
+def test_frames_of_a_video_are_the_ones_asked_for(tmp_path, frames):
+    write_video(tmp_path / "a.mp4", frames, 12)
+    read = read_frames(tmp_path / "a.mp4", [7, 2])
+    assert [round((float(frame.mean()) - 50) / 10) for frame in read] == [7, 2]
+
+
+def test_picture_and_skeleton_are_cut_alike(tmp_path, frames):
+    write_pictures(tmp_path / "clips" / "a", frames)
+    write_pictures(tmp_path / "clips_dwpose" / "a", frames)
+    scenes = ClipScenes(data(tmp_path / "clips", crop_scale=0.5), 1, 0)
+    cuts = [scenes.scene(index, 2) for index in range(4)]
+    for scene in cuts:
+        assert np.array_equal(scene.frames, scene.skeletons)
+    left_edges = {int(scene.frames[0, 0, 0, 0]) % 10 for scene in cuts}
+    assert len(left_edges) > 1, "the crop differs from scene to scene"
+
+
+def test_stage_1_targets_keep_the_margin(tmp_path, frames):
+    write_pictures(tmp_path / "clips" / "a", frames)
+    write_pictures(tmp_path / "clips_dwpose" / "a", frames)
+    scenes = ClipScenes(data(tmp_path / "clips", sample_margin=5, crop_scale=1.0), 1, 0)
+    for index in range(8):
+        reference, target = scenes.scene(index, 2).frames[:, 0, 0, 0].astype(int)
+        assert abs(reference - target) >= 45
+
+
+def test_stage_2_takes_every_stride_th_frame(tmp_path, frames):
+    write_pictures(tmp_path / "clips" / "a", frames)
+    write_pictures(tmp_path / "clips_dwpose" / "a", frames)
+    scenes = ClipScenes(data(tmp_path / "clips", frame_stride=3, crop_scale=1.0), 2, 0)
+    window = scenes.scene(0, 5).frames[1:, 0, 0, 0].astype(int)
+    assert np.diff(window).tolist() == [30, 30, 30]
+
+
+def test_bad_clips_are_left_out_and_counted(tmp_path, frames, caplog):
+    write_video(tmp_path / "good.mp4", frames, 12)
+    write_video(tmp_path / "short.mp4", frames[:2], 12)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    entries = [
+        {"video_path": f"{name}.mp4", "kps_path": f"{poses}.mp4"}
+        for name, poses in (
+            ("good", "good"),
+            ("short", "short"),
+            ("broken", "good"),
+            ("good", "short"),
+        )
+    ]
+    (tmp_path / "meta.json").write_text(json.dumps(entries))
+    scenes = ClipScenes(data(tmp_path / "meta.json"), 2, 0)
+    assert len(scenes) == 1
+    log = "\n".join(caplog.messages)
+    assert "3 of 4 clips are left out" in log
+    assert "short.mp4 has 2 frames, training needs at least 4" in log
+    assert "good.mp4 has 12 frames, its poses short.mp4 have 2" in log
+    assert "broken.mp4 cannot be read as a video" in log
+
+
+def test_no_usable_clip_is_an_error(tmp_path, frames):
+    write_video(tmp_path / "short.mp4", frames[:2], 12)
+    meta = tmp_path / "meta.json"
+    meta.write_text(json.dumps([{"video_path": "short.mp4", "kps_path": "short.mp4"}]))
+    with pytest.raises(
+        SettingsError, match=r"None of the 1 clips .* can be used. The first: short"
+    ):
+        ClipScenes(data(meta), 2, 0)
+
+
+def test_a_picture_that_is_damaged_later_is_replaced_by_another_clip(tmp_path, frames, caplog):
+    for name in ("a", "b"):
+        write_pictures(tmp_path / "clips" / name, frames)
+        write_pictures(tmp_path / "clips_dwpose" / name, frames)
+    scenes = ClipScenes(data(tmp_path / "clips"), 1, 0)
+    for picture in (tmp_path / "clips" / "a").iterdir():
+        picture.write_bytes(b"cut short")
+    made = [scenes.scene(index, 2) for index in range(6)]
+    assert len(made) == 6
+    skipped = [message for message in caplog.messages if "Skipped a sample of a" in message]
+    assert len(skipped) == 1, "said once"
+    again = ClipScenes(data(tmp_path / "clips"), 1, 0).scene(3, 2)
+    assert np.array_equal(again.frames, made[3].frames)
+
+
+def test_clip_after_clip_damaged_is_an_error(tmp_path, frames):
+    write_pictures(tmp_path / "clips" / "a", frames)
+    write_pictures(tmp_path / "clips_dwpose" / "a", frames)
+    scenes = ClipScenes(data(tmp_path / "clips"), 1, 0)
+    for picture in (tmp_path / "clips" / "a").iterdir():
+        picture.write_bytes(b"")
+    with pytest.raises(SettingsError, match="20 clips in a row could not be read"):
+        scenes.scene(0, 2)
+
+
+def test_a_folder_without_poses_says_where_they_belong(tmp_path, frames):
+    write_video(tmp_path / "a.mp4", frames, 12)
+    with pytest.raises(SettingsError, match=r"holds no clips with poses. Put the poses of"):
+        find_clips(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{}", '[{"video": 1}]', "not json"])
+def test_a_list_of_another_shape_is_refused(tmp_path, text):
+    (tmp_path / "meta.json").write_text(text)
+    with pytest.raises(SettingsError, match=r"meta.json"):
+        find_clips(tmp_path / "meta.json")
