@@ -19,6 +19,8 @@ NODES = (
     ("load_image_encoder", "LoadImageEncoder"),
     ("encode_reference", "EncodeReference"),
     ("detect_pose", "DetectPose"),
+    ("smooth_pose", "SmoothPose"),
+    ("retarget_pose", "RetargetPose"),
     ("draw_pose", "DrawPose"),
     ("encode_pose", "EncodePose"),
     ("conditioning", "Conditioning"),

@@ -30,6 +30,7 @@ from .placement import find_shift, fit_on_canvas, lower_ankle
 from .retarget_settings import RetargetSettings
 from .root_motion import Footing, contact_path
 from .skeleton import BODY, NUM_KEYPOINTS, PoseSequence
+from .tracking import choose_person
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def retarget_poses(
 
     Args:
         driver: The driving clip; `settings.person` of it is used.
-        reference: One frame; of several people the largest is used.
+        reference: Its first frame is used, and of several people the largest.
         settings: How; None takes the defaults.
 
     Returns:
@@ -88,8 +89,7 @@ def retarget_poses(
     settings = settings or RetargetSettings()
     _check_choices(driver, reference, settings)
     actor = _take_person(driver, settings.person, settings.visible_score)
-    model_index = choose_person(reference, settings.visible_score)
-    model = _take_person(reference, model_index, settings.visible_score)
+    model = _take_person(choose_person(_first_frame(reference)), 0, settings.visible_score)
     frame = _choose_frame(actor.visible, settings.align_frame)
 
     notes = _note_absences(actor, model)
@@ -103,7 +103,7 @@ def retarget_poses(
             centre = np.array([driver.width, driver.height]) / 2
             points = centre + (actor.points - centre) / zoom[:, None, None]
             actor = replace(actor, points=points)
-    pictured = measure_segments(model.points[:1], model.scores[:1] >= settings.measure_score)
+    pictured = measure_segments(model.points, model.scores >= settings.measure_score)
     found = _find_ratios(measured, pictured, settings, frame) if driver.num_frames else None
     if found is None:
         points = _only_fitted(actor.points, driver, reference)
@@ -113,20 +113,6 @@ def retarget_poses(
         points = _perform(actor, model, measured, found, settings, frame)
     result = _finish(driver, reference, settings, actor, model, points, found, notes)
     return replace(result, aligned_frame=frame)
-
-
-def choose_person(poses: PoseSequence, visible_score: float = 0.3) -> int | None:
-    """Return the person of the first frame with the largest area times score, None if empty."""
-    best, best_size = None, 0.0
-    for person in range(poses.num_persons if poses.num_frames else 0):
-        seen = poses.scores[0, person] >= visible_score
-        if seen.sum() < 2:
-            continue
-        points = poses.points[0, person, seen]
-        size = float(np.prod(np.ptp(points, axis=0) + 1.0) * poses.scores[0, person, seen].mean())
-        if size > best_size:
-            best, best_size = person, size
-    return best
 
 
 def name_frames(frames: np.ndarray) -> str:
@@ -152,9 +138,13 @@ def _check_choices(
         )
 
 
-def _take_person(poses: PoseSequence, person: int | None, visible_score: float) -> _Person:
-    """Return one person of a clip; nobody where `person` is None."""
-    if person is None or poses.num_persons == 0:
+def _first_frame(poses: PoseSequence) -> PoseSequence:
+    return PoseSequence(poses.points[:1], poses.scores[:1], poses.width, poses.height)
+
+
+def _take_person(poses: PoseSequence, person: int, visible_score: float) -> _Person:
+    """Return one person of a clip, or nobody if it shows no people at all."""
+    if poses.num_persons == 0:
         points = np.zeros((poses.num_frames, NUM_KEYPOINTS, 2))
         scores = np.zeros((poses.num_frames, NUM_KEYPOINTS))
     else:
@@ -176,7 +166,7 @@ def _note_absences(actor: _Person, model: _Person) -> list[str]:
     empty = np.flatnonzero(~actor.visible.any(axis=1))
     if len(empty):
         notes.append(f"No person in the driver's frames {name_frames(empty)}: they stay empty.")
-    if not model.visible[:1].any():
+    if not model.visible.any():
         notes.append("No person in the reference.")
     feet = actor.visible[:, ANKLES].any(axis=1)
     footless = np.flatnonzero(actor.visible.any(axis=1) & ~feet)
@@ -249,7 +239,7 @@ def _perform(
     footing = Footing(
         bridged, rebuilt, actor.visible[:, ANKLES], leg_length, leg_ratio, found.body_scale
     )
-    shown_points, shown = add_mid_hip(model.points[:1], model.visible[:1])
+    shown_points, shown = add_mid_hip(model.points, model.visible)
     ground = lower_ankle(shown_points[0], shown[0])
     path, has_ground = _path(footing, settings, frame, found.matched_frame, ground)
     body = rebuilt + path[:, None]
@@ -306,7 +296,7 @@ def _finish(
 ) -> RetargetResult:
     """Place the clip as the user wishes, hide what is hidden, and note what leaves the canvas."""
     visible = actor.visible
-    if settings.hide_missing and model.visible[:1].any():
+    if settings.hide_missing and model.visible.any():
         visible = _hide_missing(visible, model.visible[0])
     if settings.scale != 1:
         pivot = _standing_place(points, visible)

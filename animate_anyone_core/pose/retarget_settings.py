@@ -76,3 +76,26 @@ class RetargetSettings:
                 raise SettingsError(
                     f"The multiplier of {group} must be larger than 0, got {factor}."
                 )
+
+
+def parse_multipliers(text: str) -> dict[str, float]:
+    """Read multipliers as users write them, such as `head=1.1, thigh=0.9`.
+
+    Raises:
+        SettingsError: If a part is not a group, `=` and a number, or names a group twice.
+    """
+    multipliers: dict[str, float] = {}
+    for part in text.replace("\n", ",").split(","):
+        if not part.strip():
+            continue
+        group, _, number = part.partition("=")
+        try:
+            factor = float(number)
+        except ValueError:
+            raise SettingsError(
+                f"Multipliers are written as group=factor, such as head=1.1, got {part.strip()!r}."
+            ) from None
+        if group.strip() in multipliers:
+            raise SettingsError(f"The multiplier of {group.strip()} is given twice.")
+        multipliers[group.strip()] = factor
+    return multipliers

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from animate_anyone_core.errors import PoseError, SettingsError
 from animate_anyone_core.pose.bones import ANKLES, BODY_TREE, add_mid_hip
-from animate_anyone_core.pose.retarget import choose_person, name_frames, retarget_poses
-from animate_anyone_core.pose.retarget_settings import RetargetSettings
+from animate_anyone_core.pose.retarget import name_frames, retarget_poses
+from animate_anyone_core.pose.retarget_settings import RetargetSettings, parse_multipliers
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
 from animate_anyone_core.synthetic.skeleton_motions import CLIPS
 from animate_anyone_core.synthetic.skeletons import make_retarget_case
@@ -365,7 +365,6 @@ class TestChoices:
             points=np.concatenate([small.points, self.case.reference.points], axis=1),
             scores=np.concatenate([small.scores, self.case.reference.scores], axis=1),
         )
-        assert choose_person(both) == 1
         result = retarget_poses(self.case.driver, both)
         np.testing.assert_array_equal(result.poses.points, self.run().poses.points)
 
@@ -456,3 +455,26 @@ class TestErrors:
 def test_frames_are_named_in_ranges():
     assert name_frames(np.array([0, 1, 2, 7, 9, 10])) == "0-2, 7, 9-10"
     assert name_frames(np.array([], dtype=int)) == ""
+
+
+class TestParsedMultipliers:
+    def test_groups_and_numbers_are_read_from_one_line_or_several(self):
+        text = "head=1.1, thigh = 0.9\nshin=2,"
+        assert parse_multipliers(text) == {"head": 1.1, "thigh": 0.9, "shin": 2.0}
+        assert parse_multipliers(" \n") == {}
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("head", "Multipliers are written as group=factor, such as head=1.1, got 'head'."),
+            (
+                "head=big",
+                "Multipliers are written as group=factor, such as head=1.1, got 'head=big'.",
+            ),
+            ("head=1, head=2", "The multiplier of head is given twice."),
+        ],
+    )
+    def test_anything_else_is_explained(self, text, message):
+        with pytest.raises(SettingsError) as error:
+            parse_multipliers(text)
+        assert str(error.value) == message

@@ -1,0 +1,94 @@
+"""Smooth poses over time."""
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
+from ..animate_anyone_core.pose.smoothing import SmoothingSettings, smooth_poses
+from .pose_sockets import PoseKeypointSocket, poses_from_socket
+from .sockets import CATEGORY
+
+
+class SmoothPose(io.ComfyNode):
+    """POSE_KEYPOINT -> POSE_KEYPOINT."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_SmoothPose",
+            display_name="Smooth Pose (Animate Anyone)",
+            category=f"{CATEGORY}/pose",
+            description="Takes the jitter out of poses, puts back joints that jumped away, bridges "
+            "short gaps and stops flicker. Fast motion is kept.",
+            inputs=[
+                PoseKeypointSocket.Input(
+                    "pose_keypoint", tooltip="A clip of poses, from our nodes or any other."
+                ),
+                io.Int.Input(
+                    "window",
+                    default=7,
+                    min=1,
+                    max=99,
+                    step=2,
+                    tooltip="Frames that are looked at together for body and feet; odd. 1: off.",
+                ),
+                io.Int.Input(
+                    "detail_window",
+                    default=5,
+                    min=1,
+                    max=99,
+                    step=2,
+                    tooltip="The same for hands and face, which move faster. 1: off.",
+                ),
+                io.Float.Input(
+                    "gate",
+                    default=0.45,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Keypoints with a lower score are placed by surer ones around them.",
+                ),
+                io.Int.Input(
+                    "max_gap",
+                    default=8,
+                    min=0,
+                    max=1000,
+                    tooltip="Longest gap, in frames, in which a lost keypoint is filled in. 0: off.",
+                ),
+                io.Float.Input(
+                    "show_score",
+                    default=0.35,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="A keypoint appears once its score comes up to this ...",
+                ),
+                io.Float.Input(
+                    "hide_score",
+                    default=0.25,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="... and stays while its score is at least this, so it does not "
+                    "flicker. Both 0: off.",
+                ),
+            ],
+            outputs=[
+                PoseKeypointSocket.Output(
+                    "smoothed",
+                    display_name="pose_keypoint",
+                    tooltip='For "Retarget Pose", "Draw Pose", and other packs.',
+                ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What was moved, filled and hidden."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, pose_keypoint: Any, **settings: Any) -> io.NodeOutput:
+        poses, report = smooth_poses(
+            poses_from_socket(pose_keypoint), SmoothingSettings(**settings)
+        )
+        return io.NodeOutput(to_pose_keypoint(poses), report.to_text())
