@@ -5,6 +5,7 @@ once, the Pose Guider runs once, the denoising UNet runs over every window at ev
 decodes.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from .checkpoints.model_folder import Models
-from .errors import ShapeError
+from .errors import SettingsError, ShapeError
 from .images import check_video_size, fit, pixels_01, stretch, vae_pixels
 from .models.attention import Reference
 from .models.autoencoder import decode_frames, encode_picture
@@ -53,6 +54,15 @@ class AnimateSettings:
 
     def __post_init__(self) -> None:
         check_video_size(self.width, self.height)
+        if self.num_inference_steps < 1:
+            raise SettingsError(f"Sampling needs at least 1 step, got {self.num_inference_steps}.")
+        if not math.isfinite(self.guidance_scale):
+            raise SettingsError(
+                f"The guidance scale must be a finite number, got {self.guidance_scale}. "
+                "3.5 is usual; 1 turns guidance off."
+            )
+        if not 0 <= self.seed < 2**64:
+            raise SettingsError(f"The seed must be from 0 to {2**64 - 1}, got {self.seed}.")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import MediaError, SettingsError
@@ -21,7 +21,8 @@ SMALLEST_SIDE = 16
 def read_picture(path: Path | str) -> Image.Image:
     """Read a picture as 8-bit RGB.
 
-    16-bit pictures are scaled to 8 bits. Transparent pictures are laid on white.
+    16-bit pictures are scaled to 8 bits. Transparent pictures are laid on white. A camera's note on
+    how it was held is followed, as picture viewers do.
 
     Raises:
         MediaError: If the file is missing, is no picture, or is smaller than 16 pixels a side.
@@ -29,9 +30,11 @@ def read_picture(path: Path | str) -> Image.Image:
     path = Path(path)
     try:
         with Image.open(path) as file:
-            picture = to_rgb(file)
+            picture = to_rgb(ImageOps.exif_transpose(file))
     except FileNotFoundError as error:
         raise MediaError(f"There is no picture {path}.") from error
+    except Image.DecompressionBombError as error:
+        raise MediaError(f"{path.name} is too large: {error} Make it smaller.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise MediaError(f"{path.name} cannot be read as a picture: {error}.") from error
     check_picture_size(picture.width, picture.height, path.name)

@@ -26,6 +26,8 @@ class Layout(Enum):
     ANIPORTRAIT_POSE_GUIDER = "AniPortrait's pose guider"
     CHAMP_GUIDANCE_ENCODER = "Champ's guidance encoder"
     OPEN_ANIMATE_ANYONE_POSE_GUIDER = "Open-AnimateAnyone's pose guider"
+    OTHER_UNET = "a UNet of another architecture (Stable Diffusion XL or the like)"
+    CONTROLNET = "a ControlNet"
     STABLE_DIFFUSION = "a whole Stable Diffusion checkpoint or UNet in its original naming"
     AUTOENCODER = "a VAE"
     IMAGE_ENCODER = "a CLIP model"
@@ -36,7 +38,13 @@ class Layout(Enum):
 def recognise(weights: Mapping[str, Tensor]) -> Layout:
     """Tell what a file holds."""
     keys = set(weights)
+    if any(mark in key for key in keys for mark in _LORA_MARKS):
+        return Layout.LORA
+    if any(key.startswith("controlnet_") for key in keys):
+        return Layout.CONTROLNET
     if {"conv_in.weight", "time_embedding.linear_1.weight"} <= keys:
+        if any(mark in key for key in keys for mark in _OTHER_UNET_MARKS):
+            return Layout.OTHER_UNET
         if any(is_temporal(key) for key in keys):
             return Layout.DENOISING_UNET_WITH_MOTION
         return Layout.DENOISING_UNET if "conv_out.weight" in keys else Layout.REFERENCE_NET
@@ -48,9 +56,12 @@ def recognise(weights: Mapping[str, Tensor]) -> Layout:
     return Layout.UNKNOWN
 
 
+_LORA_MARKS = ("lora_up", "lora_A", "lora.up", "lora_linear_layer")
+# Deeper transformers, or further conditions: a forward of this family would leave them out.
+_OTHER_UNET_MARKS = (".attentions.0.transformer_blocks.1.", "add_embedding.", "class_embedding.")
+
 # Tried in this order. A layout fits if, for one of its lists, every mark is part of some key.
 _MARKS: tuple[tuple[Layout, tuple[tuple[str, ...], ...]], ...] = (
-    (Layout.LORA, (("lora_up",), ("lora_A",), ("lora.up",), ("lora_linear_layer",))),
     (Layout.CHAMP_GUIDANCE_ENCODER, (("guidance_attention.",), ("conv_in.", "attentions.5."))),
     (Layout.ANIPORTRAIT_POSE_GUIDER, (("conv_layers_1.", "cross_attn1."),)),
     (Layout.OPEN_ANIMATE_ANYONE_POSE_GUIDER, (("conv_layers.0.", "final_proj."),)),
@@ -109,13 +120,14 @@ def find_unet_config(
     """
     if "unet" in metadata:
         return UNetConfig.from_diffusers(metadata["unet"]), "shapes from the file's header"
-    shapes = infer_unet_config(weights, path.name)
     beside = path.with_name("config.json")
     if beside.is_file():
         config = read_unet_config(beside)
+        shapes = infer_unet_config(weights, path.name, config)
         same = ("block_out_channels", "cross_attention_dim", "layers_per_block", "attention_levels")
         if all(getattr(config, name) == getattr(shapes, name) for name in same):
             return config, "shapes from config.json beside the file"
+    shapes = infer_unet_config(weights, path.name)
     return shapes, "shapes from the tensors; 8 heads and 32 norm groups, as Stable Diffusion 1.5"
 
 
@@ -143,12 +155,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def infer_unet_config(weights: Mapping[str, Tensor], file_name: str) -> UNetConfig:
+def infer_unet_config(
+    weights: Mapping[str, Tensor], file_name: str, like: UNetConfig | None = None
+) -> UNetConfig:
     """Read a 2-D UNet's shapes off its tensors.
+
+    Args:
+        weights: The file's tensors.
+        file_name: For messages.
+        like: Tells what tensors cannot: heads and norm groups. None means Stable Diffusion 1.5.
 
     Raises:
         UnknownCheckpointError: If tensors are missing that every UNet of this family has.
     """
+    like = like or UNetConfig()
     try:
         levels = _count(weights, "down_blocks.{}.resnets.0.conv1.weight")
         widths = tuple(
@@ -166,6 +186,9 @@ def infer_unet_config(weights: Mapping[str, Tensor], file_name: str) -> UNetConf
             in_channels=weights["conv_in.weight"].shape[1],
             out_channels=weights["conv_out.weight"].shape[0] if "conv_out.weight" in weights else 4,
             use_linear_projection=weights[f"{first}.proj_in.weight"].ndim == 2,
+            num_attention_heads=like.num_attention_heads,
+            norm_num_groups=like.norm_num_groups,
+            norm_eps=like.norm_eps,
         )
     except (KeyError, ValueError, IndexError, SettingsError) as error:
         raise UnknownCheckpointError(

@@ -105,17 +105,18 @@ def read_denoising_unet(
         )
 
     length = table_length(weights)
-    profile, reason = _profile(family, length, settings)
+    profile, reason = choose_profile(family, length, settings)
     notes.append(f"family {profile.name}: {reason}")
     if image_only:
         temporal = None
     elif temporal is None:
-        temporal = _temporal_config(weights, config, profile, length, settings)
-    weights, unused = _rename(weights)
-    expected = _expected_shapes(lambda: DenoisingUNet(config, temporal))
-    report = _compare(network, weights, expected, files, layout.value, tuple(unused), tuple(notes))
-    used = {key: weights[key] for key in expected}
-    return DenoisingUNetFiles(used, config, temporal, profile, report)
+        temporal = temporal_config(weights, config, profile, length, settings)
+    weights, unused = rename(weights)
+    expected = expected_shapes(lambda: DenoisingUNet(config, temporal))
+    report = compare_weights(
+        network, weights, expected, files, layout.value, tuple(unused), tuple(notes)
+    )
+    return DenoisingUNetFiles(_take(weights, expected, report), config, temporal, profile, report)
 
 
 def load_denoising_unet(
@@ -155,8 +156,8 @@ def load_reference_net(
     notes = [where]
     if layout is Layout.DENOISING_UNET:
         notes.append("the file has an output convolution, which ReferenceNet does not use")
-    expected = _expected_shapes(lambda: ReferenceNet(config))
-    report = _compare(
+    expected = expected_shapes(lambda: ReferenceNet(config))
+    report = compare_weights(
         "ReferenceNet",
         {key: value for key, value in weights.items() if key not in unused},
         expected,
@@ -165,7 +166,7 @@ def load_reference_net(
         unused,
         tuple(notes),
     )
-    network = _build(lambda: ReferenceNet(config), {key: weights[key] for key in expected}, dtype)
+    network = _build(lambda: ReferenceNet(config), _take(weights, expected, report), dtype)
     assert isinstance(network, ReferenceNet)
     return network, report
 
@@ -188,12 +189,10 @@ def load_pose_guider(
     layout = check_layout(weights, wanted, path.name, "PoseGuider")
     shape = infer_pose_guider_shape(weights, layout)
     kind = PaperPoseGuider if layout is Layout.PAPER_POSE_GUIDER else PublishedPoseGuider
-    expected = _expected_shapes(lambda: kind(shape.widths, shape.out_channels))
-    report = _compare("PoseGuider", weights, expected, [path.name], layout.value)
+    expected = expected_shapes(lambda: kind(shape.widths, shape.out_channels))
+    report = compare_weights("PoseGuider", weights, expected, [path.name], layout.value)
     network = _build(
-        lambda: kind(shape.widths, shape.out_channels),
-        {key: weights[key] for key in expected},
-        dtype,
+        lambda: kind(shape.widths, shape.out_channels), _take(weights, expected, report), dtype
     )
     assert isinstance(network, PublishedPoseGuider | PaperPoseGuider)
     return network, report
@@ -212,21 +211,31 @@ def own_settings(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _profile(
+def choose_profile(
     family: str, length: int | None, settings: Mapping[str, Any]
 ) -> tuple[FamilyProfile, str]:
+    """As `families.choose_family`; the header of one of our own files is asked before."""
     if family == "auto" and "profile" in settings:
         return FamilyProfile.from_json(settings["profile"]), "the file's header says so"
     return choose_family(family, length)
 
 
-def _temporal_config(
+def temporal_config(
     weights: Mapping[str, Tensor],
     config: UNetConfig,
     profile: FamilyProfile,
     length: int | None,
     settings: Mapping[str, Any],
 ) -> TemporalConfig:
+    """Shapes of the temporal layers.
+
+    Args:
+        weights: The file's tensors.
+        config: Shapes of the spatial part.
+        profile: The family's settings.
+        length: Entries of the file's position table; None if it has none.
+        settings: What the file's header says, see `own_settings`.
+    """
     if "temporal" in settings:
         return TemporalConfig(**settings["temporal"])
     # MusePose recomputes its table at 128 whatever its file holds; the others use the file's
@@ -241,18 +250,19 @@ def _temporal_config(
     )
 
 
-def _rename(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+def rename(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
     """Rename to our tree's keys; position tables are made on the fly and left out."""
     tables = [key for key in weights if is_position_table(key)]
     return {to_tree_key(k): v for k, v in weights.items() if not is_position_table(k)}, tables
 
 
-def _expected_shapes(make: Callable[[], nn.Module]) -> dict[str, torch.Size]:
+def expected_shapes(make: Callable[[], nn.Module]) -> dict[str, torch.Size]:
+    """Shapes of all weights of a network, by key, without building it in memory."""
     with torch.device("meta"):
         return {key: value.shape for key, value in make().state_dict().items()}
 
 
-def _compare(
+def compare_weights(
     network: str,
     weights: Mapping[str, Tensor],
     expected: Mapping[str, torch.Size],
@@ -261,14 +271,24 @@ def _compare(
     unused: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> LoadReport:
-    """Compare what is there with what is needed; raise if the network would not be whole."""
+    """Compare what is there with what is needed.
+
+    Args:
+        network: The network's name.
+        weights: What is there, under our tree's names.
+        expected: What is needed.
+        files: Names of the files, for the report.
+        layout: What the files are, for the report.
+        unused: Keys already left out.
+        notes: Sentences for the report.
+    """
     conflicts = tuple(
         f"{key}: needs {tuple(shape)}, file has {tuple(weights[key].shape)}"
         for key, shape in expected.items()
         if key in weights and weights[key].shape != shape
     )
     used = [weights[key] for key in expected if key in weights]
-    report = LoadReport(
+    return LoadReport(
         network=network,
         files=tuple(files),
         layout=layout,
@@ -281,20 +301,33 @@ def _compare(
         conflicts=conflicts,
         notes=notes,
     )
-    names = ", ".join(files)
+
+
+def check_complete(report: LoadReport) -> None:
+    """Raise MissingWeightsError if the network would not be whole."""
+    names = ", ".join(report.files)
     if report.conflicts:
         raise MissingWeightsError(
-            f"{network}: {len(conflicts)} tensors of {names} have another shape than the network "
-            f"({conflicts[0]}). The files belong to different models, or config.json to another "
-            "UNet."
+            f"{report.network}: {len(report.conflicts)} tensors of {names} have another shape than "
+            f"the network ({report.conflicts[0]}). The files belong to different models, or "
+            "config.json to another UNet."
         )
     if report.missing:
         raise MissingWeightsError(
-            f"{network}: {names} lack {len(report.missing)} of {len(expected)} tensors, such as "
-            f"{report.missing[0]}. The file is incomplete or belongs to another network."
+            f"{report.network}: {names} lacks {len(report.missing)} of "
+            f"{report.used + len(report.missing)} tensors, such as {report.missing[0]}. The file "
+            "is incomplete or belongs to another network."
         )
-    check_finite(network, names, {key: weights[key] for key in expected})
-    return report
+
+
+def _take(
+    weights: Mapping[str, Tensor], expected: Mapping[str, torch.Size], report: LoadReport
+) -> dict[str, Tensor]:
+    """The weights a network needs; raise if they are not all there or not all numbers."""
+    check_complete(report)
+    used = {key: weights[key] for key in expected}
+    check_finite(report.network, ", ".join(report.files), used)
+    return used
 
 
 def _common_dtype(tensors: list[Tensor]) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny
@@ -10,9 +11,11 @@ from transformers import CLIPVisionModelWithProjection
 
 from ..errors import AnimateAnyoneError, CheckpointError, ShapeError
 from ..models.autoencoder import Autoencoder
+from ..models.config import UNetConfig
 from ..models.denoising_unet import DenoisingUNet
 from ..models.pose_guider import PoseGuider
 from ..models.reference_net import ReferenceNet
+from .builtin import model_folder
 from .families import FamilyProfile
 from .layouts import read_json, read_unet_config
 from .load import (
@@ -23,6 +26,9 @@ from .load import (
 )
 from .report import LoadReport
 from .weight_files import SUFFIXES, check_finite, read_weights
+
+#: Classes that a VAE's `config.json` may name.
+AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +67,8 @@ def load_models(
     Args:
         folder: Holds `denoising_unet`, `reference_unet`, `motion_module` (unless its layers are in
             the first) and `pose_guider`, as `.safetensors` or `.pth`; `config.json` of the 2-D UNet
-            if it is not Stable Diffusion 1.5's; `vae/` and `image_encoder/` unless given.
+            if it is not Stable Diffusion 1.5's; `vae/` and `image_encoder/` unless given. "built-in"
+            means the model that ships with the package.
         vae: Folder of a diffusers autoencoder.
         image_encoder: Folder of a transformers CLIP vision model with projection.
         family: A family's name, or "auto".
@@ -76,14 +83,14 @@ def load_models(
             unreadable or something else.
         ShapeError: If the files do not fit each other.
     """
-    folder = Path(folder)
+    folder = model_folder(folder)
     if not folder.is_dir():
         raise CheckpointError(f"There is no folder {folder}.")
     config_path = folder / "config.json"
     config = read_unet_config(config_path) if config_path.is_file() else None
     files = read_denoising_unet(
         find_weights(folder, "denoising_unet"),
-        _find_optional(folder, "motion_module"),
+        find_optional(folder, "motion_module"),
         family=family,
         config=config,
     )
@@ -101,7 +108,13 @@ def load_models(
         ),
         profile=files.profile,
     )
-    _check_fit(models)
+    check_fit(
+        models.denoising_unet.config,
+        models.reference_net.config,
+        models.pose_guider,
+        models.image_encoder.config.projection_dim,
+        models.vae.config.latent_channels,
+    )
     return models, [files.report, reference_report, pose_report]
 
 
@@ -111,7 +124,7 @@ def find_weights(folder: Path, name: str) -> Path:
     Raises:
         CheckpointError: If it is not there.
     """
-    path = _find_optional(folder, name)
+    path = find_optional(folder, name)
     if path is None:
         raise CheckpointError(
             f"{folder} has no {name}.safetensors (or .pth). The folder must hold denoising_unet, "
@@ -126,16 +139,8 @@ def load_autoencoder(folder: Path | str, dtype: torch.dtype = torch.float32) -> 
     Raises:
         CheckpointError: If the folder does not hold one, or its weights are damaged.
     """
-    folder = Path(folder)
-    config = _read_config(folder, "VAE")
-    kinds = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-    kind = config.get("_class_name")
-    if kind not in kinds:
-        raise CheckpointError(
-            f"{folder}: a VAE's config.json names one of {', '.join(kinds)}, got {kind!r}."
-        )
-    _check_weights_in(folder, "diffusion_pytorch_model")
-    return _ready(_load_pretrained(kinds[kind], folder), dtype)
+    config = read_autoencoder_config(folder)
+    return _ready(_load_pretrained(AUTOENCODERS[config["_class_name"]], Path(folder)), dtype)
 
 
 def load_image_encoder(
@@ -146,6 +151,33 @@ def load_image_encoder(
     Raises:
         CheckpointError: If the folder does not hold one, or its weights are damaged.
     """
+    read_image_encoder_config(folder)
+    return _ready(_load_pretrained(CLIPVisionModelWithProjection, Path(folder)), dtype)
+
+
+def read_autoencoder_config(folder: Path | str) -> dict[str, Any]:
+    """Read the `config.json` of a VAE folder, and its weights once for damage.
+
+    Raises:
+        CheckpointError: If the folder does not hold a VAE, or its weights are damaged.
+    """
+    folder = Path(folder)
+    config = _read_config(folder, "VAE")
+    kind = config.get("_class_name")
+    if kind not in AUTOENCODERS:
+        raise CheckpointError(
+            f"{folder}: a VAE's config.json names one of {', '.join(AUTOENCODERS)}, got {kind!r}."
+        )
+    _check_weights_in(folder, "diffusion_pytorch_model")
+    return config
+
+
+def read_image_encoder_config(folder: Path | str) -> dict[str, Any]:
+    """Read the `config.json` of an image encoder's folder, and its weights once for damage.
+
+    Raises:
+        CheckpointError: If the folder does not hold a CLIP model, or its weights are damaged.
+    """
     folder = Path(folder)
     config = _read_config(folder, "image encoder")
     if config.get("model_type") not in ("clip_vision_model", "clip"):
@@ -154,15 +186,16 @@ def load_image_encoder(
             f"{config.get('model_type')!r}."
         )
     _check_weights_in(folder, "model", "pytorch_model")
-    return _ready(_load_pretrained(CLIPVisionModelWithProjection, folder), dtype)
+    return config
 
 
-def _find_optional(folder: Path, name: str) -> Path | None:
+def find_optional(folder: Path, name: str) -> Path | None:
+    """As `find_weights`, None if it is not there."""
     paths = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
 
 
-def _read_config(folder: Path, what: str) -> dict:
+def _read_config(folder: Path, what: str) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise CheckpointError(
@@ -174,7 +207,7 @@ def _read_config(folder: Path, what: str) -> dict:
 
 def _check_weights_in(folder: Path, *names: str) -> None:
     """Read the weights once by ourselves: our messages say more than the libraries'."""
-    path = next((p for name in names if (p := _find_optional(folder, name))), None)
+    path = next((p for name in names if (p := find_optional(folder, name))), None)
     if path is None:
         raise CheckpointError(f"{folder} has no weights ({names[0]}.safetensors or .bin).")
     check_finite(folder.name, path.name, read_weights(path))
@@ -194,20 +227,31 @@ def _ready(network, dtype: torch.dtype):
     return network.to(dtype).requires_grad_(False).eval()
 
 
-def _check_fit(models: Models) -> None:
-    """Raise ShapeError if networks of different models were put together."""
-    unet, encoder = models.denoising_unet.config, models.image_encoder.config
-    first = unet.block_out_channels[0]
-    guider = _last_convolution(models.pose_guider).out_channels
+def check_fit(
+    unet: UNetConfig,
+    reference: UNetConfig,
+    guider: nn.Module,
+    embedding_width: int,
+    latent_channels: int,
+) -> None:
+    """Raise ShapeError if networks of different models were put together.
+
+    Args:
+        unet: Shapes of the denoising UNet.
+        reference: Shapes of ReferenceNet.
+        guider: The Pose Guider.
+        embedding_width: What the image encoder hands over.
+        latent_channels: What the VAE hands over.
+    """
     for expected, got, text in (
+        (unet.block_out_channels, reference.block_out_channels, "ReferenceNet has"),
         (
-            unet.block_out_channels,
-            models.reference_net.config.block_out_channels,
-            "ReferenceNet has",
+            unet.block_out_channels[0],
+            _last_convolution(guider).out_channels,
+            "Pose Guider hands over",
         ),
-        (first, guider, "Pose Guider hands over"),
-        (unet.cross_attention_dim, encoder.projection_dim, "image encoder hands over"),
-        (unet.in_channels, models.vae.config.latent_channels, "VAE has latents of"),
+        (unet.cross_attention_dim, embedding_width, "image encoder hands over"),
+        (unet.in_channels, latent_channels, "VAE has latents of"),
     ):
         if expected != got:
             raise ShapeError(

@@ -2,7 +2,7 @@
 
 import json
 import os
-import pickle
+import re
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -70,13 +70,24 @@ def write_weights(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise CheckpointError(f"Weights are written as .safetensors, got the name {path.name}.")
-    content = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    content: dict[str, Tensor] = {}
+    written = set()
+    for name, tensor in tensors.items():
+        content[name] = tensor.detach().contiguous().cpu()
+        place = content[name].untyped_storage().data_ptr()
+        if place in written:  # the format has no tied tensors: each gets its own copy
+            content[name] = content[name].clone()
+        written.add(place)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
         os.close(handle)
         try:
             save_file(content, temporary, metadata=dict(metadata or {}))
+            # mkstemp makes files private; weights are as open as any other file of this user
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)
             Path(temporary).replace(path)
         finally:
             Path(temporary).unlink(missing_ok=True)
@@ -89,6 +100,8 @@ def check_finite(network: str, files: str, weights: Mapping[str, Tensor]) -> Non
     for key, tensor in weights.items():
         if tensor.is_meta or not tensor.is_floating_point() or not tensor.numel():
             continue
+        if tensor.itemsize == 1:  # 8-bit floats have no aminmax
+            tensor = tensor.float()
         low, high = tensor.aminmax()  # NaN comes through; no copy is made
         if not (torch.isfinite(low) and torch.isfinite(high)):
             raise CheckpointError(
@@ -166,40 +179,51 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
-    is_zip = zipfile.is_zipfile(path)
+    _check_pickle_start(path)
     try:
+        is_zip = zipfile.is_zipfile(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(_pickle_message(path, is_zip, error)) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # damage can make the unpickler fail in any way
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted:
+            raise CheckpointError(
+                f"{path.name} is a pickle that asks to run code ({wanted[1]}), which is refused. "
+                "Get the weights as safetensors, or re-save only the tensors."
+            ) from error
         raise CheckpointError(
-            f"{path.name} cannot be read as a PyTorch file: {_first_line(error)}. It may be cut "
-            "short or something else entirely. Download it again."
+            f"{path.name} cannot be read as a PyTorch file: {_first_sentence(error)}. It is "
+            "damaged or cut short. Download it again."
         ) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(value, Tensor) for value in content.values()
-    ):
+    if not isinstance(content, Mapping):
         raise CheckpointError(
-            f"{path.name} holds more than named tensors ({type(content).__name__}). Extract the "
-            "network's state_dict and save that."
+            f"{path.name} holds no named tensors but one {type(content).__name__}. Save the "
+            "network's state_dict instead."
+        )
+    foreign = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    foreign += [key for key in content if not isinstance(key, str)]
+    if foreign:
+        raise CheckpointError(
+            f"{path.name} holds more than named tensors: {str(foreign[0])[:60]!r} is something "
+            "else. Extract the network's state_dict and save that."
         )
     return dict(content)
 
 
-def _pickle_message(path: Path, is_zip: bool, error: Exception) -> str:
-    if is_zip or ("Unsupported" in str(error) and "global" in str(error).lower()):
-        return (
-            f"{path.name} is a pickle that asks to run code, which is refused "
-            f"({_first_line(error)}). Get the weights as safetensors, or re-save only the tensors."
-        )
-    return (
-        f"{path.name} is not a PyTorch file, or it is cut short ({_first_line(error)}). "
-        "Download it again."
+def _check_pickle_start(path: Path) -> None:
+    """Tell a file of another kind from a damaged one."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    if head.startswith((b"PK", b"\x80")):
+        return
+    if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        raise CheckpointError(f"{path.name} is a safetensors file. Name it .safetensors.")
+    raise CheckpointError(
+        f"{path.name} is not a PyTorch file, whatever its name says. Get the right file."
     )
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _first_sentence(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].partition(". ")[0].rstrip(".")

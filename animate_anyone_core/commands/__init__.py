@@ -14,4 +14,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train", "train a model in the paper's two stages, or go on with a run"),
     "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),
     "benchmark": ("benchmark", "measure a part of the package on this machine"),
+    "inspect": ("inspect", "tell what files of weights are, and whether a folder makes a model"),
+    "convert": ("convert", "rewrite weights as safetensors, in another precision, split or merged"),
 }

@@ -10,8 +10,8 @@ from ..progress import OnStep
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[OnStep]:
-    """Show a bar on stderr while the block runs; yields what the work should call."""
-    with tqdm(desc=label, unit="", dynamic_ncols=True) as bar:
+    """Show a bar on stderr from the first step on; yields what the work should call."""
+    with tqdm(desc=label, unit="", dynamic_ncols=True, delay=1e-6) as bar:
 
         def on_step(done: int, total: int) -> None:
             bar.total = total

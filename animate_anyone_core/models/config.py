@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..errors import SettingsError
+from ..errors import SettingsError, ShapeError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,18 @@ class UNetConfig:
                         f"Every UNet width must be a multiple of {name} ({divisor}), got {width}. "
                         "Check the model's config.json."
                     )
+
+    def check_latents(self, rows: int, height: int, width: int) -> None:
+        """Raise ShapeError if a norm would see a single number, which PyTorch refuses."""
+        for level, channels in enumerate(self.block_out_channels):
+            cells = -(-height // 2**level) * -(-width // 2**level)
+            before = self.block_out_channels[max(level - 1, 0)]
+            if rows * cells * min(channels, before) <= self.norm_num_groups:
+                side = 8 * 2**level
+                raise ShapeError(
+                    f"{width * 8}x{height * 8} pixels are too few for these networks. "
+                    f"One side must be longer than {side} pixels."
+                )
 
     @classmethod
     def from_diffusers(cls, config: Mapping[str, Any]) -> "UNetConfig":

@@ -92,12 +92,13 @@ class PaperPoseGuider(nn.Module):
             ShapeError: If the pictures are not RGB or a side is not a multiple of 8.
         """
         _check_pictures(pictures)
-        x = pictures
+        height, width = pictures.shape[-2:]
+        # Black to whole 16ths, cut off again below: otherwise the map would be enlarged askew
+        x = F.pad(pictures, (0, -width % 16, 0, -height % 16))
         for conv in self.convs:
             x = F.silu(conv(x))
-        height, width = pictures.shape[-2] // 8, pictures.shape[-1] // 8
-        x = F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
-        return self.projection(x)
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.projection(x[..., : height // 8, : width // 8])
 
 
 PoseGuider = PublishedPoseGuider | PaperPoseGuider

@@ -71,7 +71,11 @@ class ReferenceNet(nn.Module):
 
         Returns:
             Block path -> tokens (B, L, D) after that block's first norm.
+
+        Raises:
+            ShapeError: If the latents are too small for the network's norms.
         """
+        self.config.check_latents(len(latents), *latents.shape[-2:])
         time = torch.full((latents.shape[0],), timestep, device=latents.device)
         emb = self.time_embedding(self.time_proj(time).to(latents.dtype))
         run = _Collector(self.feature_paths()[-1], emb, appearance, attention)

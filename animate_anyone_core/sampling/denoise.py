@@ -1,5 +1,6 @@
 """The denoising loop: every step predicts all windows, blends, guides, and takes a solver step."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -57,17 +58,23 @@ def denoise(
         Scaled latents (1, C, F, h, w), exactly as many frames as the noise.
 
     Raises:
-        SettingsError: If there is no step to take.
+        SettingsError: If there is no step to take, or more than the noise schedule has.
     """
     if num_inference_steps < 1:
         raise SettingsError(f"Sampling needs at least 1 step, got {num_inference_steps}.")
+    if num_inference_steps > solver.config.num_train_timesteps:
+        raise SettingsError(
+            f"The noise schedule has {solver.config.num_train_timesteps} steps, got "
+            f"{num_inference_steps}. Use fewer: 20 to 50 are usual."
+        )
     solver.set_timesteps(num_inference_steps, device=noise.device)
     with_unconditional = needs_unconditional(guidance_scale)
     latents = noise * solver.init_noise_sigma
     num_frames = noise.shape[2]
     plans = [windows.windows(num_frames, step) for step in range(num_inference_steps)]
     total, done = sum(map(len, plans)), 0
-    extra = {"generator": generator} if generator is not None else {}
+    takes_generator = "generator" in inspect.signature(solver.step).parameters
+    extra = {"generator": generator} if takes_generator and generator is not None else {}
 
     for t, plan in zip(solver.timesteps, plans, strict=True):
         scaled = solver.scale_model_input(latents, t)

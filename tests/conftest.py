@@ -1,0 +1,195 @@
+"""Tiny real networks with random weights, and where shared material lies. No downloads, no mocks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from animate_anyone_core.checkpoints.convert import published_weights, with_position_tables
+from animate_anyone_core.checkpoints.key_map import is_temporal
+from animate_anyone_core.checkpoints.weight_files import write_weights
+from animate_anyone_core.models.config import TemporalConfig, UNetConfig
+from animate_anyone_core.models.denoising_unet import DenoisingUNet
+from animate_anyone_core.models.pose_guider import PublishedPoseGuider
+from animate_anyone_core.models.reference_net import ReferenceNet
+
+ROOT = Path(__file__).parents[1]
+MAX_FRAMES = 12
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(request):
+    """Tiny networks gain nothing from threads, and lose much where others use the processor."""
+    place = request.path.relative_to(ROOT / "tests").parts[0]
+    if place not in {"models", "sampling", "checkpoints", "commands", "test_animate.py"}:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared material beside the checkout."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"no shared material: {folder} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data(shared) -> Path:
+    """Real pictures and videos."""
+    return _there(shared / "data")
+
+
+@pytest.fixture(scope="session")
+def shared_reference(shared) -> Path:
+    """Key lists of the published files."""
+    return _there(shared / "reference")
+
+
+@pytest.fixture(scope="session")
+def published_keys(shared_reference) -> dict[str, dict[str, dict[str, list[int]]]]:
+    """Family -> file -> key -> shape of everything that was published."""
+    return json.loads(_there(shared_reference / "published_keys.json").read_text())
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        pytest.skip(f"no shared material: {path} is not there")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> UNetConfig:
+    """Two levels, one layer each; 8 heads and 32 groups, so that files need no config.json."""
+    return UNetConfig(
+        block_out_channels=(32, 64),
+        attention_levels=(True, False),
+        layers_per_block=1,
+        cross_attention_dim=24,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_temporal() -> TemporalConfig:
+    return TemporalConfig(max_frames=MAX_FRAMES)
+
+
+@pytest.fixture(scope="session")
+def randomise() -> Callable[..., nn.Module]:
+    """Give every weight a random value, also those that start at zero, so that all layers act."""
+
+    def fill(network: nn.Module, seed: int = 0) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in network.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim > 1:
+                value = noise * parameter[0].numel() ** -0.5
+            elif "norm" in name and name.endswith("weight"):
+                value = 1 + 0.2 * noise
+            else:
+                value = 0.1 * noise
+            parameter.data.copy_(value)
+        return network.eval().requires_grad_(False)
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def unet(tiny_config, tiny_temporal, randomise) -> DenoisingUNet:
+    return randomise(DenoisingUNet(tiny_config, tiny_temporal), 1)
+
+
+@pytest.fixture(scope="session")
+def image_unet(tiny_config, randomise) -> DenoisingUNet:
+    """Without temporal layers: the model of training stage 1."""
+    return randomise(DenoisingUNet(tiny_config, None), 1)
+
+
+@pytest.fixture(scope="session")
+def reference_net(tiny_config, randomise) -> ReferenceNet:
+    return randomise(ReferenceNet(tiny_config), 2)
+
+
+@pytest.fixture(scope="session")
+def pose_guider(randomise) -> PublishedPoseGuider:
+    return randomise(PublishedPoseGuider((4, 8, 8, 8), 32), 3)
+
+
+@pytest.fixture
+def normal() -> Callable[..., Tensor]:
+    """Standard normal numbers from a generator of this test's own."""
+    generator = torch.Generator().manual_seed(7)
+    return lambda *shape: torch.randn(*shape, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def published_files(unet, reference_net, pose_guider) -> dict[str, dict[str, Tensor]]:
+    """The tiny model's tensors as published: by file, under published names, with tables."""
+    weights = published_weights(unet.state_dict())
+    return {
+        "denoising_unet": {k: v for k, v in weights.items() if not is_temporal(k)},
+        "motion_module": with_position_tables(
+            {k: v for k, v in weights.items() if is_temporal(k)}, MAX_FRAMES
+        ),
+        "reference_unet": reference_net.state_dict(),
+        "pose_guider": pose_guider.state_dict(),
+    }
+
+
+@pytest.fixture(scope="session")
+def vae(randomise) -> AutoencoderKL:
+    network = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4,
+        latent_channels=4,
+    )
+    return randomise(network, 4)
+
+
+@pytest.fixture(scope="session")
+def image_encoder(randomise) -> CLIPVisionModelWithProjection:
+    config = CLIPVisionConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        projection_dim=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+    )
+    return randomise(CLIPVisionModelWithProjection(config), 5)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory, published_files, vae, image_encoder) -> Path:
+    """A whole model in a folder, as published. Never write to it: see `own_model_folder`."""
+    folder = tmp_path_factory.mktemp("model")
+    for name, weights in published_files.items():
+        write_weights(folder / f"{name}.safetensors", weights)
+    vae.save_pretrained(folder / "vae")
+    image_encoder.save_pretrained(folder / "image_encoder")
+    return folder
+
+
+@pytest.fixture
+def own_model_folder(tmp_path, model_folder) -> Path:
+    """A model folder of this test's own; the files are links, so replace them, never write in."""
+    folder = tmp_path / "model"
+    for source in model_folder.rglob("*"):
+        target = folder / source.relative_to(model_folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_file():
+            target.symlink_to(source)
+    return folder
