@@ -21,6 +21,7 @@ from .sockets import CATEGORY
 
 MARKERS = ("model", "pytorch_model")
 FOLDERS = ("clip_vision", FOLDER)
+BUILT_IN_ENCODER = "image_encoder"
 
 
 class LoadImageEncoder(io.ComfyNode):
@@ -52,8 +53,8 @@ class LoadImageEncoder(io.ComfyNode):
     @classmethod
     def execute(cls, image_encoder: str) -> io.NodeOutput:
         for marker in MARKERS:
-            if image_encoder in network_folder_names(marker, *FOLDERS):
-                folder = network_folder(image_encoder, marker, *FOLDERS)
+            if image_encoder in network_folder_names(marker, *FOLDERS, built_in=BUILT_IN_ENCODER):
+                folder = network_folder(image_encoder, marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
                 return io.NodeOutput(load_folder(folder, marker))
         encoder = comfy.clip_vision.load(str(weight_file(image_encoder, "clip_vision")))
         if encoder is None:
@@ -80,5 +81,8 @@ def load_folder(folder: Path, marker: str) -> Any:
 
 
 def _folder_names() -> list[str]:
-    names = (name for marker in MARKERS for name in network_folder_names(marker, *FOLDERS))
-    return sorted(set(names))
+    names: list[str] = []
+    for marker in MARKERS:
+        found = network_folder_names(marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
+        names += [name for name in found if name not in names]
+    return names

@@ -6,6 +6,11 @@ import comfy.model_management as mm
 import folder_paths
 from comfy_api.latest import io
 
+from ..animate_anyone_core.checkpoints.builtin import (
+    BUILT_IN,
+    BUILT_IN_FOLDER,
+    built_in_pose_networks,
+)
 from ..animate_anyone_core.pose.detection import load_pose_detector
 from .model_files import FOLDER, fingerprint, weight_file
 from .pose_sockets import PoseDetectorSocket
@@ -35,6 +40,7 @@ class LoadPoseDetector(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         register_pose_folders()
         files = folder_paths.get_filename_list(POSE_FOLDER)
+        ships = [BUILT_IN] if (BUILT_IN_FOLDER / "pose").is_dir() else []
         return io.Schema(
             node_id="AnimateAnyone_LoadPoseDetector",
             display_name="Load Pose Detector (Animate Anyone)",
@@ -45,13 +51,13 @@ class LoadPoseDetector(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "person_detector",
-                    options=[*files, WHOLE_PICTURE],
+                    options=[*ships, *files, WHOLE_PICTURE],
                     tooltip="Finds people: yolox_l.onnx or yolox_l.torchscript.pt in "
                     "models/animate_anyone, also YOLOv8, YOLOv10, YOLO-NAS, RTMDet.",
                 ),
                 io.Combo.Input(
                     "pose_estimator",
-                    options=files,
+                    options=[*ships, *files],
                     tooltip="Finds their keypoints: dw-ll_ucoco_384.onnx or "
                     "dw-ll_ucoco_384_bs5.torchscript.pt, also RTMPose, RTMW and ViTPose.",
                 ),
@@ -80,18 +86,34 @@ class LoadPoseDetector(io.ComfyNode):
     def fingerprint_inputs(
         cls, person_detector: str, pose_estimator: str, device: str, detector_kind: str = AUTO
     ) -> str:
-        files = (name for name in (person_detector, pose_estimator) if name != WHOLE_PICTURE)
-        return fingerprint(*(weight_file(name, POSE_FOLDER) for name in files))
+        files = chosen_files(person_detector, pose_estimator)
+        return fingerprint(*filter(None, files))
 
     @classmethod
     def execute(
         cls, person_detector: str, pose_estimator: str, device: str, detector_kind: str = AUTO
     ) -> io.NodeOutput:
-        whole = person_detector == WHOLE_PICTURE
         detector = load_pose_detector(
-            None if whole else weight_file(person_detector, POSE_FOLDER),
-            weight_file(pose_estimator, POSE_FOLDER),
+            *chosen_files(person_detector, pose_estimator),
             str(mm.get_torch_device()) if device == AUTO else device,
             None if detector_kind == AUTO else detector_kind,
         )
         return io.NodeOutput(detector)
+
+
+def chosen_files(person_detector: str, pose_estimator: str) -> tuple[Path | None, Path]:
+    """The files of what was chosen; the first is None if there is no person detector.
+
+    Raises:
+        FileNotFoundError: If a file is gone.
+        CheckpointError: If the built-in networks are missing from this installation.
+    """
+    built_in = built_in_pose_networks() if BUILT_IN in (person_detector, pose_estimator) else None
+
+    def path(choice: str, ours: str) -> Path:
+        return getattr(built_in, ours) if choice == BUILT_IN else weight_file(choice, POSE_FOLDER)
+
+    estimator = path(pose_estimator, "estimator")
+    if person_detector == WHOLE_PICTURE:
+        return None, estimator
+    return path(person_detector, "detector"), estimator

@@ -3,9 +3,11 @@
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.load import load_pose_guider
-from .model_files import fingerprint, weight_file, weight_file_names
+from .model_files import fingerprint, network_choices, network_file
 from .patchers import manage
 from .sockets import CATEGORY, PoseGuiderSocket
+
+NETWORK = "pose_guider"
 
 
 class LoadPoseGuider(io.ComfyNode):
@@ -21,8 +23,9 @@ class LoadPoseGuider(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "pose_guider",
-                    options=weight_file_names(),
-                    tooltip="pose_guider.safetensors or .pth in models/animate_anyone.",
+                    options=network_choices(NETWORK),
+                    tooltip="pose_guider.safetensors or .pth in models/animate_anyone, or the small "
+                    "built-in one.",
                 ),
             ],
             outputs=[
@@ -37,9 +40,9 @@ class LoadPoseGuider(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, pose_guider: str) -> str:
-        return fingerprint(weight_file(pose_guider))
+        return fingerprint(network_file(pose_guider, NETWORK))
 
     @classmethod
     def execute(cls, pose_guider: str) -> io.NodeOutput:
-        network, report = load_pose_guider(weight_file(pose_guider))
+        network, report = load_pose_guider(network_file(pose_guider, NETWORK))
         return io.NodeOutput(manage(network, "default", report), str(report))

@@ -3,9 +3,11 @@
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.load import load_reference_net
-from .model_files import fingerprint, weight_file, weight_file_names
-from .patchers import DTYPES, manage
+from .model_files import fingerprint, network_choices, network_file
+from .patchers import dtype_input, manage
 from .sockets import CATEGORY, ReferenceNetSocket
+
+NETWORK = "reference_unet"
 
 
 class LoadReferenceNet(io.ComfyNode):
@@ -22,16 +24,11 @@ class LoadReferenceNet(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "reference_net",
-                    options=weight_file_names(),
-                    tooltip="reference_unet.safetensors or .pth in models/animate_anyone.",
+                    options=network_choices(NETWORK),
+                    tooltip="reference_unet.safetensors or .pth in models/animate_anyone, or the "
+                    "small built-in one.",
                 ),
-                io.Combo.Input(
-                    "dtype",
-                    options=list(DTYPES),
-                    default="default",
-                    tooltip="Type the weights are kept in. Default: what ComfyUI takes for this "
-                    "device. fp8 halves the memory at some loss.",
-                ),
+                dtype_input(),
             ],
             outputs=[
                 ReferenceNetSocket.Output(
@@ -47,9 +44,9 @@ class LoadReferenceNet(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, reference_net: str, dtype: str) -> str:
-        return fingerprint(weight_file(reference_net)) + dtype
+        return fingerprint(network_file(reference_net, NETWORK)) + dtype
 
     @classmethod
     def execute(cls, reference_net: str, dtype: str) -> io.NodeOutput:
-        network, report = load_reference_net(weight_file(reference_net))
+        network, report = load_reference_net(network_file(reference_net, NETWORK))
         return io.NodeOutput(manage(network, dtype, report), str(report))

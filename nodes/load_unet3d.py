@@ -1,5 +1,6 @@
 """Load the denoising UNet with its temporal layers as a MODEL."""
 
+from pathlib import Path
 from typing import Any
 
 import comfy.model_management as mm
@@ -10,8 +11,8 @@ from ..animate_anyone_core.checkpoints.families import FAMILIES
 from ..animate_anyone_core.checkpoints.load import read_denoising_unet
 from ..animate_anyone_core.checkpoints.report import LoadReport
 from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
-from .model_files import fingerprint, weight_file, weight_file_names
-from .patchers import DTYPES, choose_dtypes, patcher_class
+from .model_files import fingerprint, network_choices, network_file
+from .patchers import choose_dtypes, dtype_input, patcher_class
 from .sockets import CATEGORY
 
 IN_ONE_FILE = "in the same file"
@@ -31,12 +32,13 @@ class LoadUNet3D(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "denoising_unet",
-                    options=weight_file_names(),
-                    tooltip="denoising_unet.safetensors or .pth in models/animate_anyone.",
+                    options=network_choices("denoising_unet"),
+                    tooltip="denoising_unet.safetensors or .pth in models/animate_anyone, or the "
+                    "small built-in one.",
                 ),
                 io.Combo.Input(
                     "motion_module",
-                    options=[IN_ONE_FILE, *weight_file_names()],
+                    options=[*network_choices("motion_module"), IN_ONE_FILE],
                     tooltip="motion_module.safetensors or .pth: the layers that tie the frames "
                     "together.",
                 ),
@@ -47,13 +49,7 @@ class LoadUNet3D(io.ComfyNode):
                     tooltip="Whose weights these are. Auto looks at the length of the position "
                     "table, which cannot always tell; the report says what was taken and why.",
                 ),
-                io.Combo.Input(
-                    "dtype",
-                    options=list(DTYPES),
-                    default="default",
-                    tooltip="Type the weights are kept in. Default: what ComfyUI takes for this "
-                    "device. fp8 halves the memory at some loss.",
-                ),
+                dtype_input(),
             ],
             outputs=[
                 io.Model.Output(
@@ -69,20 +65,28 @@ class LoadUNet3D(io.ComfyNode):
     def fingerprint_inputs(
         cls, denoising_unet: str, motion_module: str, family: str, dtype: str
     ) -> str:
-        names = [name for name in (denoising_unet, motion_module) if name != IN_ONE_FILE]
-        return fingerprint(*map(weight_file, names)) + family + dtype
+        files = chosen_files(denoising_unet, motion_module)
+        return fingerprint(*filter(None, files)) + family + dtype
 
     @classmethod
     def execute(
         cls, denoising_unet: str, motion_module: str, family: str, dtype: str
     ) -> io.NodeOutput:
-        motion = None if motion_module == IN_ONE_FILE else str(weight_file(motion_module))
-        patcher, report = load_patcher(str(weight_file(denoising_unet)), motion, family, dtype)
+        files = chosen_files(denoising_unet, motion_module)
+        patcher, report = load_patcher(*files, family, dtype)
         return io.NodeOutput(patcher, str(report))
 
 
+def chosen_files(denoising_unet: str, motion_module: str) -> tuple[Path, Path | None]:
+    """The files of what was chosen; the second is None if one file holds all."""
+    motion = None
+    if motion_module != IN_ONE_FILE:
+        motion = network_file(motion_module, "motion_module")
+    return network_file(denoising_unet, "denoising_unet"), motion
+
+
 def load_patcher(
-    path: str, motion_path: str | None, family: str, dtype: str, disable_dynamic: bool = False
+    path: Path, motion_path: Path | None, family: str, dtype: str, disable_dynamic: bool = False
 ) -> tuple[Any, LoadReport]:
     """Load the files as ComfyUI loads its own: build, choose types, put under the memory manager.
 
@@ -109,7 +113,7 @@ def load_patcher(
 
 
 def reload_patcher(
-    path: str, motion_path: str | None, family: str, dtype: str, disable_dynamic: bool = False
+    path: Path, motion_path: Path | None, family: str, dtype: str, disable_dynamic: bool = False
 ) -> Any:
     """Load the files again, for ComfyUI's hooks and multi-GPU work."""
     return load_patcher(path, motion_path, family, dtype, disable_dynamic)[0]

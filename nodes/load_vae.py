@@ -21,6 +21,7 @@ from .sockets import CATEGORY
 
 MARKER = "diffusion_pytorch_model"
 FOLDERS = ("vae", FOLDER)
+BUILT_IN_VAE = "vae"
 
 # ComfyUI's latents between nodes are unscaled, and its SD 1.5 models multiply by this
 _SD15_SCALE = 0.18215
@@ -39,7 +40,10 @@ class LoadVAE(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "vae",
-                    options=[*network_folder_names(MARKER, *FOLDERS), *weight_file_names("vae")],
+                    options=[
+                        *network_folder_names(MARKER, *FOLDERS, built_in=BUILT_IN_VAE),
+                        *weight_file_names("vae"),
+                    ],
                     tooltip="A VAE of Stable Diffusion 1.5: a file in models/vae, or a folder with "
                     "config.json in models/vae or models/animate_anyone.",
                 ),
@@ -53,8 +57,9 @@ class LoadVAE(io.ComfyNode):
 
     @classmethod
     def execute(cls, vae: str) -> io.NodeOutput:
-        if vae in network_folder_names(MARKER, *FOLDERS):
-            network = load_autoencoder(network_folder(vae, MARKER, *FOLDERS))
+        if vae in network_folder_names(MARKER, *FOLDERS, built_in=BUILT_IN_VAE):
+            folder = network_folder(vae, MARKER, *FOLDERS, built_in=BUILT_IN_VAE)
+            network = load_autoencoder(folder)
             return io.NodeOutput(DiffusersVAE(network))
         weights = comfy.utils.load_torch_file(str(weight_file(vae, "vae")))
         loaded = comfy.sd.VAE(sd=weights)

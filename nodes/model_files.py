@@ -4,6 +4,8 @@ from pathlib import Path
 
 import folder_paths
 
+from ..animate_anyone_core.checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
+from ..animate_anyone_core.checkpoints.model_folder import find_optional, find_weights
 from ..animate_anyone_core.checkpoints.weight_files import SUFFIXES
 
 FOLDER = "animate_anyone"
@@ -24,6 +26,22 @@ def weight_file_names(*folders: str) -> list[str]:
     return names
 
 
+def network_choices(network: str) -> list[str]:
+    """What a loader of one network offers: the built-in one first, then all files of weights."""
+    built_in = [BUILT_IN] if find_optional(BUILT_IN_FOLDER, network) else []
+    return [*built_in, *weight_file_names()]
+
+
+def network_file(choice: str, network: str) -> Path:
+    """The path of what was chosen among `network_choices`.
+
+    Raises:
+        FileNotFoundError: If the file is gone.
+        CheckpointError: If the built-in network is missing from this installation.
+    """
+    return find_weights(BUILT_IN_FOLDER, network) if choice == BUILT_IN else weight_file(choice)
+
+
 def weight_file(name: str, *folders: str) -> Path:
     """The path of a listed file.
 
@@ -40,22 +58,26 @@ def weight_file(name: str, *folders: str) -> Path:
     )
 
 
-def network_folder_names(marker: str, *folders: str) -> list[str]:
+def network_folder_names(marker: str, *folders: str, built_in: str | None = None) -> list[str]:
     """Sub-folders that hold one network in diffusers or transformers layout.
 
     Args:
         marker: A file that such a folder holds beside `config.json`, without its ending.
         folders: ComfyUI's model folders to look in.
+        built_in: Name of the built-in model's folder of that kind, offered first.
     """
-    return sorted(_network_folders(marker, *folders))
+    ships = built_in and find_optional(BUILT_IN_FOLDER / built_in, marker)
+    return [*([BUILT_IN] if ships else []), *sorted(_network_folders(marker, *folders))]
 
 
-def network_folder(name: str, marker: str, *folders: str) -> Path:
+def network_folder(name: str, marker: str, *folders: str, built_in: str | None = None) -> Path:
     """The path of a listed sub-folder.
 
     Raises:
         FileNotFoundError: If it is gone.
     """
+    if built_in and name == BUILT_IN:
+        return BUILT_IN_FOLDER / built_in
     found = _network_folders(marker, *folders)
     if name in found:
         return found[name]

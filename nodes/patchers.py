@@ -7,6 +7,7 @@ import comfy.model_management as mm
 import comfy.model_patcher
 import comfy.ops
 import torch
+from comfy_api.latest import io
 from torch import nn
 
 from ..animate_anyone_core.checkpoints.report import LoadReport
@@ -20,6 +21,18 @@ DTYPES = {
     "fp8_e4m3fn": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }
+
+
+def dtype_input() -> io.Combo.Input:
+    """The input by which a loader's storage type is chosen."""
+    return io.Combo.Input(
+        "dtype",
+        options=list(DTYPES),
+        default="default",
+        tooltip="Type the weights are kept in. Default: what ComfyUI takes for this device. fp8 "
+        "halves the memory at some loss.",
+    )
+
 
 _SWAPPED = (
     nn.Linear,

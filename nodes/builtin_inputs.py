@@ -1,0 +1,66 @@
+"""Sample inputs that ship with the pack, to try a graph at once."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.checkpoints.builtin import SampleFiles, built_in_samples
+from ..animate_anyone_core.images import pixels_01, read_picture
+from ..animate_anyone_core.pose.openpose_json import load_poses
+from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
+from ..animate_anyone_core.video import read_video
+from .encode_reference import as_image
+from .pose_sockets import PoseKeypointSocket
+from .sockets import CATEGORY
+
+
+class BuiltinInputs(io.ComfyNode):
+    """-> a character, driving frames, their poses, frames per second."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_BuiltinInputs",
+            display_name="Built-in Inputs (Animate Anyone)",
+            category=CATEGORY,
+            description="A character and a dance by another one, both made up: what the built-in "
+            "model animates without any download.",
+            inputs=[
+                io.Combo.Input(
+                    "character", options=_characters(), tooltip="Which of the shipped characters."
+                ),
+                io.Int.Input(
+                    "num_frames",
+                    default=0,
+                    min=0,
+                    max=100_000,
+                    tooltip="Take only the first frames of the dance. 0 takes all.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("image", display_name="character", tooltip="The character."),
+                io.Image.Output("frames", display_name="driving", tooltip="The driving video."),
+                PoseKeypointSocket.Output(
+                    "pose_keypoint", display_name="pose_keypoint", tooltip="Its exact poses."
+                ),
+                io.Float.Output("fps", display_name="fps", tooltip="Frames per second."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, character: str, num_frames: int) -> io.NodeOutput:
+        return io.NodeOutput(*read_samples(built_in_samples(), character, num_frames))
+
+
+def read_samples(files: SampleFiles, character: str, num_frames: int) -> tuple[Any, ...]:
+    """Read a character and the first frames of the dance, as ComfyUI's types."""
+    picture = next(path for path in files.characters if path.stem == character)
+    clip = read_video(files.driving, num_frames or None)
+    frames: torch.Tensor = pixels_01(clip.frames).permute(0, 2, 3, 1).contiguous()
+    keypoints = to_pose_keypoint(load_poses(files.poses))[: len(frames)]
+    return as_image(read_picture(picture)), frames, keypoints, clip.fps
+
+
+def _characters() -> list[str]:
+    return [path.stem for path in built_in_samples().characters]
