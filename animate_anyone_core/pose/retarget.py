@@ -93,7 +93,7 @@ def retarget_poses(
     frame = _choose_frame(actor.visible, settings.align_frame)
 
     notes = _note_absences(actor, model)
-    measured = measure_segments(actor.points, actor.scores >= settings.measure_score)
+    measured = measure_segments(actor.points, _measurable(actor, settings, notes, "driver"))
     if settings.zoom_mode != "ignore" and driver.num_frames:
         zoom = estimate_zoom(measured, frame)
         if zoom.min() < zoom.max():
@@ -103,7 +103,7 @@ def retarget_poses(
             centre = np.array([driver.width, driver.height]) / 2
             points = centre + (actor.points - centre) / zoom[:, None, None]
             actor = replace(actor, points=points)
-    pictured = measure_segments(model.points, model.scores >= settings.measure_score)
+    pictured = measure_segments(model.points, _measurable(model, settings, notes, "reference"))
     found = _find_ratios(measured, pictured, settings, frame) if driver.num_frames else None
     if found is None:
         points = _only_fitted(actor.points, driver, reference)
@@ -150,6 +150,17 @@ def _take_person(poses: PoseSequence, person: int, visible_score: float) -> _Per
     else:
         points, scores = poses.points[:, person], poses.scores[:, person]
     return _Person(points, scores, (scores >= visible_score) & (scores > 0))
+
+
+def _measurable(
+    person: _Person, settings: RetargetSettings, notes: list[str], name: str
+) -> np.ndarray:
+    """Return the joints (F, K) to measure: the sure ones, or all that are seen if few are sure."""
+    sure = person.visible & (person.scores >= settings.measure_score)
+    if 2 * sure[:, BODY].sum() >= person.visible[:, BODY].sum():
+        return sure
+    notes.append(f"Most joints of the {name} are unsure, so unsure ones were measured too.")
+    return person.visible
 
 
 def _choose_frame(visible: np.ndarray, wanted: int) -> int:

@@ -35,7 +35,7 @@ class RetargetSettings:
         fit_inside: Shrink and shift the whole clip so that the body stays on the canvas.
         person: Which person of the driver.
         visible_score: Scores from here on count as seen.
-        measure_score: Scores from here on are measured.
+        measure_score: Scores from here on are measured, unless a person has hardly any.
     """
 
     ratio_mode: Literal["auto", "frame", "manual"] = "auto"

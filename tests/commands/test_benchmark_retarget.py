@@ -129,3 +129,9 @@ def test_the_three_steps_are_timed():
     seconds = retarget.time_300_frames()
     assert list(seconds) == ["smooth", "retarget", "draw"]
     assert min(seconds.values()) >= 0
+
+
+@pytest.mark.parametrize(("option", "least"), [("seeds", 1), ("frames", 2)])
+def test_nothing_to_measure_ends_with_one_line(capsys, option, least):
+    assert main(["benchmark", "retarget", f"--{option}", "0"]) == 2
+    assert f"error: --{option} must be at least {least}, got 0." in capsys.readouterr().err

@@ -268,6 +268,17 @@ class TestMissing:
         centred = scale * case.driver.points + np.array([(768 - scale * 720) / 2, 0])
         np.testing.assert_allclose(result.poses.points, centred)
 
+    def test_a_character_that_is_unsure_all_over_is_measured_all_the_same(self):
+        """Detectors trained on photographs give drawn characters low scores."""
+        case = make_retarget_case("wave", "lanky", 1.0, 20, seed=4)
+        unsure = replace(case.reference, scores=0.4 * case.reference.scores)
+        result = retarget_poses(case.driver, unsure)
+        sure = retarget_poses(case.driver, case.reference)
+        np.testing.assert_array_equal(result.poses.points, sure.poses.points)
+        note = "Most joints of the reference are unsure, so unsure ones were measured too."
+        assert note in result.notes
+        assert note not in sure.notes
+
     def test_a_half_body_reference_still_gets_legs_of_its_size(self):
         case = make_retarget_case("wave", "adult", 1.0, 30, seed=4)
         scores = case.reference.scores.copy()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...errors import SettingsError
 from ...pose.skeleton import BODY, PoseSequence
 from ...synthetic.skeleton_bodies import Body, random_body
 from ...synthetic.skeleton_motions import CLIPS
@@ -61,9 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> bool:
-    """Measure, print, and return whether all bars are met."""
+    """Measure, print, and return whether all bars are met.
+
+    Raises:
+        SettingsError: If there is nothing to measure.
+    """
+    for name, least in (("seeds", 1), ("frames", 2)):
+        if getattr(args, name) < least:
+            raise SettingsError(f"--{name} must be at least {least}, got {getattr(args, name)}.")
     write = sys.stdout.write
-    seeds = range(args.seed, args.seed + max(args.seeds, 1))
+    seeds = range(args.seed, args.seed + args.seeds)
     write(
         f"Retargeting on exact answers: {len(CLIPS)} clips x {args.frames} frames x "
         f"{len(seeds)} seeds from {args.seed}, noise {args.noise:g} px.\n"
