@@ -4,10 +4,12 @@ import importlib.util
 import io
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from comfyui_harness.first_light import node, ours
+from comfyui_harness.first_light import ROOT, node, ours
 from comfyui_harness.server import PromptFailedError
+from comfyui_harness.workflow_prompt import find, read_workflow, to_prompt
 from PIL import Image
 
 from animate_anyone_core.pose.detection import load_pose_detector
@@ -123,7 +125,7 @@ def test_frames_become_the_skeletons_of_the_core(server, installed, expected, st
 
 
 def test_the_report_is_text(server, installed):
-    entry = server.run(detection(installed))
+    entry = server.run(detection(installed, interval=3))  # not cached: older ones show nothing then
     text = entry["outputs"]["report"]["text"][0]
     assert text.startswith("10 frames, 1 person.\nBoxes: yolox_l.onnx (yolox) on CPU")
 
@@ -159,3 +161,45 @@ def test_sizes_and_fits(server, installed, expected):
 def test_a_wrong_person_is_explained(server, installed):
     with pytest.raises(PromptFailedError, match="There is no person 3: the clip has 1"):
         server.run({**detection(installed, person="index", person_index=3), **drawing()})
+
+
+@pytest.fixture(scope="module")
+def lossless_video(server, clip, tmp_path_factory):
+    """The walk as a video without loss: the stand-ins know people by exact colours."""
+    path = tmp_path_factory.mktemp("video") / "walk.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=25)
+        stream.height, stream.width = SIZE
+        stream.pix_fmt, stream.options = "rgb24", {"qp": "0"}
+        for frame in clip:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return server.upload("walk.mp4", path)
+
+
+def test_the_pose_workflow_goes_from_video_to_skeletons(server, installed, lossless_video, clip):
+    """Detect, smooth, retarget and draw as shipped; the driver is its own character here."""
+    buffer = io.BytesIO()
+    Image.fromarray(clip[0]).save(buffer, "PNG")
+    workflow = read_workflow(ROOT / "workflows" / "pose_from_video.json")
+    values = {
+        "AnimateAnyone_LoadPoseDetector": ["pose/yolox_l.onnx", "pose/dw.onnx", "auto", "auto"],
+        "LoadImage": [server.upload("walker.png", buffer.getvalue()), "image"],
+        "LoadVideo": [lossless_video, "image"],
+    }
+    for node_type, new in values.items():
+        find(workflow, node_type)["widgets_values"] = new
+    entry = server.run(to_prompt(workflow, server.object_info()), timeout=300)
+
+    skeletons = find(workflow, "PreviewImage", "Skeletons for Encode Pose")["id"]
+    overlay = find(workflow, "PreviewImage", "Skeleton on the character")["id"]
+    drawn = [
+        np.asarray(Image.open(io.BytesIO(server.fetch(file))).convert("RGB"))
+        for file in server.files(entry, str(skeletons))
+    ]
+    assert len(drawn) == FRAMES
+    columns = [np.nonzero(picture.max(axis=(0, 2)))[0].mean() for picture in drawn]
+    assert np.diff(columns).mean() == pytest.approx(4, abs=0.5)  # it walks as it was drawn
+    assert len(server.files(entry, str(overlay))) == 1
+    ratios = entry["outputs"][str(find(workflow, "PreviewAny", "Bone ratios")["id"])]["text"][0]
+    assert "1.00" in ratios
