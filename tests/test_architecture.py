@@ -22,6 +22,7 @@ FLOORS = {
     "checkpoints": 3,
     "synthetic": 3,
     "animate": 4,
+    "driving": 4,
     "evaluation": 5,
     "training": 6,
     "commands": 7,

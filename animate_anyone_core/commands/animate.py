@@ -7,18 +7,22 @@ from pathlib import Path
 import torch
 
 from ..animate import AnimateSettings, animate
+from ..checkpoints.builtin import BUILT_IN
 from ..checkpoints.families import FAMILIES
 from ..checkpoints.model_folder import load_models
 from ..errors import SettingsError
-from ..images import read_picture
+from ..images import fit, read_picture
 from ..sampling.blending import BLENDINGS
 from ..sampling.schedule import SOLVERS
 from ..sampling.windows import SCHEDULES, WindowSettings
-from ..video import read_video, write_video
+from ..video import write_video
+from .driving_options import add_driving_options, read_driving, skeleton_pictures
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
 
+#: Frames per second of poses that do not tell theirs.
+DEFAULT_FPS = 25.0
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -26,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     add = parser.add_argument
     add("--reference", type=Path, required=True, metavar="IMG", help="picture of the character")
-    poses = parser.add_mutually_exclusive_group(required=True)
-    poses.add_argument("--poses", type=Path, metavar="VIDEO", help="skeleton video")
-    add("--models", required=True, metavar="DIR", help="folder with the published files")
+    add_driving_options(parser)
+    add("--models", default=BUILT_IN, metavar="DIR", help="published files' folder, or built-in")
     add("--output", type=Path, required=True, metavar="OUT.mp4", help="video to write")
     add("--vae", type=Path, metavar="DIR", help="VAE folder, if not vae/ in the models' folder")
     add("--image-encoder", type=Path, metavar="DIR", help="CLIP folder, likewise image_encoder/")
@@ -55,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     if args.max_frames is not None and args.max_frames < 1:
         raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
     reference = read_picture(args.reference)
-    clip = read_video(args.poses, args.max_frames)
+    driving = read_driving(args)
     device = choose_device(args.device)
     dtype = choose_dtype(args.dtype, device)
     models, reports = load_models(
@@ -69,7 +72,9 @@ def run(args: argparse.Namespace) -> None:
     for report in reports:
         logger.info("%s", report)
     profile = models.profile
-    context_frames = _given(args.window, profile.context_frames)
+    temporal = models.denoising_unet.temporal
+    longest = profile.context_frames if temporal is None else temporal.max_frames
+    context_frames = _given(args.window, min(profile.context_frames, longest))
     settings = AnimateSettings(
         width=_given(args.width, profile.width),
         height=_given(args.height, profile.height),
@@ -85,9 +90,11 @@ def run(args: argparse.Namespace) -> None:
             blending=args.blending,
         ),
     )
+    fitted = fit(reference, settings.width, settings.height, settings.fit)
+    skeletons = skeleton_pictures(args, driving, fitted, profile.drawing)
     with progress_bar("animate") as on_step:
-        frames = animate(models, reference, clip.frames, settings, on_step)
-        count = write_video(args.output, frames, _given(args.fps, clip.fps))
+        frames = animate(models, reference, skeletons, settings, on_step)
+        count = write_video(args.output, frames, _given(args.fps, driving.fps or DEFAULT_FPS))
     logger.info("%d frames of %dx%d: %s", count, settings.width, settings.height, args.output)
 
 

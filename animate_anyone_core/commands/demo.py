@@ -1,0 +1,140 @@
+"""`demo`: let the shipped characters dance the shipped driving video, from pixels to videos."""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ..animate import AnimateSettings, animate
+from ..checkpoints.builtin import BUILT_IN, built_in_pose_networks, built_in_samples
+from ..checkpoints.model_folder import Models, load_models
+from ..driving import DrivingSettings, detect_driver, fit_to_character
+from ..errors import MediaError, SettingsError
+from ..evaluation.report import picture_grid, side_by_side
+from ..images import fit, read_picture
+from ..pose.detection import PoseDetector, load_pose_detector
+from ..pose.drawing import draw_poses
+from ..pose.skeleton import PoseSequence
+from ..pose.tracking import choose_person
+from ..sampling.windows import WindowSettings
+from ..video import VideoClip, read_video, write_video
+from .animate import choose_device, choose_dtype
+from .progress_bar import progress_bar
+
+logger = logging.getLogger("animate_anyone")
+
+CONTACT_SHEET = "contact_sheet.png"
+_ENLARGED = 2  # the built-in pictures are small
+
+
+class _Demo(NamedTuple):
+    """What all characters share."""
+
+    models: Models
+    detector: PoseDetector
+    driver: PoseSequence
+    clip: VideoClip
+    settings: DrivingSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command's options."""
+    add = parser.add_argument
+    add("--output", type=Path, default=Path("demo"), metavar="DIR", help="folder to write (demo)")
+    add("--reference", type=Path, metavar="IMG", help="your own character instead of the shipped")
+    add("--driving", type=Path, metavar="VIDEO", help="your own dance instead of the shipped one")
+    add("--models", default=BUILT_IN, metavar="DIR", help="another model than the built-in one")
+    add("--max-frames", type=int, default=48, metavar="N", help="frames to animate (default 48)")
+    add("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the noise (default 0)")
+    add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    if args.max_frames < 1:
+        raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
+    started = time.monotonic()
+    samples = built_in_samples() if args.reference is None or args.driving is None else None
+    pictures = [args.reference] if args.reference else list(samples.characters if samples else ())
+    characters = {path.stem: read_picture(path) for path in pictures}
+    driving = args.driving or (samples.driving if samples else None)
+    assert driving is not None
+    demo = _prepare(args, read_video(driving, args.max_frames))
+    sheets = []
+    for name, picture in characters.items():
+        panels = _dance(demo, name, picture, args)
+        write_video(args.output / f"{name}.mp4", panels["result"], demo.clip.fps)
+        beside = side_by_side({label: _enlarge(clip) for label, clip in panels.items()})
+        write_video(args.output / f"{name}_side_by_side.mp4", beside, demo.clip.fps)
+        sheets.append(picture_grid(panels))
+    _save(np.concatenate(sheets), args.output / CONTACT_SHEET)
+    logger.info(
+        "%d frames each of %s in %.0f s: %s",
+        demo.driver.num_frames,
+        ", ".join(characters),
+        time.monotonic() - started,
+        args.output / CONTACT_SHEET,
+    )
+
+
+def _prepare(args: argparse.Namespace, clip: VideoClip) -> _Demo:
+    """Load the networks and find the driver's poses."""
+    device = choose_device(args.device)
+    models, _ = load_models(args.models, device=device, dtype=choose_dtype("auto", device))
+    detector = load_pose_detector(*built_in_pose_networks(), args.device)
+    settings = DrivingSettings()
+    with progress_bar("detect, track, smooth") as on_step:
+        found = detect_driver(detector, clip.frames, clip.fps, settings, on_step)
+    return _Demo(models, detector, choose_person(found, "largest"), clip, settings)
+
+
+def _dance(
+    demo: _Demo, name: str, picture: Image.Image, args: argparse.Namespace
+) -> dict[str, np.ndarray]:
+    """Animate one character; gives the clips to show, all at the model's size."""
+    profile = demo.models.profile
+    size = (profile.width, profile.height)
+    reference = fit(picture, *size, "pad")
+    driven = fit_to_character(demo.driver, reference, demo.detector, demo.settings)
+    for note in driven.notes:
+        logger.info("%s: %s", name, note)
+    with progress_bar(f"{name}: draw") as on_step:
+        skeletons = draw_poses(driven.poses, profile.drawing, size, on_step=on_step)
+    settings = AnimateSettings(
+        width=profile.width,
+        height=profile.height,
+        num_inference_steps=args.steps or profile.num_inference_steps,
+        guidance_scale=profile.guidance_scale,
+        seed=args.seed,
+        windows=WindowSettings(
+            context_frames=profile.context_frames, context_overlap=profile.context_overlap
+        ),
+    )
+    with progress_bar(f"{name}: animate") as on_step:
+        frames = np.stack(list(animate(demo.models, reference, skeletons, settings, on_step)))
+    driving = np.stack(
+        [np.asarray(fit(Image.fromarray(f), *size, "pad")) for f in demo.clip.frames]
+    )
+    return {
+        "reference": np.asarray(reference)[None],
+        "driving": driving,
+        "skeleton": skeletons,
+        "result": frames,
+    }
+
+
+def _enlarge(clip: np.ndarray) -> np.ndarray:
+    return clip.repeat(_ENLARGED, axis=1).repeat(_ENLARGED, axis=2)
+
+
+def _save(picture: np.ndarray, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(path)
+    except OSError as error:
+        raise MediaError(f"Cannot write {path}: {error}. Is the disk full or read-only?") from error
