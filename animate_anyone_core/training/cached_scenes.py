@@ -1,7 +1,7 @@
 """Scenes kept on disk, so that training draws nothing and runs no VAE and no CLIP.
 
-Two folders: drawn pictures, which follow from the data settings alone, and what the frozen encoders
-make of them. Another VAE means encoding again, not drawing again.
+Three folders: drawn pictures, which follow from the data settings alone, and what the VAE and the
+image encoder make of them. Another VAE means encoding again, not drawing again.
 """
 
 import hashlib
@@ -33,13 +33,14 @@ class CachedScenes:
 
     Args:
         drawn: Folder that `draw_scenes` filled.
-        encoded: Folder that `encode_scenes` filled.
+        latents: Folder that `encode_latents` filled.
+        appearances: Folder that `encode_appearances` filled.
     """
 
-    def __init__(self, drawn: Path, encoded: Path) -> None:
+    def __init__(self, drawn: Path, latents: Path, appearances: Path) -> None:
         self._skeletons = np.load(drawn / "skeletons.npy", mmap_mode="r")
-        self._latents = np.load(encoded / "latents.npy", mmap_mode="r")
-        self._appearance = np.load(encoded / "appearance.npy", mmap_mode="r")
+        self._latents = np.load(latents / "latents.npy", mmap_mode="r")
+        self._appearance = np.load(appearances / "appearance.npy", mmap_mode="r")
 
     def __len__(self) -> int:
         return len(self._latents)
@@ -88,13 +89,36 @@ def draw_scenes(
     return _complete(root / f"drawn_{name}", drawn, data.cache_scenes, on_step)
 
 
-def encode_scenes(
+def encode_latents(
     drawn: Path, encoders: FrozenEncoders, device: torch.device, on_step: OnStep = silent
 ) -> Path:
-    """Encode drawn scenes into a folder beside them, unless they are there.
+    """Run drawn scenes through the VAE into a folder beside them, unless they are there.
 
     Returns:
-        The folder: `latents.npy` (N, K, C, h, w) float16 and `appearance.npy` (N, K, D) float32.
+        The folder: `latents.npy` (N, K, C, h, w) float16.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    scenes = np.load(drawn / "frames.npy", mmap_mode="r")
+
+    def encoded() -> Iterator[dict[str, np.ndarray]]:
+        for frames in scenes:
+            pictures = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).contiguous()
+            latents = encoders.encode(pictures.to(device))
+            yield {"latents": latents.cpu().numpy().astype(np.float16)}
+
+    folder = drawn.with_name(f"{drawn.name}_latents_{_weights_digest(encoders.vae)}")
+    return _complete(folder, encoded, len(scenes), on_step)
+
+
+def encode_appearances(
+    drawn: Path, encoders: FrozenEncoders, device: torch.device, on_step: OnStep = silent
+) -> Path:
+    """Run drawn scenes through the image encoder, as `encode_latents` does through the VAE.
+
+    Returns:
+        The folder: `appearance.npy` (N, K, D) float32.
 
     Raises:
         MediaError: If the disk is full or read-only.
@@ -104,15 +128,11 @@ def encode_scenes(
 
     def encoded() -> Iterator[dict[str, np.ndarray]]:
         for frames in scenes:
-            pictures = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).contiguous()
-            clip = torch.cat([clip_pixels(Image.fromarray(frame), size) for frame in frames])
-            yield {
-                "latents": encoders.encode(pictures.to(device)).cpu().numpy().astype(np.float16),
-                "appearance": encoders.embed(clip.to(device)).cpu().numpy(),
-            }
+            pixels = torch.cat([clip_pixels(Image.fromarray(frame), size) for frame in frames])
+            yield {"appearance": encoders.embed(pixels.to(device)).cpu().numpy()}
 
-    networks = _weights_digest(encoders.vae, encoders.image_encoder)
-    folder = drawn.with_name(f"{drawn.name}_encoded_{networks}")
+    digest = _weights_digest(encoders.image_encoder)
+    folder = drawn.with_name(f"{drawn.name}_appearance_{digest}")
     return _complete(folder, encoded, len(scenes), on_step)
 
 
@@ -149,12 +169,12 @@ def _complete(
     return folder
 
 
-def _weights_digest(*networks: nn.Module) -> str:
+def _weights_digest(network: nn.Module) -> str:
+    """A digest of all weights but a VAE's decoder, which has no part in encoding."""
     content = b"".join(
         name.encode() + tensor.detach().float().cpu().numpy().tobytes()
-        for network in networks
         for name, tensor in network.state_dict().items()
-        if tensor.is_floating_point()
+        if tensor.is_floating_point() and not name.startswith("decoder.")
     )
     return _digest(content)
 

@@ -16,6 +16,7 @@ from ..sampling.schedule import NoiseSchedule
 DATA_KINDS = ("dancers", "clips")
 INITS = ("scratch", "files")
 MIXED_PRECISIONS = ("no", "fp16", "bf16")
+OPTIMIZERS = ("adamw", "muon")
 LR_SCHEDULES = ("constant", "cosine")
 ATTENTIONS = ("fused", "matmul")
 TRAINED_REFERENCE = ("all", "without-last-block")
@@ -196,10 +197,13 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """How weights move: AdamW.
+    """How weights move.
 
     Attributes:
-        lr: Learning rate after the warm-up.
+        kind: "adamw", as published; or "muon": orthogonal steps for inner matrices and convolutions
+            (see `orthogonal_steps`), AdamW for the rest. From scratch it needs far fewer steps.
+        lr: AdamW's learning rate after the warm-up.
+        orthogonal_lr: That of orthogonal steps.
         lr_schedule: "constant", or "cosine" down to a twentieth at the last step.
         lr_warmup_steps: Steps over which the rate grows from 0.
         betas: AdamW's.
@@ -210,7 +214,9 @@ class OptimizerConfig:
         trained_reference: "all", or "without-last-block", as the published training did.
     """
 
+    kind: str = "adamw"
     lr: float = 1e-5
+    orthogonal_lr: float = 0.02
     lr_schedule: str = "constant"
     lr_warmup_steps: int = 1
     betas: tuple[float, ...] = (0.9, 0.999)
@@ -221,6 +227,7 @@ class OptimizerConfig:
     trained_reference: str = "without-last-block"
 
     def __post_init__(self) -> None:
+        _check_choice("optimizer.kind", self.kind, OPTIMIZERS)
         _check_choice("optimizer.lr_schedule", self.lr_schedule, LR_SCHEDULES)
         _check_choice("optimizer.trained_reference", self.trained_reference, TRAINED_REFERENCE)
         if not 0 <= self.ema_decay < 1:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import SettingsError
 from ..progress import OnStep, silent
-from .config import OptimizerConfig, TrainConfig
+from .config import TrainConfig
+from .optimizers import rate_of_step, set_learning_rates
 from .published_files import write_model
 from .run import Run, start_run
 from .stop_watch import StopWatch
@@ -40,7 +41,7 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     run = start_run(config, Path(output))
     batches, watch = run.batches(), StopWatch(config.run.max_minutes)
     for step in range(run.first_step + 1, config.steps + 1):
-        lr = set_learning_rate(run.optimizer, learning_rate(config.optimizer, step, config.steps))
+        lr = set_learning_rates(run.optimizers, rate_of_step(config.optimizer, step, config.steps))
         loss = optimizer_step(run, batches)
         run.average.update(step)
         is_last = run.agree(watch.is_over) or step == config.steps
@@ -56,22 +57,6 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     return publish(run)
 
 
-def learning_rate(config: OptimizerConfig, step: int, last_step: int) -> float:
-    """The learning rate of a step, counted from 1: a function of the step alone."""
-    warm = min(1.0, step / max(1, config.lr_warmup_steps))
-    if config.lr_schedule == "constant":
-        return config.lr * warm
-    progress = min(1.0, step / last_step)
-    return config.lr * warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> float:
-    """Give every parameter group this learning rate."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    return lr
-
-
 def optimizer_step(run: Run, batches: Iterator[Mapping[str, Tensor]]) -> Tensor:
     """Gradients of all forwards of a step, and one move; returns the mean loss."""
     accelerator, config = run.accelerator, run.config
@@ -84,8 +69,9 @@ def optimizer_step(run: Run, batches: Iterator[Mapping[str, Tensor]]) -> Tensor:
             accelerator.backward(loss)
             if accelerator.sync_gradients:
                 accelerator.clip_grad_norm_(run.trained, config.optimizer.max_grad_norm)
-            run.optimizer.step()
-            run.optimizer.zero_grad()
+            for optimizer in run.optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
         total += loss.detach() / run.accumulation
     return accelerator.reduce(total, reduction="mean")
 

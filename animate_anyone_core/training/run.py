@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import MissingDependencyError
 from ..progress import OnStep
-from .cached_scenes import CachedScenes, draw_scenes, encode_scenes
+from .cached_scenes import CachedScenes, draw_scenes, encode_appearances, encode_latents
 from .clip_scenes import ClipScenes
 from .config import TrainConfig
 from .config_files import check_resume, to_text
@@ -23,6 +23,7 @@ from .initial_weights import load_frozen_encoders, make_networks
 from .metrics_log import MetricsLog
 from .moving_average import MovingAverage
 from .objective import Objective
+from .optimizers import make_optimizers
 from .run_folder import RunFolder
 from .sample_grids import SampleGrids
 from .samples import Samples, Shapes, ShareOfSteps
@@ -43,7 +44,7 @@ class Run:
         accelerator: accelerate's; knows the processes and the precision.
         networks: The networks.
         model: The networks as accelerate wrapped them.
-        optimizer: AdamW, wrapped.
+        optimizers: As accelerate wrapped them.
         trained: Parameters that move.
         encoders: VAE and image encoder.
         objective: Noise, target, weights.
@@ -60,7 +61,7 @@ class Run:
     accelerator: Any
     networks: TrainedNetworks
     model: Any
-    optimizer: Any
+    optimizers: list[Any]
     trained: list[nn.Parameter]
     encoders: FrozenEncoders
     objective: Objective
@@ -140,8 +141,8 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     stage = Stage(config.stage, config.optimizer.trained_reference)
     stage.choose(networks)
     trained = dict(stage.trained(networks))
-    model, optimizer = accelerator.prepare(
-        networks.train(), _optimizer(config, list(trained.values()))
+    model, *optimizers = accelerator.prepare(
+        networks.train(), *make_optimizers(config.optimizer, trained)
     )
     average = MovingAverage(trained.items(), config.optimizer.ema_decay)
     accelerator.register_for_checkpointing(average)
@@ -152,7 +153,7 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         accelerator=accelerator,
         networks=networks,
         model=model,
-        optimizer=optimizer,
+        optimizers=optimizers,
         trained=list(trained.values()),
         encoders=encoders,
         objective=Objective(config.objective, device),
@@ -185,7 +186,7 @@ def make_source(config: TrainConfig) -> SceneSource:
 
 def _accelerator(config: TrainConfig) -> tuple[Any, int]:
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, PartialState
         from accelerate.utils import DistributedDataParallelKwargs
     except ImportError as error:
         raise MissingDependencyError(
@@ -193,26 +194,14 @@ def _accelerator(config: TrainConfig) -> tuple[Any, int]:
         ) from error
     # In stage 1 a batch without conditional samples leaves ReferenceNet out
     parallel = DistributedDataParallelKwargs(find_unused_parameters=config.stage == 1)
-    probe = Accelerator()
-    micro = config.micro_batch(probe.num_processes)
-    accumulation = config.batch_size // (micro * probe.num_processes)
+    processes = PartialState().num_processes
+    accumulation = config.batch_size // (config.micro_batch(processes) * processes)
     accelerator = Accelerator(
         mixed_precision=config.run.mixed_precision,
         gradient_accumulation_steps=accumulation,
         kwargs_handlers=[parallel],
     )
     return accelerator, accumulation
-
-
-def _optimizer(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.optim.AdamW:
-    settings = config.optimizer
-    return torch.optim.AdamW(
-        parameters,
-        lr=settings.lr,
-        betas=(settings.betas[0], settings.betas[1]),
-        weight_decay=settings.weight_decay,
-        eps=settings.epsilon,
-    )
 
 
 def _shapes(config: TrainConfig, encoders: FrozenEncoders) -> Shapes:
@@ -234,12 +223,14 @@ def _maybe_cached(
     if not config.data.cache_scenes:
         return source
     root = Path(config.data.cache_path or folder.path / "cache")
+    device = accelerator.device
     places: list[Path] = []
     for is_turn in (accelerator.is_main_process, not accelerator.is_main_process):
         if is_turn:  # the others find everything there
             drawn = draw_scenes(root, source, config, _logged("scenes drawn"))
-            encode = _logged("scenes encoded")
-            places = [drawn, encode_scenes(drawn, encoders, accelerator.device, encode)]
+            latents = encode_latents(drawn, encoders, device, _logged("scenes encoded"))
+            seen = encode_appearances(drawn, encoders, device, _logged("appearances encoded"))
+            places = [drawn, latents, seen]
         accelerator.wait_for_everyone()
     return CachedScenes(*places)
 

@@ -12,8 +12,9 @@ from animate_anyone_core.checkpoints.weight_files import read_weights
 from animate_anyone_core.training.config import TrainConfig
 from animate_anyone_core.training.config_files import make_config, merge
 from animate_anyone_core.training.initial_weights import make_networks
-from animate_anyone_core.training.loop import learning_rate, train
+from animate_anyone_core.training.loop import train
 from animate_anyone_core.training.moving_average import MovingAverage
+from animate_anyone_core.training.optimizers import make_optimizers, rate_of_step
 from animate_anyone_core.training.stages import Stage
 
 
@@ -191,5 +192,20 @@ def test_learning_rate_warms_up_then_falls(settings):
         TrainConfig,
         merge(settings, {"optimizer": {"lr_schedule": "cosine", "lr_warmup_steps": 10}}),
     ).optimizer
-    assert learning_rate(config, 5, 100) < learning_rate(config, 10, 100)
-    assert learning_rate(config, 100, 100) == pytest.approx(0.05 * config.lr)
+    assert rate_of_step(config, 5, 100) < rate_of_step(config, 10, 100)
+    assert rate_of_step(config, 100, 100) == pytest.approx(0.05)
+
+
+def test_muon_moves_inner_matrices_and_adamw_the_rest(settings):
+    config = make_config(TrainConfig, merge(settings, {"optimizer": {"kind": "muon"}}))
+    networks = make_networks(config)
+    names = dict(networks.named_parameters())
+    orthogonal, rest = (
+        {name for name, p in names.items() if any(p is q for q in o.param_groups[0]["params"])}
+        for o in make_optimizers(config.optimizer, names)
+    )
+    assert orthogonal | rest == set(names)
+    assert not orthogonal & rest
+    assert "denoising_unet.mid_block.resnets.0.conv1.weight" in orthogonal
+    assert "denoising_unet.conv_in.weight" in rest
+    assert "reference_net.mid_block.resnets.0.conv1.bias" in rest
