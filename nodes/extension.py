@@ -14,6 +14,7 @@ NODES = (
     ("builtin_inputs", "BuiltinInputs"),
     ("load_reference_net", "LoadReferenceNet"),
     ("load_unet3d", "LoadUNet3D"),
+    ("load_lora", "LoadLoRA"),
     ("load_pose_guider", "LoadPoseGuider"),
     ("load_pose_detector", "LoadPoseDetector"),
     ("load_vae", "LoadVAE"),

@@ -224,3 +224,76 @@ result = [off(mine, theirs), off(mine, before), bool(torch.equal(before, after))
     assert difference < AGREES
     assert effect > 10 * AGREES
     assert restored
+
+
+def test_diffusers_and_peft_loras_act_as_the_same_lora_in_kohyas_names(in_comfyui):
+    differences, restored = in_comfyui(
+        SETUP
+        + """
+import comfy.sd
+from pathlib import Path
+from safetensors.torch import save_file
+path = "up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_out.0"
+torch.manual_seed(0)
+width = shape.block_out_channels[2]
+up, down = torch.randn(width, 4), torch.randn(4, width) * 0.3
+old = "unet." + path.replace("to_out.0", "processor.to_out_lora")
+files_by_name = {
+    "diffusers": {f"{old}.up.weight": up, f"{old}.down.weight": down},
+    "peft": {f"unet.{path}.lora_B.weight": up, f"unet.{path}.lora_A.weight": down},
+    "kohya": {
+        "lora_unet_" + path.replace(".", "_") + ".lora_up.weight": up,
+        "lora_unet_" + path.replace(".", "_") + ".lora_down.weight": down,
+    },
+}
+theirs = sample(comfy.sd.load_lora_for_models(make_theirs(), None, files_by_name["kohya"], 1, 0)[0])
+base = make_ours()
+before = sample(base)
+differences = {}
+for name, weights in files_by_name.items():
+    save_file(weights, f"{name}.safetensors")
+    model, report = ours("load_lora").add_lora(base, Path(f"{name}.safetensors"), 1.0)
+    assert "changes 1 layers" in report, report
+    differences[name] = off(sample(model), theirs)
+result = [differences, bool(torch.equal(before, sample(base)))]
+"""
+    )
+    assert max(differences.values()) < AGREES
+    assert restored
+
+
+def test_a_motion_lora_changes_the_temporal_layers_alone(in_comfyui):
+    changed, effect, restored = in_comfyui(
+        SETUP
+        + f"""
+from pathlib import Path
+from safetensors.torch import save_file
+model = ours("load_unet3d").load_patcher(
+    Path({str(line.MODEL / "denoising_unet.safetensors")!r}),
+    Path({str(line.MODEL / "motion_module.safetensors")!r}), "auto", "fp32", disable_dynamic=True)[0]
+place = "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0"
+layer = place + ".attention_blocks.0.processor.to_q_lora"
+torch.manual_seed(0)
+save_file({{
+    layer + ".up.weight": torch.randn(first, 4),
+    layer + ".down.weight": torch.randn(4, first),
+}}, "motion.safetensors")
+moved, report = ours("load_lora").add_lora(model, Path("motion.safetensors"), 1.0)
+
+def clip(patched):
+    noise = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    positive, negative = conds()
+    return comfy.sample.sample(patched, noise, 1, 1.0, "euler", "simple", positive, negative,
+                               torch.zeros_like(noise), disable_pbar=True, seed=5)
+
+before = clip(model)
+after = clip(moved)
+keys = list(moved.patches)
+result = [keys, off(after, before), bool(torch.equal(before, clip(model)))]
+"""
+    )
+    assert changed == [
+        "diffusion_model.down_blocks.0.motion_modules.0.transformer_blocks.0.attn1.to_q.weight"
+    ]
+    assert effect > 10 * AGREES
+    assert restored

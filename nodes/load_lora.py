@@ -1,0 +1,102 @@
+"""Put a LoRA on the denoising UNet, under any of the names LoRA files use."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import comfy.lora
+import folder_paths
+from comfy_api.latest import io
+
+from ..animate_anyone_core.checkpoints.lora_names import lora_names
+from ..animate_anyone_core.checkpoints.weight_files import read_weights
+from ..animate_anyone_core.errors import ShapeError, UnknownCheckpointError
+from .model_files import fingerprint
+from .sockets import CATEGORY
+
+logger = logging.getLogger("animate_anyone")
+
+
+class LoadLoRA(io.ComfyNode):
+    """MODEL, file -> MODEL with the LoRA."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_LoadLoRA",
+            display_name="Load LoRA (Animate Anyone)",
+            category=f"{CATEGORY}/loaders",
+            description="As ComfyUI's Load LoRA (Model), and also LoRAs in diffusers' and PEFT's "
+            "naming, and motion LoRAs of AnimateDiff on the temporal layers.",
+            inputs=[
+                io.Model.Input("model", tooltip='From "Load UNet3D (Animate Anyone)".'),
+                io.Combo.Input(
+                    "lora",
+                    options=folder_paths.get_filename_list("loras"),
+                    tooltip="A LoRA for Stable Diffusion 1.5 or a motion LoRA, in models/loras.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="How strongly it acts; 0 is off, below 0 the opposite.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(
+                    "model_out", display_name="model", tooltip="The model with the LoRA."
+                ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="How many layers it changes."
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, lora: str, strength: float) -> str:
+        return fingerprint(Path(folder_paths.get_full_path_or_raise("loras", lora))) + str(strength)
+
+    @classmethod
+    def execute(cls, model: Any, lora: str, strength: float) -> io.NodeOutput:
+        path = Path(folder_paths.get_full_path_or_raise("loras", lora))
+        return io.NodeOutput(*add_lora(model, path, strength))
+
+
+def add_lora(model: Any, path: Path, strength: float) -> tuple[Any, str]:
+    """A clone of the model with a LoRA, and what was found.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+        ShapeError: If the model is not of this pack.
+        UnknownCheckpointError: If no layer of the model is in the file.
+    """
+    weights = read_weights(path)
+    patches = comfy.lora.load_lora(weights, key_map(model), log_missing=False)
+    model = model.clone()
+    taken = model.add_patches(patches, strength)
+    if not taken:
+        first = ", ".join(sorted(weights)[:2]) or "none at all"
+        raise UnknownCheckpointError(
+            f"{path.name} changes no layer of this model (its first keys are {first}). It needs a "
+            "LoRA for Stable Diffusion 1.5, or a motion LoRA."
+        )
+    return model, f"{path.name} changes {len(taken)} layers at strength {strength:g}."
+
+
+def key_map(model: Any) -> dict[str, str]:
+    """Every name that LoRA files use -> ComfyUI's key of the layer's weight."""
+    network = model.model.diffusion_model
+    if not hasattr(model.model, "profile"):
+        raise ShapeError(
+            "This node puts LoRAs on models of this pack, got another one. Use ComfyUI's \"Load "
+            'LoRA (Model)" for that.'
+        )
+    names: dict[str, str] = {}
+    for key in network.state_dict():
+        layer, _, kind = key.rpartition(".")
+        if kind == "weight":
+            for name in lora_names(layer, network.config.layers_per_block):
+                names[name] = f"diffusion_model.{key}"
+    return names
