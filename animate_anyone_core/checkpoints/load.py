@@ -314,9 +314,9 @@ def check_complete(report: LoadReport) -> None:
         )
     if report.missing:
         raise MissingWeightsError(
-            f"{report.network}: {names} lacks {len(report.missing)} of "
-            f"{report.used + len(report.missing)} tensors, such as {report.missing[0]}. The file "
-            "is incomplete or belongs to another network."
+            f"{report.network}: {len(report.missing)} of {report.used + len(report.missing)} "
+            f"tensors are missing in {names}, such as {report.missing[0]}. The file is incomplete "
+            "or belongs to another network."
         )
 
 
