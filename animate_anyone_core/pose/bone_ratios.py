@@ -14,8 +14,9 @@ short shin). `estimate_ratios` puts this together:
 * widths of a trunk that is turned away are left out, and heads are measured as if from the front
   (`facing.py`): a picture from the side must not make shoulders narrow, nor a driver seen from the
   side make them huge;
-* two hypotheses compete, "same proportions, another size" and "other proportions". The likelier one
-  gives the answer (the median of each posterior), so a similar body gets a pure similarity.
+* two hypotheses compete, "other proportions" and, less likely beforehand, "same proportions, another
+  size". The likelier one gives the answer (the median of each posterior), so a body that might as
+  well be the driver's gets a pure similarity.
 
 Convention: ratios are reference over driver in pixels of the two canvases; log means natural
 logarithm. Symbols: F frames, X grid cells.
@@ -48,8 +49,8 @@ PRIOR: dict[str, tuple[str, float]] = {
 #: How far bones of people in pictures usually tilt out of the plane (standard deviation, degrees).
 USUAL_TILT = {
     "torso": 15.0,
-    "shoulders": 25.0,
-    "hips": 25.0,
+    "shoulders": 20.0,
+    "hips": 20.0,
     "neck": 25.0,
     "head": 25.0,
     "upper_arm": 30.0,
@@ -59,6 +60,7 @@ USUAL_TILT = {
     "shin": 15.0,
 }
 ANY_TILT = 0.15  # share of bones that tilt in any way, as an arm that points at the viewer
+SAME_BODY_LOG_ODDS = -3.0
 GRID_STEP = 0.01
 GRID_REACH = 1.4  # a bone may be 4 times as long or short as the middle of the others
 BANDWIDTH = 0.015  # of the density over shortenings
@@ -143,7 +145,9 @@ def _evidence(
         weights = np.concatenate(
             [share * alike / max(alike.sum(), 1e-12), np.full(len(usual), (1 - share) / len(usual))]
         )
-        width = np.sqrt(BANDWIDTH**2 + (jitter[0] / full) ** 2 + (jitter[1] / length) ** 2)
+        trembles = (jitter[0] / full) ** 2 + (jitter[1] / length) ** 2
+        doubts = driver.doubt**2 + reference.doubt**2
+        width = np.sqrt(BANDWIDTH**2 + trembles + doubts)
         seen = np.log(length / full) - grid
         distance = (seen[:, None] - np.concatenate([shortenings, usual])) / width  # (X, samples)
         density = np.exp(-0.5 * distance**2) @ weights / width
@@ -332,7 +336,7 @@ def _decide(
     other, posterior = _solve_tree(evidence, grid)
     together = np.sum(list(evidence.values()), axis=0)
     same = float(together.max() + np.log(np.exp(together - together.max()).sum()))
-    if same >= other:
+    if same + SAME_BODY_LOG_ODDS >= other:
         scale, half = _quantiles(together, grid)
         ratios = dict.fromkeys(GROUPS, float(np.exp(scale)))
         method = "The reference has the driver's proportions: one ratio for all bones."

@@ -11,14 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .facing import (
-    EARS,
-    EYES,
-    NOSE_BEFORE_EARS,
-    NOSE_BEFORE_EYES,
-    faces_camera,
-    frontal_width,
-)
+from .facing import NOSE_BEFORE, faces_camera, frontal_width, head_turn
 from .skeleton import LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
 
 NOSE, NECK = 0, 1
@@ -27,6 +20,8 @@ RIGHT_HIP, LEFT_HIP = 8, 11
 RIGHT_WRIST, LEFT_WRIST = 4, 7
 ANKLES = (10, 13)  # right, left
 MID_HIP = NUM_KEYPOINTS
+FRONTAL_BELOW = np.radians(45.0)  # a head turned less has its frontal width to a few percent
+TURNED_HEAD_DOUBT = 0.2
 
 #: Groups whose ratios are estimated.
 GROUPS = (
@@ -142,12 +137,14 @@ class Measurements:
             the right one.
         valid: (F, 1 or 2) False where a joint is hidden or the joints coincide.
         telling: (F, 1 or 2) valid, and no width of a trunk that is turned away.
+        doubt: Standard deviation of the logarithm of the lengths from all but tilt and jitter.
     """
 
     lengths: np.ndarray
     angles: np.ndarray
     valid: np.ndarray
     telling: np.ndarray
+    doubt: float = 0.0
 
 
 def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measurements]:
@@ -161,6 +158,7 @@ def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measuremen
         visible: (F, K) joints that may be measured.
     """
     points, visible = add_mid_hip(points, visible)
+    turn = head_turn(points, visible)[:, None]
     facing = faces_camera(points, visible)[:, None]
     measured = []
     for segment in SEGMENTS:
@@ -170,9 +168,21 @@ def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measuremen
         mirror = np.array([1.0, -1.0])[: len(starts)]
         angles = np.arctan2(vectors[..., 1], mirror * vectors[..., 0])
         valid = visible[:, starts] & visible[:, ends] & (lengths > 1e-6)
-        telling = valid & facing if segment.group in ("shoulders", "hips") else valid
-        for pair, nose_before in ((EARS, NOSE_BEFORE_EARS), (EYES, NOSE_BEFORE_EYES)):
-            if segment.pairs == (pair,):
-                lengths = frontal_width(points, visible, pair, nose_before)[0][:, None]
-        measured.append(Measurements(lengths, angles, valid, telling))
+        if segment.group in ("shoulders", "hips"):
+            measured.append(Measurements(lengths, angles, valid, valid & facing))
+        elif segment.pairs[0] in NOSE_BEFORE:
+            lengths = frontal_width(points, visible, segment.pairs[0])[0][:, None]
+            measured.append(_measure_head(lengths, turn, angles, valid))
+        else:
+            measured.append(Measurements(lengths, angles, valid, valid))
     return measured
+
+
+def _measure_head(
+    lengths: np.ndarray, turn: np.ndarray, angles: np.ndarray, valid: np.ndarray
+) -> Measurements:
+    """Believe heads that are not turned far; if all are, believe them less."""
+    near = valid & ~(turn > FRONTAL_BELOW)
+    if near.any() or not valid.any():
+        return Measurements(lengths, angles, valid, near)
+    return Measurements(lengths, angles, valid, valid, TURNED_HEAD_DOUBT)

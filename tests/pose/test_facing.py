@@ -9,7 +9,7 @@ from animate_anyone_core.pose.bone_ratios import estimate_ratios
 from animate_anyone_core.pose.bones import SEGMENTS, measure_segments
 from animate_anyone_core.pose.facing import (
     EARS,
-    NOSE_BEFORE_EARS,
+    NOSE_BEFORE,
     faces_camera,
     frontal_width,
     head_turn,
@@ -19,12 +19,14 @@ from animate_anyone_core.synthetic.skeleton_motions import make_motion, make_sti
 from animate_anyone_core.synthetic.skeletons import find_stance, place_joints, project
 
 
-def head(turn, nose_before=NOSE_BEFORE_EARS):
+def head(turn, trunk_turn=0.0):
     """A frame with ears 100 px apart from the front, turned by `turn` radians, on an upright body."""
     points = np.zeros((1, 134, 2))
     points[0, [1, 8, 11]] = [[0, 60], [-10, 260], [10, 260]]
+    points[0, [2, 5], 0] = np.array([-70, 70]) * np.cos(trunk_turn)
+    points[0, [2, 5], 1] = 60
     points[0, 16], points[0, 17] = [-50 * np.cos(turn), 0], [50 * np.cos(turn), 0]
-    points[0, 0] = [100 * nose_before * np.sin(turn), 12]
+    points[0, 0] = [100 * NOSE_BEFORE[EARS] * np.sin(turn), 12]
     points[0, 14], points[0, 15] = points[0, 0] + [-15, -15], points[0, 0] + [15, -15]
     return points
 
@@ -34,7 +36,7 @@ ALL = np.ones((1, 134), dtype=bool)
 
 @pytest.mark.parametrize("degrees", [-80, -45, 0, 20, 60, 85])
 def test_a_turned_head_is_as_wide_as_from_the_front(degrees):
-    width, turn = frontal_width(head(np.radians(degrees)), ALL, EARS, NOSE_BEFORE_EARS)
+    width, turn = frontal_width(head(np.radians(degrees)), ALL, EARS)
     assert width[0] == pytest.approx(100.0)
     assert np.degrees(turn[0]) == pytest.approx(abs(degrees))
 
@@ -42,7 +44,7 @@ def test_a_turned_head_is_as_wide_as_from_the_front(degrees):
 def test_without_the_nose_the_plain_distance_counts_and_the_turn_is_unknown():
     seen = ALL.copy()
     seen[0, 0] = False
-    width, turn = frontal_width(head(1.0), seen, EARS, NOSE_BEFORE_EARS)
+    width, turn = frontal_width(head(1.0), seen, EARS)
     assert width[0] == pytest.approx(100 * np.cos(1.0))
     assert np.isnan(turn[0])
     assert np.isnan(head_turn(head(1.0), seen)[0])
@@ -54,14 +56,41 @@ def test_a_hidden_far_eye_means_a_side_view():
     assert head_turn(head(0.0), seen)[0] == pytest.approx(np.pi / 2)
 
 
-def test_a_glance_aside_is_no_turn_of_the_trunk():
-    clip = np.concatenate([head(0.0)] * 60)
-    clip[30:36] = head(1.2)
-    seen = np.ones(clip.shape[:2], dtype=bool)
-    assert faces_camera(clip, seen).all()
-    clip[20:50] = head(1.2)
-    assert not faces_camera(clip, seen)[35]
-    assert faces_camera(clip, seen)[0]
+def test_one_ear_without_a_face_is_seen_from_behind_and_aside():
+    seen = ALL.copy()
+    seen[0, [0, 14, 15, 16]] = False
+    assert head_turn(head(0.0), seen)[0] == pytest.approx(np.pi / 2)
+    seen[0, 16] = True
+    assert np.isnan(head_turn(head(0.0), seen)[0])
+
+
+def test_a_hidden_ear_doubles_what_the_eyes_say():
+    seen, points = ALL.copy(), head(0.0)
+    points[0, 0] += [6, 0]
+    seen[0, 16:18] = False
+    by_eyes = head_turn(points, seen)[0]
+    seen[0, 17] = True
+    assert head_turn(points, seen)[0] == pytest.approx(2 * by_eyes)
+
+
+def clip(turns, trunk_turns):
+    frames = [head(t, trunk) for t, trunk in zip(turns, trunk_turns, strict=True)]
+    return np.concatenate(frames), np.ones((len(frames), 134), dtype=bool)
+
+
+def test_who_mostly_faces_the_camera_is_believed_when_doing_so():
+    away = np.arange(60) >= 50
+    np.testing.assert_array_equal(faces_camera(*clip(1.2 * away, 1.2 * away)), ~away)
+
+
+def test_who_mostly_looks_aside_is_not_believed_for_a_glance():
+    away = np.arange(60) >= 10
+    assert not faces_camera(*clip(1.2 * away, np.full(60, 0.9))).any()
+
+
+def test_unless_the_trunk_turns_along():
+    away = np.arange(60) >= 10
+    np.testing.assert_array_equal(faces_camera(*clip(1.2 * away, 1.2 * away)), ~away)
 
 
 def test_who_shows_no_face_is_not_doubted():

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> bool:
         f"Retargeting on exact answers: {len(CLIPS)} clips x {args.frames} frames x "
         f"{len(seeds)} seeds from {args.seed}, noise {args.noise:g} px.\n"
         "Cells: limb length error % / joints about the hips / joints in place / slide of the "
-        "carrying foot per frame, % of height.\n\n"
+        "carrying foot per frame, % of height. Slides that differ by less than "
+        f"{SLIDE_TIE:g} % count as equal.\n\n"
     )
     methods = _methods()
     write(f"{'case':<28}" + "".join(f"{name:>26}" for name in methods) + "\n")
