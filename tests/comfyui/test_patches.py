@@ -13,11 +13,14 @@ if not line.MODEL.is_dir():
 AGREES = 1e-4  # relative L2
 
 SETUP = f"""
-import importlib, sys
+import importlib, sys, tempfile
+from pathlib import Path
 import torch
 import comfy.model_base, comfy.model_management as mm, comfy.model_patcher, comfy.ops
 import comfy.sample, comfy.samplers, comfy.utils
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+folder = Path(tempfile.mkdtemp())
 
 def core(name):
     return sys.modules[pack.__name__ + ".animate_anyone_core." + name]
@@ -231,7 +234,6 @@ def test_diffusers_and_peft_loras_act_as_the_same_lora_in_kohyas_names(in_comfyu
         SETUP
         + """
 import comfy.sd
-from pathlib import Path
 from safetensors.torch import save_file
 path = "up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_out.0"
 torch.manual_seed(0)
@@ -251,8 +253,8 @@ base = make_ours()
 before = sample(base)
 differences = {}
 for name, weights in files_by_name.items():
-    save_file(weights, f"{name}.safetensors")
-    model, report = ours("load_lora").add_lora(base, Path(f"{name}.safetensors"), 1.0)
+    save_file(weights, folder / f"{name}.safetensors")
+    model, report = ours("load_lora").add_lora(base, folder / f"{name}.safetensors", 1.0)
     assert "changes 1 layers" in report, report
     differences[name] = off(sample(model), theirs)
 result = [differences, bool(torch.equal(before, sample(base)))]
@@ -266,7 +268,6 @@ def test_a_motion_lora_changes_the_temporal_layers_alone(in_comfyui):
     changed, effect, restored = in_comfyui(
         SETUP
         + f"""
-from pathlib import Path
 from safetensors.torch import save_file
 model = ours("load_unet3d").load_patcher(
     Path({str(line.MODEL / "denoising_unet.safetensors")!r}),
@@ -277,8 +278,8 @@ torch.manual_seed(0)
 save_file({{
     layer + ".up.weight": torch.randn(first, 4),
     layer + ".down.weight": torch.randn(4, first),
-}}, "motion.safetensors")
-moved, report = ours("load_lora").add_lora(model, Path("motion.safetensors"), 1.0)
+}}, folder / "motion.safetensors")
+moved, report = ours("load_lora").add_lora(model, folder / "motion.safetensors", 1.0)
 
 def clip(patched):
     noise = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(5))
