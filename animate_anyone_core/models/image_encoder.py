@@ -25,9 +25,9 @@ def clip_pixels(picture: Image.Image, size: int = 224) -> Tensor:
     Returns:
         (1, 3, size, size), CLIP's mean taken off, divided by CLIP's deviation.
     """
-    pixels = np.asarray(stretch_for_clip(picture, size), dtype=np.float32) / 255.0
-    pixels = (pixels - np.array(CLIP_MEAN, np.float32)) / np.array(CLIP_STD, np.float32)
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.array(stretch_for_clip(picture, size))).float() / 255.0
+    pixels = (pixels - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
+    return pixels.permute(2, 0, 1)[None]
 
 
 @torch.no_grad()
