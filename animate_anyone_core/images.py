@@ -45,7 +45,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     """Convert any PIL picture to 8-bit RGB; see `read_picture`."""
     if picture.mode.startswith(("I", "F")):
         values = np.asarray(picture).astype(np.float64)
-        top = 255.0 if values.max(initial=0) <= 255 else 65535.0
+        top = _white(picture.mode, values.max(initial=0))
         grey = (values.clip(0, top) * (255.0 / top)).round().astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
@@ -56,6 +56,13 @@ def to_rgb(picture: Image.Image) -> Image.Image:
             rgba = Image.alpha_composite(white, rgba)
         return rgba.convert("RGB")
     return picture.convert("RGB")
+
+
+def _white(mode: str, largest: float) -> float:
+    """The value of white, which wide integers and floats do not tell but by their largest."""
+    if mode == "F" and largest <= 1:
+        return 1.0
+    return 65535.0 if mode.startswith("I;16") or largest > 255 else 255.0
 
 
 def check_picture_size(width: int, height: int, name: str) -> None:

@@ -78,7 +78,7 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> i
         Number of frames written.
 
     Raises:
-        MediaError: If there is no frame, or the file cannot be written.
+        MediaError: If there is no frame, frames differ in size, or the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
@@ -109,13 +109,23 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> i
 def _encode(path: str, frames: Iterable[np.ndarray], fps: float) -> int:
     count = 0
     with av.open(path, mode="w") as container:
-        stream = None
+        stream, size = None, (0, 0)
         for frame in frames:
-            height, width = (side - side % 2 for side in frame.shape[:2])
             if stream is None:
+                size = frame.shape[:2]
+                height, width = (side - side % 2 for side in size)
+                if not height or not width:
+                    raise MediaError(
+                        f"A video needs at least 2 pixels a side, got {size[1]}x{size[0]}."
+                    )
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 stream.options = {"crf": "14", "preset": "medium"}
+            if frame.shape[:2] != size:
+                raise MediaError(
+                    f"Frames of a video must have one size: frame {count} is "
+                    f"{frame.shape[1]}x{frame.shape[0]}, the first is {size[1]}x{size[0]}."
+                )
             picture = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(frame[:height, :width]), format="rgb24"
             )

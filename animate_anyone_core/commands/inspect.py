@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from ..checkpoints.builtin import BUILT_IN, model_folder
 from ..checkpoints.families import FAMILIES
 from ..checkpoints.inspection import FileFacts, FolderFacts, inspect_file, inspect_folder
 from ..errors import CheckpointError
@@ -13,7 +14,13 @@ from ..errors import CheckpointError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     add = parser.add_argument
-    add("paths", type=Path, nargs="+", metavar="FILE|DIR", help="weights, or a model's folder")
+    add(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="FILE|DIR",
+        help=f"weights, or a model's folder; {BUILT_IN} is the model that ships with the package",
+    )
     add("--family", default="auto", choices=["auto", *FAMILIES], help="which weights these are")
     add("--json", action="store_true", help="print the facts as JSON")
 
@@ -22,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command: facts on stdout; an error at the end if anything cannot be used."""
     facts: list[FileFacts | FolderFacts] = [
         inspect_folder(path, args.family) if path.is_dir() else inspect_file(path, args.family)
-        for path in args.paths
+        for path in map(model_folder, args.paths)
     ]
     if args.json:
         text = json.dumps([entry.to_json() for entry in facts], indent=2)

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> bool:
         )
         results = {}
         for state in ("cold", "warm"):
-            if state == "cold" and not _drop_from_cache(folder):
+            if state == "cold" and (args.tiny or not _drop_from_cache(folder)):
                 continue
             results[state] = _measure_in_fresh_process(folder)
     return _report(results, num_bytes, args.dtype, args.json)

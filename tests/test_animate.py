@@ -1,0 +1,178 @@
+"""The main path, end to end, with a tiny model of random weights."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from animate_anyone_core.animate import (
+    AnimateSettings,
+    animate,
+    encode_pose_pictures,
+    encode_reference,
+)
+from animate_anyone_core.checkpoints.model_folder import load_models
+from animate_anyone_core.errors import SettingsError, ShapeError
+from animate_anyone_core.sampling.windows import WindowSettings
+
+
+@pytest.fixture(scope="module")
+def models(model_folder):
+    return load_models(model_folder)[0]
+
+
+@pytest.fixture
+def reference():
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (50, 37, 3), np.uint8).astype(np.uint8))
+
+
+@pytest.fixture
+def poses():
+    return np.random.default_rng(1).integers(0, 256, (7, 33, 29, 3)).astype(np.uint8)
+
+
+SETTINGS = AnimateSettings(
+    width=32,
+    height=40,
+    num_inference_steps=2,
+    windows=WindowSettings(context_frames=4, context_overlap=1),
+)
+
+
+def run(models, reference, poses, **changes):
+    return np.stack(list(animate(models, reference, poses, replace(SETTINGS, **changes))))
+
+
+@pytest.mark.parametrize("count", [1, 4, 7])
+@pytest.mark.parametrize("guidance", [1.0, 3.5])
+def test_as_many_frames_of_the_asked_size_as_poses(models, reference, poses, count, guidance):
+    frames = run(models, reference, poses[:count], guidance_scale=guidance)
+    assert frames.shape == (count, 40, 32, 3)
+    assert frames.dtype == np.uint8
+    assert frames.std() > 1
+
+
+def test_a_seed_decides_everything(models, reference, poses):
+    first = run(models, reference, poses, seed=5)
+    assert np.array_equal(run(models, reference, poses, seed=5), first)
+    assert not np.array_equal(run(models, reference, poses, seed=6), first)
+
+
+@pytest.mark.parametrize("solver", ["dpm++", "euler", "euler-ancestral", "unipc"])
+def test_every_solver_runs_and_repeats(models, reference, poses, solver):
+    first = run(models, reference, poses[:3], solver=solver)
+    assert np.array_equal(run(models, reference, poses[:3], solver=solver), first)
+
+
+def test_global_random_states_are_left_as_they_were(models, reference, poses):
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    run(models, reference, poses, solver="euler-ancestral")
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()
+    assert random.getstate() == before[2]
+
+
+def test_reference_and_poses_act(models, reference, poses):
+    frames = run(models, reference, poses)
+    other = Image.fromarray(255 - np.asarray(reference))
+    assert not np.array_equal(run(models, other, poses), frames)
+    assert not np.array_equal(run(models, reference, 255 - poses), frames)
+
+
+def test_a_longer_clip_than_the_position_table_is_cut_into_windows(models, reference):
+    poses = np.random.default_rng(1).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8)
+    assert len(run(models, reference, poses)) == 20
+
+
+def test_a_window_longer_than_the_position_table_is_refused(models, reference):
+    poses = np.zeros((20, 32, 32, 3), np.uint8)
+    wide = WindowSettings(context_frames=16, context_overlap=1)
+    with pytest.raises(SettingsError) as error:
+        run(models, reference, poses, windows=wide)
+    assert str(error.value) == (
+        "A window of 16 frames is longer than these weights can see: their position table has 12 "
+        "entries. Use a window of at most 12 frames."
+    )
+    assert len(run(models, reference, poses[:5], windows=wide)) == 5
+
+
+def test_progress_counts_windows_and_raising_from_it_cancels(models, reference, poses):
+    calls = []
+
+    def on_step(done, total):
+        calls.append((done, total))
+        if done == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list(animate(models, reference, poses, SETTINGS, on_step))
+    assert calls == [(1, 4), (2, 4), (3, 4)]
+
+
+def test_no_gradient_is_computed_and_the_callers_mode_is_left(models, reference, poses):
+    frames = animate(models, reference, poses[:2], SETTINGS)
+    next(frames)
+    assert torch.is_grad_enabled()
+    list(frames)
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_nearly_the_same_picture(
+    model_folder, models, reference, poses, dtype
+):
+    half, _ = load_models(model_folder, dtype=dtype)
+    expected = run(models, reference, poses[:3]).astype(int)
+    frames = run(half, reference, poses[:3]).astype(int)
+    assert np.abs(frames - expected).mean() < 8
+
+
+def test_the_reference_is_encoded_once_and_by_its_parts(models, reference):
+    encoded = encode_reference(models, reference.resize((32, 40)))
+    assert encoded.appearance.shape == (1, 1, 24)
+    assert list(encoded.features) == models.reference_net.feature_paths()
+    assert {tokens.shape[1] for tokens in encoded.features.values()} == {5 * 4, 3 * 2}
+
+
+class TestPosePictures:
+    def test_are_stretched_to_the_videos_size(self, models, poses):
+        assert encode_pose_pictures(models, poses, 32, 40).shape == (1, 32, 7, 5, 4)
+
+    @pytest.mark.parametrize("shape", [(7, 33, 29), (7, 33, 29, 4), (0, 33, 29, 3)])
+    def test_of_other_shapes_are_refused(self, models, shape):
+        with pytest.raises(ShapeError) as error:
+            encode_pose_pictures(models, np.zeros(shape, np.uint8), 32, 40)
+        assert str(error.value) == (
+            f"Pose pictures must have the shape (frames, height, width, 3), got {shape}."
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"width": 0},
+            "Width and height must be multiples of 8, at least 16, got 0x40. The nearest is 16x40.",
+        ),
+        ({"num_inference_steps": 0}, "Sampling needs at least 1 step, got 0."),
+        (
+            {"guidance_scale": float("nan")},
+            "The guidance scale must be a finite number, got nan. 3.5 is usual; 1 turns guidance "
+            "off.",
+        ),
+        ({"seed": -1}, "The seed must be from 0 to 18446744073709551615, got -1."),
+        ({"seed": 2**64}, f"The seed must be from 0 to 18446744073709551615, got {2**64}."),
+    ],
+)
+def test_impossible_settings_are_refused(changes, message):
+    with pytest.raises(SettingsError) as error:
+        replace(SETTINGS, **changes)
+    assert str(error.value) == message
+
+
+def test_the_largest_seed_works(models, reference, poses):
+    assert len(run(models, reference, poses[:1], seed=2**64 - 1)) == 1
