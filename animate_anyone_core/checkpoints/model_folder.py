@@ -224,7 +224,9 @@ def _load_pretrained(kind, folder: Path) -> nn.Module:
 
 
 def _ready(network, dtype: torch.dtype):
-    return network.to(dtype).requires_grad_(False).eval()
+    if network.dtype != dtype:  # diffusers warns of every cast
+        network = network.to(dtype)
+    return network.requires_grad_(False).eval()
 
 
 def check_fit(

@@ -2,16 +2,16 @@
 
 Two phases. First encoder and decoder learn together; noise on the latents keeps near latents near
 in pixels, and a penalty on their moments makes them about N(0, 1) for the diffusion model. Then the
-encoder stays as it is, and the decoder alone learns on: the latents do not change any more.
+encoder stays as it is, and a wider decoder learns alone: the latents do not change any more.
 
 Symbols: B batch, H W pixels, h w latent cells.
 """
 
 import json
 import logging
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from ..errors import SettingsError
 from ..models.autoencoder import Autoencoder, decode_frames, encode_picture
 from ..progress import OnStep, silent
 from .dancer_pictures import DancerPictures, render_pictures
-from .orthogonal_steps import OrthogonalSteps
+from .orthogonal_steps import OrthogonalSteps, warm_cosine
 
 logger = logging.getLogger("animate_anyone")
 
@@ -43,22 +43,25 @@ class CodecConfig:
 
     Attributes:
         seed: Of the pictures, the first weights and the order.
-        width: Channels of all layers.
+        width: Channels of the encoder, and of the decoder it learns with.
+        decoder_width: Channels of the decoder that learns in the second phase.
         encoder_blocks: Residual blocks of the four resolutions, finest first.
         decoder_blocks: Likewise, coarsest first.
         pictures: What is drawn to train on.
         crop: Side of the training crops, a multiple of 8.
         batch_size: Crops a step.
         num_steps: Steps of encoder and decoder together.
-        num_decoder_steps: Steps of the decoder alone.
-        learning_rate: Highest learning rate of the inner convolutions in the first phase (a tenth
-            of it elsewhere); half of it in the second.
+        num_decoder_steps: Steps of the second decoder alone.
+        learning_rate: Highest learning rate of the inner convolutions of each phase (a tenth
+            of it elsewhere).
         latent_noise: Standard deviation of the noise on latents.
-        edge_weight: Weight of the differences between neighbouring pixels in the loss.
+        edge_weight: Weight of the differences between neighbouring pixels in the loss; half of it
+            in the second phase, which looks at squared errors otherwise.
     """
 
     seed: int = 0
     width: int = 32
+    decoder_width: int = 48
     encoder_blocks: tuple[int, ...] = (0, 1, 3, 3)
     decoder_blocks: tuple[int, ...] = (3, 3, 2, 0)
     pictures: tuple[PictureSet, ...] = field(
@@ -67,7 +70,7 @@ class CodecConfig:
     crop: int = 64
     batch_size: int = 16
     num_steps: int = 3000
-    num_decoder_steps: int = 8000
+    num_decoder_steps: int = 4000
     learning_rate: float = 0.02
     latent_noise: float = 0.02
     edge_weight: float = 0.5
@@ -105,20 +108,30 @@ def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> 
     set_scaling(codec, pictures[0].frames[:: max(1, len(pictures[0].frames) // 256)])
     save_codec(codec, output, config)
     if config.num_decoder_steps:
-        codec.encoder.requires_grad_(False)
+        codec = with_new_decoder(codec, config)
         _learn(codec, pictures, config, rng, config.num_steps, total, total, on_step)
         save_codec(codec, output, config)
     return codec
 
 
-def make_codec(config: CodecConfig) -> Autoencoder:
-    """Make an untrained codec."""
+def make_codec(config: CodecConfig, decoder_width: int | None = None) -> Autoencoder:
+    """Make an untrained codec; a decoder width of None means the encoder's."""
     return AutoencoderTiny(
         encoder_block_out_channels=(config.width,) * 4,
-        decoder_block_out_channels=(config.width,) * 4,
+        decoder_block_out_channels=(decoder_width or config.width,) * 4,
         num_encoder_blocks=config.encoder_blocks,
         num_decoder_blocks=config.decoder_blocks,
     )
+
+
+def with_new_decoder(codec: Autoencoder, config: CodecConfig) -> Autoencoder:
+    """Make a codec with the same encoder and scale, which do not learn, and an untrained decoder."""
+    torch.manual_seed(config.seed + 1)
+    wider = make_codec(config, config.decoder_width)
+    wider.encoder.load_state_dict(codec.encoder.state_dict())
+    wider.encoder.requires_grad_(False)
+    wider.register_to_config(scaling_factor=codec.config.scaling_factor)
+    return wider.to(memory_format=torch.channels_last)
 
 
 def _learn(
@@ -132,7 +145,7 @@ def _learn(
     on_step: OnStep,
 ) -> None:
     """Run one phase: steps `first` to `stop` of `total`, of whatever may learn."""
-    optimizers = make_optimizers(codec, config.learning_rate * (1.0 if first == 0 else 0.5))
+    optimizers = make_optimizers(codec, config.learning_rate)
     schedulers = [
         torch.optim.lr_scheduler.LambdaLR(one, lambda step: warm_cosine(step, stop - first))
         for one in optimizers
@@ -162,14 +175,6 @@ def make_optimizers(codec: Autoencoder, learning_rate: float) -> list[torch.opti
         OrthogonalSteps(inner, learning_rate),
         torch.optim.AdamW(rest, 0.1 * learning_rate, betas=(0.9, 0.98), weight_decay=1e-4),
     ]
-
-
-def warm_cosine(step: int, num_steps: int) -> float:
-    """Give the learning rate as a share of its highest: up over the first 4 %, then a half cosine."""
-    warm = max(1, round(0.04 * num_steps))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, num_steps - warm)))
 
 
 def random_crops(
@@ -203,9 +208,12 @@ def codec_loss(codec: Autoencoder, pixels: Tensor, config: CodecConfig) -> Tenso
             latents = codec.encoder(pixels)
         noise = torch.randn_like(latents) * config.latent_noise
         made = codec.decoder(latents + noise).float()
-    loss = F.smooth_l1_loss(made, pixels, beta=0.1)
+    if learns_latents:
+        loss, edge_weight = F.smooth_l1_loss(made, pixels, beta=0.1), config.edge_weight
+    else:
+        loss, edge_weight = 4 * F.mse_loss(made, pixels), 0.5 * config.edge_weight
     for axis in (2, 3):
-        loss = loss + config.edge_weight * F.smooth_l1_loss(
+        loss = loss + edge_weight * F.smooth_l1_loss(
             made.diff(dim=axis), pixels.diff(dim=axis), beta=0.1
         )
     if learns_latents:
@@ -236,12 +244,18 @@ def save_codec(codec: Autoencoder, folder: Path, config: CodecConfig) -> None:
     """Write `config.json`, the weights as float16 and the recipe in `training.json`."""
     folder.mkdir(parents=True, exist_ok=True)
     scaling = codec.config.scaling_factor
-    copy = make_codec(config)
+    copy = make_codec(config, codec.config.decoder_block_out_channels[0])
     copy.load_state_dict(codec.state_dict())
     copy.register_to_config(scaling_factor=scaling)
     copy.half().save_pretrained(folder)
-    text = json.dumps({"recipe": "builtin-codec", **asdict(config)}, indent=2)
-    (folder / "training.json").write_text(text + "\n", encoding="utf-8")
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    settings.pop("block_out_channels", None)  # diffusers writes it, and wonders at it when reading
+    _write_json(folder / "config.json", settings)
+    _write_json(folder / "training.json", {"recipe": "builtin-codec", **asdict(config)})
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 @torch.no_grad()

@@ -5,7 +5,6 @@ Symbols: B examples, K keypoints.
 
 import json
 import logging
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from ..progress import OnStep, silent
 from .dancer_pictures import DancerPictures, render_pictures
 from .onnx_export import export_onnx
+from .orthogonal_steps import OrthogonalSteps, warm_cosine
 from .pose_architectures import (
     CROP_SIZE,
     DETECTOR_SIDE,
@@ -49,17 +49,17 @@ class PoseNetworksConfig:
         detector_steps: Steps of the detector.
         estimator_steps: Steps of the estimator.
         batch_size: Examples a step.
-        learning_rate: Highest learning rate.
+        learning_rate: Highest learning rate of the convolutions; a tenth of it elsewhere.
     """
 
     seed: int = 0
     picture_size: int = 128
     num_characters: int = 900
     per_character: int = 6
-    detector_steps: int = 700
-    estimator_steps: int = 4000
-    batch_size: int = 32
-    learning_rate: float = 3e-3
+    detector_steps: int = 400
+    estimator_steps: int = 5000
+    batch_size: int = 24
+    learning_rate: float = 0.03
 
 
 def train_pose_networks(
@@ -107,22 +107,27 @@ def _learn(
 ) -> None:
     network.train()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.01)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min((step + 1) / 100, 0.5 + 0.5 * math.cos(math.pi * step / (num_steps + 1))),
-    )
+    inner = [weight for weight in network.parameters() if weight.ndim == 4 and weight.shape[1] > 4]
+    rest = [weight for weight in network.parameters() if not any(weight is one for one in inner)]
+    optimizers = [
+        OrthogonalSteps(inner, config.learning_rate),
+        torch.optim.AdamW(rest, 0.1 * config.learning_rate, weight_decay=0.01),
+    ]
+    schedulers = [
+        torch.optim.lr_scheduler.LambdaLR(one, lambda step: warm_cosine(step, num_steps))
+        for one in optimizers
+    ]
     logged = 0.0
     for step in range(num_steps):
         loss = loss_of(network, next(examples))
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        scheduler.step()
+        for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
+            optimizer.step()
+            scheduler.step()
         logged += loss.item()
-        if (step + 1) % 200 == 0:
-            logger.info("%s step %d: loss %.4f", type(network).__name__, step + 1, logged / 200)
+        if (step + 1) % 100 == 0:
+            logger.info("%s step %d: loss %.4f", type(network).__name__, step + 1, logged / 100)
             logged = 0.0
         on_step(step + 1, num_steps)
     network.eval()
