@@ -57,7 +57,7 @@ class PoseNetworksConfig:
     num_characters: int = 900
     per_character: int = 6
     detector_steps: int = 400
-    estimator_steps: int = 5000
+    estimator_steps: int = 1500
     batch_size: int = 24
     learning_rate: float = 0.03
 
