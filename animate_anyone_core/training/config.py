@@ -137,8 +137,8 @@ class InitConfig:
         reference: A `reference_unet`; None starts ReferenceNet from the same file as the UNet.
         pose_guider: A `pose_guider`; None starts it from scratch.
         motion: AnimateDiff's or a published motion module; None starts the layers from scratch.
-        vae: Folder of a diffusers autoencoder.
-        image_encoder: Folder of a transformers CLIP vision model with projection.
+        vae: Folder of a diffusers autoencoder, or "built-in".
+        image_encoder: Folder of a transformers CLIP vision model with projection, or "built-in".
     """
 
     kind: str = "scratch"

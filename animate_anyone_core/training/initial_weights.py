@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
 from ..checkpoints.key_map import is_temporal, to_tree_key, without_prefix
 from ..checkpoints.layouts import find_unet_config
 from ..checkpoints.load import load_pose_guider, own_settings
@@ -53,8 +54,13 @@ def load_frozen_encoders(config: InitConfig, device: torch.device) -> FrozenEnco
             f"{'VAE' if missing == 'init.vae' else 'CLIP image encoder'} "
             f"(--{missing.removeprefix('init.').replace('_', '-')} DIR)."
         )
-    vae = load_autoencoder(config.vae).to(device)
-    return FrozenEncoders(vae, load_image_encoder(config.image_encoder).to(device))
+    vae = load_autoencoder(_own_part(config.vae, "vae")).to(device)
+    seen = load_image_encoder(_own_part(config.image_encoder, "image_encoder")).to(device)
+    return FrozenEncoders(vae, seen)
+
+
+def _own_part(name: str, part: str) -> Path:
+    return BUILT_IN_FOLDER / part if name == BUILT_IN else Path(name)
 
 
 def _from_scratch(config: TrainConfig) -> TrainedNetworks:

@@ -27,7 +27,9 @@ _BUILTIN: dict[str, Any] = {
     "network": _BUILTIN_NETWORK,
     "data": {"kind": "dancers", "width": 128, "height": 128},
     "objective": {"noise": {"beta_schedule": "scaled_linear"}},
+    "init": {"vae": "built-in", "image_encoder": "built-in"},
     "run": {
+        "sample_guidance": 1.5,
         "mixed_precision": "bf16",
         "attention": "matmul",
         "channels_last": True,
@@ -51,7 +53,7 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             {
                 "stage": 1,
-                "steps": 2000,
+                "steps": 1200,
                 "batch_size": 8,  # times 4 targets: 32 pictures a step
                 "data": {"num_frames": 4, "cache_scenes": 3000, "cache_frames": 5},
                 "optimizer": {
@@ -73,8 +75,8 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             {
                 "stage": 2,
-                "steps": 500,
-                "batch_size": 4,
+                "steps": 420,
+                "batch_size": 3,
                 "data": {"num_frames": 12, "cache_scenes": 250, "cache_frames": 17},
                 "optimizer": {
                     "kind": "muon",

@@ -136,7 +136,7 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     encoders = load_frozen_encoders(config.init, device)
     networks = make_networks(config)
     networks.attention = ATTENTION_KERNELS[config.run.attention]
-    if config.run.channels_last:
+    if config.run.channels_last and not _crashes_channels_last(config, device):
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     stage = Stage(config.stage, config.optimizer.trained_reference)
     stage.choose(networks)
@@ -202,6 +202,14 @@ def _accelerator(config: TrainConfig) -> tuple[Any, int]:
         kwargs_handlers=[parallel],
     )
     return accelerator, accumulation
+
+
+def _crashes_channels_last(config: TrainConfig, device: torch.device) -> bool:
+    """Whether PyTorch's CPU kernels would crash (2.13: the way back through frozen bf16 layers)."""
+    crashes = config.stage == 2 and config.run.mixed_precision == "bf16" and device.type == "cpu"
+    if crashes:
+        logger.info("run.channels_last is left out: PyTorch crashes with it in stage 2 here.")
+    return crashes
 
 
 def _shapes(config: TrainConfig, encoders: FrozenEncoders) -> Shapes:
