@@ -19,6 +19,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..checkpoints.model_folder import load_autoencoder
 from ..errors import SettingsError
 from ..models.autoencoder import Autoencoder, decode_frames, encode_picture
 from ..progress import OnStep, silent
@@ -108,7 +109,8 @@ def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> 
     set_scaling(codec, pictures[0].frames[:: max(1, len(pictures[0].frames) // 256)])
     save_codec(codec, output, config)
     if config.num_decoder_steps:
-        codec = with_new_decoder(codec, config)
+        codec = with_new_decoder(load_autoencoder(output), config)  # the encoder as it is written
+        rng = np.random.default_rng([606, config.seed, 1])
         _learn(codec, pictures, config, rng, config.num_steps, total, total, on_step)
         save_codec(codec, output, config)
     return codec
