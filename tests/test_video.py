@@ -69,6 +69,12 @@ class TestRoundTrip:
         assert write_video(tmp_path / "a.mp4", ask(), 10) == 5
         assert asked == list(range(5))
 
+    def test_the_same_frames_give_the_same_bytes(self, tmp_path):
+        clip = np.random.default_rng(0).normal(118, 14, (6, 40, 32, 3)).clip(0, 255)
+        for number in range(8):
+            write_video(tmp_path / f"{number}.mp4", clip.astype(np.uint8), 12)
+        assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
     def test_an_animated_picture_is_a_video(self, tmp_path):
         first, *others = (Image.fromarray(frame) for frame in frames(4))
         first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=100)

@@ -67,7 +67,13 @@ _MARKS: tuple[tuple[Layout, tuple[tuple[str, ...], ...]], ...] = (
     (Layout.OPEN_ANIMATE_ANYONE_POSE_GUIDER, (("conv_layers.0.", "final_proj."),)),
     (Layout.PAPER_POSE_GUIDER, (("convs.0.", "projection."),)),
     (Layout.STABLE_DIFFUSION, (("input_blocks.",), ("model.diffusion_model.",))),
-    (Layout.AUTOENCODER, (("encoder.conv_in.", "decoder.conv_in."),)),
+    (
+        Layout.AUTOENCODER,
+        (
+            ("encoder.conv_in.", "decoder.conv_in."),
+            ("encoder.layers.0.weight", "decoder.layers.0.weight"),
+        ),
+    ),
     (Layout.IMAGE_ENCODER, (("vision_model.",), ("visual.transformer.",))),
     (Layout.PUBLISHED_POSE_GUIDER, (("conv_in.weight", "blocks.0.weight", "conv_out.weight"),)),
 )

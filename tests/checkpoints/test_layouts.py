@@ -61,6 +61,7 @@ def test_every_published_file_is_recognised(published_keys):
         (["model.diffusion_model.input_blocks.0.0.weight"], Layout.STABLE_DIFFUSION),
         (["input_blocks.0.0.weight"], Layout.STABLE_DIFFUSION),
         (["encoder.conv_in.weight", "decoder.conv_in.weight"], Layout.AUTOENCODER),
+        (["encoder.layers.0.weight", "decoder.layers.0.weight"], Layout.AUTOENCODER),
         (["vision_model.embeddings.class_embedding"], Layout.IMAGE_ENCODER),
         (["lora_unet_down_blocks_0.lora_up.weight"], Layout.LORA),
         (
