@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ from .weight_files import check_finite, read_metadata, read_weights
 
 #: Entry in the header of our own files: JSON with "unet", "temporal" and "profile".
 METADATA_KEY = "animate_anyone"
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,8 @@ def load_denoising_unet(
     files: DenoisingUNetFiles, dtype: torch.dtype | None = None
 ) -> DenoisingUNet:
     """Build the network that `read_denoising_unet` read; `dtype` None keeps the files' type."""
-    network = _build(lambda: DenoisingUNet(files.config, files.temporal), files.weights, dtype)
-    assert isinstance(network, DenoisingUNet)
-    return network
+    network = _on_meta(lambda: DenoisingUNet(files.config, files.temporal))
+    return _fill(network, files.weights, dtype)
 
 
 def load_reference_net(
@@ -156,7 +157,8 @@ def load_reference_net(
     notes = [where]
     if layout is Layout.DENOISING_UNET:
         notes.append("the file has an output convolution, which ReferenceNet does not use")
-    expected = expected_shapes(lambda: ReferenceNet(config))
+    network = _on_meta(lambda: ReferenceNet(config))
+    expected = _shapes(network)
     report = compare_weights(
         "ReferenceNet",
         {key: value for key, value in weights.items() if key not in unused},
@@ -166,9 +168,7 @@ def load_reference_net(
         unused,
         tuple(notes),
     )
-    network = _build(lambda: ReferenceNet(config), _take(weights, expected, report), dtype)
-    assert isinstance(network, ReferenceNet)
-    return network, report
+    return _fill(network, _take(weights, expected, report), dtype), report
 
 
 def load_pose_guider(
@@ -189,13 +189,10 @@ def load_pose_guider(
     layout = check_layout(weights, wanted, path.name, "PoseGuider")
     shape = infer_pose_guider_shape(weights, layout)
     kind = PaperPoseGuider if layout is Layout.PAPER_POSE_GUIDER else PublishedPoseGuider
-    expected = expected_shapes(lambda: kind(shape.widths, shape.out_channels))
+    network: PoseGuider = _on_meta(lambda: kind(shape.widths, shape.out_channels))
+    expected = _shapes(network)
     report = compare_weights("PoseGuider", weights, expected, [path.name], layout.value)
-    network = _build(
-        lambda: kind(shape.widths, shape.out_channels), _take(weights, expected, report), dtype
-    )
-    assert isinstance(network, PublishedPoseGuider | PaperPoseGuider)
-    return network, report
+    return _fill(network, _take(weights, expected, report), dtype), report
 
 
 def own_settings(path: Path) -> dict[str, Any]:
@@ -258,8 +255,17 @@ def rename(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]
 
 def expected_shapes(make: Callable[[], nn.Module]) -> dict[str, torch.Size]:
     """Shapes of all weights of a network, by key, without building it in memory."""
+    return _shapes(_on_meta(make))
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {key: value.shape for key, value in network.state_dict().items()}
+
+
+def _on_meta(make: Callable[[], _Network]) -> _Network:
+    """Build a network on the meta device: it takes no memory, and nothing is initialised."""
     with torch.device("meta"):
-        return {key: value.shape for key, value in make().state_dict().items()}
+        return make()
 
 
 def compare_weights(
@@ -335,12 +341,8 @@ def _common_dtype(tensors: list[Tensor]) -> torch.dtype:
     return counts.most_common(1)[0][0] if counts else torch.float32
 
 
-def _build(
-    make: Callable[[], nn.Module], weights: Mapping[str, Tensor], dtype: torch.dtype | None
-) -> nn.Module:
-    """Build on the meta device, so nothing is initialised, and put the tensors in as they are."""
-    with torch.device("meta"):
-        network = make()
+def _fill(network: _Network, weights: Mapping[str, Tensor], dtype: torch.dtype | None) -> _Network:
+    """Put the files' tensors into a network on the meta device, as they are where the type fits."""
     dtype = dtype or _common_dtype(list(weights.values()))
     network.load_state_dict({k: v.to(dtype) for k, v in weights.items()}, assign=True)
     return network.requires_grad_(False).eval()

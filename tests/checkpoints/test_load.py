@@ -380,7 +380,12 @@ class TestPublishedSize:
 
         monkeypatch.setattr(load_module, "read_weights", read)
 
-    @pytest.mark.parametrize("family", ["moore", "musepose", "champ", "aniportrait"])
+    def test_the_other_families_have_the_same_keys(self, published_keys):
+        for name in ("denoising_unet.pth", "reference_unet.pth", "motion_module.pth"):
+            for family in ("champ", "aniportrait"):
+                assert published_keys[family][name] == published_keys["moore"][name]
+
+    @pytest.mark.parametrize("family", ["moore", "musepose"])
     def test_unet_and_reference_net(self, reads, family):
         folder = Path(family)
         requested = "musepose" if family == "musepose" else "auto"
