@@ -26,6 +26,11 @@ from animate_anyone_core.video import read_video
 
 FILES = (
     "MODEL_CARD.md",
+    "config.json",
+    "denoising_unet.safetensors",
+    "motion_module.safetensors",
+    "reference_unet.safetensors",
+    "pose_guider.safetensors",
     "vae/config.json",
     "vae/diffusion_pytorch_model.safetensors",
     "image_encoder/config.json",
