@@ -12,6 +12,7 @@ from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.video import read_video
 from .encode_reference import as_image
 from .pose_sockets import PoseKeypointSocket
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 
@@ -24,6 +25,7 @@ class BuiltinInputs(io.ComfyNode):
             node_id="AnimateAnyone_BuiltinInputs",
             display_name="Built-in Inputs (Animate Anyone)",
             category=CATEGORY,
+            **aliases("sample inputs", "demo", "example character", "test picture"),
             description="A character and a dance by another one, both made up: what the built-in "
             "model animates without any download.",
             inputs=[

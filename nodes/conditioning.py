@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import ShapeError
 from .denoising_model import RowReference
+from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
 
 
@@ -20,6 +21,9 @@ class Conditioning(io.ComfyNode):
             node_id="AnimateAnyone_Conditioning",
             display_name="Conditioning (Animate Anyone)",
             category=CATEGORY,
+            **aliases(
+                "animate anyone ksampler", "apply reference", "apply pose", "positive negative"
+            ),
             description="Turns the encoded reference and poses into conditioning and an empty clip, "
             "for KSampler, SamplerCustom and every other sampler.",
             inputs=[

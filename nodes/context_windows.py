@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
 from ..animate_anyone_core.sampling.windows import SCHEDULES, WindowSettings
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 
@@ -55,6 +56,7 @@ class ContextWindows(io.ComfyNode):
             node_id="AnimateAnyone_ContextWindows",
             display_name="Context Windows (Animate Anyone)",
             category=CATEGORY,
+            **aliases("context options", "sliding window", "long video", "animatediff"),
             description="Lets any sampler denoise a long clip in overlapping windows, in the memory "
             "of one window.",
             inputs=[

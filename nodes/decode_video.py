@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import ShapeError
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 
@@ -20,6 +21,7 @@ class DecodeVideo(io.ComfyNode):
             node_id="AnimateAnyone_DecodeVideo",
             display_name="Decode Video (Animate Anyone)",
             category=CATEGORY,
+            **aliases("vae decode", "decode in chunks", "latent to video", "low memory decode"),
             description="Turns latents into frames in the memory of a few frames, with progress.",
             inputs=[
                 io.Vae.Input("vae", tooltip="The VAE that encoded the reference."),

@@ -8,6 +8,7 @@ from ..animate_anyone_core.pose.detection import PoseDetector
 from ..animate_anyone_core.pose.pose_keypoint import SEEN_SCORE, to_pose_keypoint
 from ..animate_anyone_core.pose.tracking import choose_person
 from .pose_sockets import PoseDetectorSocket, PoseKeypointSocket, image_frames, node_progress
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 # Both networks and a batch of crops, as published; ComfyUI makes room for this much.
@@ -23,6 +24,9 @@ class DetectPose(io.ComfyNode):
             node_id="AnimateAnyone_DetectPose",
             display_name="Detect Pose (Animate Anyone)",
             category=f"{CATEGORY}/pose",
+            **aliases(
+                "dwpose", "openpose", "pose estimation", "dw preprocessor", "skeleton from video"
+            ),
             description="Finds body, hands, face and feet in every frame and follows each person "
             "through the clip.",
             inputs=[

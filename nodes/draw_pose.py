@@ -9,6 +9,7 @@ from ..animate_anyone_core.pose.drawing import FITS, Parts, draw_frames
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
 from ..animate_anyone_core.pose.skeleton import PoseSequence
 from .pose_sockets import PoseKeypointSocket, node_progress, poses_from_socket
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 BY_STYLE = "by style"
@@ -24,6 +25,7 @@ class DrawPose(io.ComfyNode):
             node_id="AnimateAnyone_DrawPose",
             display_name="Draw Pose (Animate Anyone)",
             category=f"{CATEGORY}/pose",
+            **aliases("skeleton", "openpose image", "dwpose image", "pose map", "stick figure"),
             description="Draws skeletons exactly as the weights saw them in training: colours, "
             "widths and the size they were drawn at.",
             inputs=[

@@ -12,6 +12,7 @@ from PIL import Image
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import check_video_size, stretch
 from .patchers import run_managed
+from .search_aliases import aliases
 from .sockets import (
     CATEGORY,
     EncodedPose,
@@ -34,6 +35,7 @@ class EncodePose(io.ComfyNode):
             node_id="AnimateAnyone_EncodePose",
             display_name="Encode Pose (Animate Anyone)",
             category=CATEGORY,
+            **aliases("pose guider", "apply pose guider", "pose latent"),
             description="Turns skeleton pictures into guidance, one a frame, once for all steps.",
             inputs=[
                 PoseGuiderSocket.Input("pose_guider", tooltip='From "Load Pose Guider".'),

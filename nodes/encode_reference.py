@@ -14,6 +14,7 @@ from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import check_picture_size, check_video_size, fit
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from .patchers import run_managed
+from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedReference, NetworkHandle, ReferenceNetSocket, ReferenceSocket
 
 
@@ -26,6 +27,7 @@ class EncodeReference(io.ComfyNode):
             node_id="AnimateAnyone_EncodeReference",
             display_name="Encode Reference (Animate Anyone)",
             category=CATEGORY,
+            **aliases("reference image", "character", "appearance", "clip vision encode"),
             description="Reads the character's look from a picture, once; another seed or another "
             "motion uses it again.",
             inputs=[

@@ -17,6 +17,7 @@ from .model_files import (
     weight_file,
     weight_file_names,
 )
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 MARKERS = ("model", "pytorch_model")
@@ -33,6 +34,7 @@ class LoadImageEncoder(io.ComfyNode):
             node_id="AnimateAnyone_LoadImageEncoder",
             display_name="Load Image Encoder (Animate Anyone)",
             category=f"{CATEGORY}/loaders",
+            **aliases("clip vision loader", "image_encoder", "sd-image-variations"),
             description="As ComfyUI's Load CLIP Vision, and also folders in transformers layout of "
             "any size, such as image_encoder/ of sd-image-variations.",
             inputs=[

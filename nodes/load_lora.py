@@ -12,6 +12,7 @@ from ..animate_anyone_core.checkpoints.lora_names import lora_names
 from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import ShapeError, UnknownCheckpointError
 from .model_files import fingerprint
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 logger = logging.getLogger("animate_anyone")
@@ -26,6 +27,7 @@ class LoadLoRA(io.ComfyNode):
             node_id="AnimateAnyone_LoadLoRA",
             display_name="Load LoRA (Animate Anyone)",
             category=f"{CATEGORY}/loaders",
+            **aliases("lora loader", "motion lora", "diffusers lora", "peft"),
             description="As ComfyUI's Load LoRA (Model), and also LoRAs in diffusers' and PEFT's "
             "naming, and motion LoRAs of AnimateDiff on the temporal layers.",
             inputs=[

@@ -14,6 +14,7 @@ from ..animate_anyone_core.checkpoints.builtin import (
 from ..animate_anyone_core.pose.detection import load_pose_detector
 from .model_files import FOLDER, fingerprint, weight_file
 from .pose_sockets import PoseDetectorSocket
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 POSE_FOLDER = "animate_anyone_pose"
@@ -45,6 +46,7 @@ class LoadPoseDetector(io.ComfyNode):
             node_id="AnimateAnyone_LoadPoseDetector",
             display_name="Load Pose Detector (Animate Anyone)",
             category=f"{CATEGORY}/loaders",
+            **aliases("dwpose model", "yolox", "onnx loader", "rtmpose", "vitpose"),
             description="Loads a person detector and a keypoint estimator. What they are is told "
             "by what they compute, not by their names. ONNX files need onnxruntime, TorchScript "
             "files run on ComfyUI's own torch.",

@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.checkpoints.load import load_pose_guider
 from .model_files import fingerprint, network_choices, network_file
 from .patchers import manage
+from .search_aliases import aliases
 from .sockets import CATEGORY, PoseGuiderSocket
 
 NETWORK = "pose_guider"
@@ -19,6 +20,7 @@ class LoadPoseGuider(io.ComfyNode):
             node_id="AnimateAnyone_LoadPoseGuider",
             display_name="Load Pose Guider (Animate Anyone)",
             category=f"{CATEGORY}/loaders",
+            **aliases("pose_guider.pth", "moore-animateanyone", "musepose"),
             description="Loads the network that turns skeleton pictures into guidance.",
             inputs=[
                 io.Combo.Input(

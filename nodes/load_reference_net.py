@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.checkpoints.load import load_reference_net
 from .model_files import fingerprint, network_choices, network_file
 from .patchers import dtype_input, manage
+from .search_aliases import aliases
 from .sockets import CATEGORY, ReferenceNetSocket
 
 NETWORK = "reference_unet"
@@ -19,6 +20,7 @@ class LoadReferenceNet(io.ComfyNode):
             node_id="AnimateAnyone_LoadReferenceNet",
             display_name="Load ReferenceNet (Animate Anyone)",
             category=f"{CATEGORY}/loaders",
+            **aliases("reference_unet.pth", "reference unet", "moore-animateanyone", "musepose"),
             description="Loads the network that reads the character's look from the reference "
             "picture (reference_unet of Moore-AnimateAnyone, MusePose and others of this family).",
             inputs=[

@@ -13,6 +13,7 @@ from ..animate_anyone_core.checkpoints.report import LoadReport
 from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
 from .model_files import fingerprint, network_choices, network_file
 from .patchers import choose_dtypes, dtype_input, patcher_class
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 IN_ONE_FILE = "in the same file"
@@ -27,6 +28,13 @@ class LoadUNet3D(io.ComfyNode):
             node_id="AnimateAnyone_LoadUNet3D",
             display_name="Load UNet3D (Animate Anyone)",
             category=f"{CATEGORY}/loaders",
+            **aliases(
+                "denoising_unet.pth",
+                "motion_module.pth",
+                "moore-animateanyone",
+                "musepose",
+                "load diffusion model",
+            ),
             description="Loads the denoising network and its temporal layers as a MODEL that every "
             "ComfyUI sampler runs.",
             inputs=[

@@ -17,6 +17,7 @@ from .model_files import (
     weight_file,
     weight_file_names,
 )
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 MARKER = "diffusion_pytorch_model"
@@ -36,6 +37,7 @@ class LoadVAE(io.ComfyNode):
             node_id="AnimateAnyone_LoadVAE",
             display_name="Load VAE (Animate Anyone)",
             category=f"{CATEGORY}/loaders",
+            **aliases("vae loader", "sd-vae-ft-mse", "diffusers vae"),
             description="As ComfyUI's Load VAE, and also folders in diffusers layout of any width.",
             inputs=[
                 io.Combo.Input(

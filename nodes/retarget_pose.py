@@ -18,6 +18,7 @@ from ..animate_anyone_core.pose.retarget_settings import (
     parse_multipliers,
 )
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 
@@ -30,6 +31,9 @@ class RetargetPose(io.ComfyNode):
             node_id="AnimateAnyone_RetargetPose",
             display_name="Retarget Pose (Animate Anyone)",
             category=f"{CATEGORY}/pose",
+            **aliases(
+                "pose align", "musepose align", "transfer pose", "bone lengths", "pose transfer"
+            ),
             description="Gives the driver's motion to the character: with its own bones, in its "
             "place, on its ground. Look at the overlay before a long run.",
             inputs=[

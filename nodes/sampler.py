@@ -12,6 +12,7 @@ from ..animate_anyone_core.errors import ShapeError
 from .conditioning import condition, empty_clip
 from .context_windows import settings_for, window_inputs, with_windows
 from .published_ddim import sample_published_ddim
+from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
 
 PUBLISHED = "published ddim"
@@ -26,6 +27,9 @@ class Sampler(io.ComfyNode):
             node_id="AnimateAnyone_Sampler",
             display_name="Sampler (Animate Anyone)",
             category=CATEGORY,
+            **aliases(
+                "ksampler", "animate character", "moore-animateanyone", "musepose", "image to video"
+            ),
             description="Denoises the clip in overlapping windows. Previews, cancel, every sampler "
             "and scheduler work as in KSampler.",
             inputs=[

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.smoothing import SmoothingSettings, smooth_poses
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
+from .search_aliases import aliases
 from .sockets import CATEGORY
 
 
@@ -19,6 +20,7 @@ class SmoothPose(io.ComfyNode):
             node_id="AnimateAnyone_SmoothPose",
             display_name="Smooth Pose (Animate Anyone)",
             category=f"{CATEGORY}/pose",
+            **aliases("stabilize pose", "pose filter", "jitter", "interpolate pose"),
             description="Takes the jitter out of poses, puts back joints that jumped away, bridges "
             "short gaps and stops flicker. Fast motion is kept.",
             inputs=[
