@@ -203,3 +203,41 @@ def test_the_pose_workflow_goes_from_video_to_skeletons(server, installed, lossl
     assert len(server.files(entry, str(overlay))) == 1
     ratios = entry["outputs"][str(find(workflow, "PreviewAny", "Bone ratios")["id"])]["text"][0]
     assert "1.00" in ratios
+
+
+def test_a_skeleton_from_a_stock_pose_node_drives_the_character(server):
+    """Wired into Encode Pose in place of our Draw Pose, it gives the same clip."""
+    if "SDPoseDrawKeypoints" not in server.object_info():
+        pytest.skip("this ComfyUI has no SDPose nodes")
+    prompt = to_prompt(
+        read_workflow(ROOT / "workflows" / "animate_character.json"), server.object_info()
+    )
+    inputs, draw, encode, sampler, decode = (
+        next(key for key, entry in prompt.items() if entry["class_type"] == f"AnimateAnyone_{name}")
+        for name in ("BuiltinInputs", "DrawPose", "EncodePose", "Sampler", "DecodeVideo")
+    )
+    prompt[inputs]["inputs"]["num_frames"] = 4
+    prompt[draw]["inputs"].update(style="sdpose", face="yes", feet=False, people="all")
+    prompt[sampler]["inputs"].update(steps=2, seed=5)
+    prompt["stock"] = node(
+        "SDPoseDrawKeypoints",
+        keypoints=[inputs, 2],
+        draw_body=True,
+        draw_hands=True,
+        draw_face=True,
+        draw_feet=False,
+        draw_head=True,
+        stick_width=4,
+        face_point_size=3,
+        score_threshold=0.3,
+    )
+    prompt["save"] = node("SaveImage", images=[decode, 0], filename_prefix="stock_pose")
+    ours_drawn = saved(server, server.run(prompt, timeout=300))
+    prompt[encode]["inputs"]["images"] = ["stock", 0]
+    stock_drawn = saved(server, server.run(prompt, timeout=300))
+    assert stock_drawn.shape == (4, 128, 128, 3)
+    assert np.abs(stock_drawn - ours_drawn).max() <= 2  # one level of a skeleton's pixels, decoded
+    prompt[draw]["inputs"].update(body=False, hands=False, face="no")
+    prompt[encode]["inputs"]["images"] = [draw, 0]
+    without = saved(server, server.run(prompt, timeout=300))
+    assert np.abs(stock_drawn - without).mean() > 1  # the skeleton is what moves the character
