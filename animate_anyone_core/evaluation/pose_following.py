@@ -16,6 +16,9 @@ from ..pose.pose_keypoint import SEEN_SCORE
 from ..pose.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND, PoseSequence
 from ..progress import OnStep, silent
 
+#: A joint this near, in per cent of the person's height, counts as right.
+CORRECT_PERCENT = 5.0
+
 PARTS: dict[str, tuple[slice, ...]] = {
     "body": (BODY,),
     "feet": (FEET,),
@@ -59,6 +62,10 @@ class PoseFollowing:
         parts: body, feet, hands, face; a part the driving poses do not have is left out.
         worst_frame: Frame with the largest mean body error; None if there is none.
         height: The person's height in pixels that errors are divided by, first person.
+        median_percent: As `error_percent`, but the median over body keypoints and frames: a few
+            joints that the detector confuses do not count.
+        correct: Share of driven body keypoints that are found within `CORRECT_PERCENT` of where
+            they should be, 0..1.
     """
 
     error_percent: float | None
@@ -67,6 +74,8 @@ class PoseFollowing:
     parts: dict[str, PartFollowing]
     worst_frame: int | None
     height: float
+    median_percent: float | None
+    correct: float
 
 
 def person_height(poses: PoseSequence, person: int = 0, seen_score: float = SEEN_SCORE) -> float:
@@ -131,14 +140,17 @@ def compare_poses(
         if driven.any():
             parts[name] = _part(relative[..., columns], driven)
     body = parts.get("body", PartFollowing(None, 1.0, 0))
-    body_pixels = distance[..., BODY]
+    body_pixels, body_percent = distance[..., BODY], relative[..., BODY]
+    is_found = bool((~np.isnan(body_percent)).any())
     return PoseFollowing(
         error_percent=body.error_percent,
-        error_pixels=None if np.isnan(body_pixels).all() else float(np.nanmean(body_pixels)),
+        error_pixels=float(np.nanmean(body_pixels)) if is_found else None,
         missed=body.missed,
         parts=parts,
-        worst_frame=_worst_frame(relative[..., BODY]),
+        worst_frame=_worst_frame(body_percent),
         height=float(heights[0]),
+        median_percent=float(np.nanmedian(body_percent)) if is_found else None,
+        correct=float((body_percent <= CORRECT_PERCENT).sum() / max(1, wanted[..., BODY].sum())),
     )
 
 

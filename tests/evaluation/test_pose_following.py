@@ -143,3 +143,12 @@ class TestErrors:
         flat[..., 1] = 30.0
         with pytest.raises(PoseError, match="no height"):
             person_height(poses(flat))
+
+
+def test_one_joint_far_away_moves_the_mean_but_not_the_median():
+    result = person() + 0.4 * SHIFT
+    result[:, :, 4] += 60.0
+    following = compare_poses(poses(result), poses(person()))
+    assert following.error_percent > 4.0
+    assert following.median_percent == pytest.approx(2.0)
+    assert following.correct == pytest.approx(17 / 18)
