@@ -23,6 +23,8 @@ FLOORS = {
     "synthetic": 3,
     "animate": 4,
     "driving": 4,
+    "face_pass": 4,
+    "preflight": 4,
     "evaluation": 5,
     "training": 6,
     "commands": 7,

@@ -1,0 +1,149 @@
+"""Do the driver's poses fit the character: size, shot, persons, joints.
+
+Symbols: F frames, P persons, K keypoints.
+"""
+
+import numpy as np
+
+from ..pose.pose_keypoint import SEEN_SCORE
+from ..pose.skeleton import BODY, BODY_NAMES, PoseSequence
+from .planned_run import Finding, percent
+
+#: Bodies whose bones differ more than this, as shares of the picture's height, do not fit.
+LARGEST_SCALE = 1.25
+#: A joint that belongs to the shot (seen in this share of frames) ...
+SHOT_SHARE = 0.2
+#: ... should not be missing in more than this share of frames.
+MISSING_SHARE = 0.1
+#: Somebody seen in fewer frames does not count as another person.
+PERSON_SHARE = 0.1
+#: Legs are in the shot if seen in more frames than the second, not if in fewer than the first.
+LEGS_SHARES = (0.2, 0.5)
+_FEWEST_JOINTS = 3  # fewer are not a person
+
+_NECK, _SHOULDERS, _HIPS = 1, [2, 5], [8, 11]
+_LIMBS = tuple(range(1, 14))  # heads may turn away, limbs should be there
+_LEGS = [9, 10, 12, 13]
+_BONES = ((2, 3), (5, 6), (3, 4), (6, 7), (8, 9), (11, 12), (9, 10), (12, 13))
+
+
+def _seen(poses: PoseSequence) -> np.ndarray:
+    return poses.scores >= SEEN_SCORE
+
+
+def _people(poses: PoseSequence) -> list[int]:
+    """Slots of people who are there in enough frames."""
+    there = _seen(poses)[..., BODY].sum(axis=-1) >= _FEWEST_JOINTS  # (F, P)
+    return [int(p) for p in np.flatnonzero(there.mean(axis=0) >= PERSON_SHARE)]
+
+
+def _several(count: int, where: str) -> Finding:
+    return Finding(
+        "persons",
+        f'{where} {count} persons. Choose one in "Detect Pose": the weights know one person, and '
+        "only one is drawn.",
+    )
+
+
+def check_driver(driver: PoseSequence) -> list[Finding]:
+    """Who is there, and which joints are missing."""
+    seen = _seen(driver)
+    there = (seen[..., BODY].sum(axis=-1) >= _FEWEST_JOINTS).any(axis=1)  # (F,)
+    if not there.any():
+        return [Finding("nobody", "The driver's poses show nobody in any frame.", fails=True)]
+    findings = []
+    if not there.all():
+        first = int(np.flatnonzero(~there)[0])
+        findings.append(
+            Finding(
+                "nobody",
+                f"Nobody is seen in {percent(1 - there.mean())} of the frames, first in frame "
+                f'{first}. Bridge short gaps with "Smooth Pose", or cut these frames.',
+            )
+        )
+    people = _people(driver)
+    if len(people) > 1:
+        findings.append(_several(len(people), "The driver's poses hold"))
+    if people:
+        limbs = seen[there][:, people[0]][:, _LIMBS]
+        share = limbs.mean(axis=0)
+        missing = {
+            BODY_NAMES[joint].replace("_", " "): 1 - share[column]
+            for column, joint in enumerate(_LIMBS)
+            if SHOT_SHARE <= share[column] < 1 - MISSING_SHARE
+        }
+        if missing:
+            named = ", ".join(f"{name} in {percent(part)}" for name, part in missing.items())
+            findings.append(
+                Finding(
+                    "missing joints",
+                    f"Joints are missing in many frames: {named}. Limbs will flicker there; "
+                    '"Smooth Pose" bridges short gaps.',
+                )
+            )
+    return findings
+
+
+def check_bodies(driver: PoseSequence, reference: PoseSequence) -> list[Finding]:
+    """Whether driver and character have one size and show the same parts."""
+    ours, theirs = _people(driver)[:1], _people(reference)[:1]
+    if not theirs:
+        return [Finding("nobody", "The reference's pose shows nobody: retargeting is impossible.")]
+    if not ours:
+        return []
+    findings = []
+    mine, other = _bone_lengths(driver, ours[0]), _bone_lengths(reference, theirs[0])
+    ratios = (mine / other)[np.isfinite(mine / other)]
+    scale = float(np.median(ratios)) if ratios.size else 1.0
+    if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
+        findings.append(
+            Finding(
+                "scale",
+                f"The skeletons are {scale:.2f} times as large as the character. It would change "
+                'its size or face: wire the poses through "Retarget Pose".',
+            )
+        )
+    legs = _seen(driver)[:, ours[0], _LEGS].any(axis=1).mean()
+    has_legs = bool(_seen(reference)[0, theirs[0], _LEGS].any())
+    if has_legs and legs < LEGS_SHARES[0]:
+        text = (
+            "The character is shown with legs, the driver only down to the hips. Choose a picture "
+            "of the upper body, or a driver shown in full."
+        )
+        findings.append(Finding("half body", text))
+    if not has_legs and legs > LEGS_SHARES[1]:
+        text = (
+            "The driver is shown with legs, the character only down to the hips: its legs would be "
+            'invented. Choose a picture in full, or "hide_missing" in "Retarget Pose".'
+        )
+        findings.append(Finding("half body", text))
+    return findings
+
+
+def _bone_lengths(poses: PoseSequence, person: int) -> np.ndarray:
+    """Trunk, shoulders and limbs as shares of the picture's height; NaN where never seen.
+
+    The 90th percentile over frames: bones that point at the viewer look short.
+    """
+    points, seen = poses.points[:, person], _seen(poses)[:, person]
+    hips = points[:, _HIPS].mean(axis=1)
+    trunk = np.linalg.norm(points[:, _NECK] - hips, axis=-1)
+    lengths = [np.where(seen[:, _NECK] & seen[:, _HIPS].all(axis=1), trunk, np.nan)]
+    for a, b in (tuple(_SHOULDERS), *_BONES):
+        length = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
+        lengths.append(np.where(seen[:, a] & seen[:, b], length, np.nan))
+    return (
+        np.array(
+            [
+                np.percentile(row[np.isfinite(row)], 90) if np.isfinite(row).any() else np.nan
+                for row in lengths
+            ]
+        )
+        / poses.height
+    )
+
+
+def check_reference(reference: PoseSequence) -> list[Finding]:
+    """Whether the picture shows one person."""
+    count = len(_people(reference))
+    return [_several(count, "The reference picture shows")] if count > 1 else []
