@@ -29,6 +29,10 @@ NODES = (
     ("context_windows", "ContextWindows"),
     ("sampler", "Sampler"),
     ("decode_video", "DecodeVideo"),
+    ("preflight", "Preflight"),
+    ("face_crop", "FaceCrop"),
+    ("face_paste", "FacePaste"),
+    ("compare", "Compare"),
 )
 
 

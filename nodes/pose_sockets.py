@@ -17,6 +17,8 @@ from ..animate_anyone_core.progress import OnStep
 PoseDetectorSocket = io.Custom("AA_POSE_DETECTOR")
 #: Also made and taken by ComfyUI's SDPose nodes and by comfyui_controlnet_aux.
 PoseKeypointSocket = io.Custom("POSE_KEYPOINT")
+#: Where faces were cut out of a clip: the core's FaceBoxes.
+FaceBoxesSocket = io.Custom("AA_FACE_BOXES")
 
 
 def poses_from_socket(value: Any) -> PoseSequence:
@@ -38,12 +40,21 @@ def image_frames(images: torch.Tensor) -> Iterator[Any]:
     Raises:
         ShapeError: If it is no batch of colour pictures.
     """
-    if images.ndim != 4 or images.shape[-1] < 3:
+    for frame in colour_frames(images):
+        yield (frame.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def colour_frames(images: torch.Tensor) -> torch.Tensor:
+    """The RGB of an IMAGE as float (F, H, W, 3).
+
+    Raises:
+        ShapeError: If it is no batch of colour pictures, or empty.
+    """
+    if images.ndim != 4 or images.shape[-1] < 3 or not len(images):
         raise ShapeError(
             f"Frames must be colour pictures (frames, height, width, 3), got {tuple(images.shape)}."
         )
-    for frame in images:
-        yield (frame[..., :3].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    return images[..., :3].float()
 
 
 def node_progress(total: int) -> OnStep:

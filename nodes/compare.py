@@ -1,0 +1,144 @@
+"""Show a result beside what it was made from, and measure it."""
+
+from typing import Any
+
+import comfy.model_management as mm
+import numpy as np
+import torch
+from comfy_api.latest import io
+from PIL import Image
+
+from ..animate_anyone_core.errors import SettingsError
+from ..animate_anyone_core.evaluation.pose_following import PoseFollowing, pose_following
+from ..animate_anyone_core.evaluation.report import scores_table, side_by_side
+from ..animate_anyone_core.evaluation.scores import ClipScores, score_clip
+from ..animate_anyone_core.images import fit
+from ..animate_anyone_core.pose.detection import PoseDetector
+from .pose_sockets import (
+    PoseDetectorSocket,
+    PoseKeypointSocket,
+    image_frames,
+    node_progress,
+    poses_from_socket,
+)
+from .search_aliases import aliases
+from .sockets import CATEGORY
+
+
+class Compare(io.ComfyNode):
+    """Result, and what it came from -> pictures side by side, numbers."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_Compare",
+            display_name="Compare (Animate Anyone)",
+            category=CATEGORY,
+            **aliases("metrics", "psnr", "ssim", "side by side", "evaluate"),
+            description="Puts the result beside the reference, the skeletons and the truth, and "
+            "measures what can be measured with what is wired in.",
+            inputs=[
+                io.Image.Input("result", tooltip="The frames to look at."),
+                io.Image.Input(
+                    "reference", optional=True, tooltip="The character's picture, shown beside it."
+                ),
+                io.Image.Input(
+                    "skeletons", optional=True, tooltip='The drawn poses, from "Draw Pose".'
+                ),
+                io.Image.Input(
+                    "truth",
+                    optional=True,
+                    tooltip="What the result should be, frame by frame, if it is known: as when a "
+                    "video's first frame is animated by its own poses. Gives PSNR, SSIM and more.",
+                ),
+                PoseKeypointSocket.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    tooltip="The poses that drove the result, one a frame. With a detector, gives "
+                    "how well they are followed.",
+                ),
+                PoseDetectorSocket.Input(
+                    "pose_detector",
+                    optional=True,
+                    tooltip='From "Load Pose Detector": finds the poses of the result.',
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "images", display_name="images", tooltip="All clips side by side, labelled."
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="The numbers, what they mean, and what was not measured and why.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        result: torch.Tensor,
+        reference: torch.Tensor | None = None,
+        skeletons: torch.Tensor | None = None,
+        truth: torch.Tensor | None = None,
+        pose_keypoint: Any = None,
+        pose_detector: PoseDetector | None = None,
+    ) -> io.NodeOutput:
+        frames = _pictures(result)
+        panels = {"reference": reference, "skeletons": skeletons, "truth": truth}
+        clips = {
+            name: _fitted(_pictures(images), frames)
+            for name, images in panels.items()
+            if images is not None
+        }
+        beside = {**clips, "result": frames}
+        scores = ClipScores(len(frames), {})
+        if "truth" in clips:
+            scores = score_clip(frames, clips["truth"], on_step=node_progress(1))
+        following = _following(frames, pose_keypoint, pose_detector)
+        pictures = torch.from_numpy(np.stack(list(side_by_side(beside)))).float() / 255.0
+        return io.NodeOutput(pictures, scores_table(scores, following))
+
+
+def _pictures(images: torch.Tensor) -> np.ndarray:
+    """IMAGE to uint8 (F, H, W, 3)."""
+    return np.stack(list(image_frames(images)))
+
+
+def _fitted(clip: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """A clip at the size of another one, whole, on its border's colour."""
+    height, width = like.shape[1:3]
+    if clip.shape[1:3] == (height, width):
+        return clip
+    fitted = [fit(Image.fromarray(frame), width, height, "pad") for frame in clip]
+    return np.stack([np.asarray(frame) for frame in fitted])
+
+
+def _following(
+    frames: np.ndarray, pose_keypoint: Any, pose_detector: PoseDetector | None
+) -> PoseFollowing | None:
+    """How the result follows its poses; None if these or the detector are not wired.
+
+    Raises:
+        SettingsError: If only one of the two is wired.
+    """
+    if pose_keypoint is None and pose_detector is None:
+        return None
+    if pose_keypoint is None or pose_detector is None:
+        given = "pose_keypoint" if pose_detector is None else "pose_detector"
+        missing = "pose_detector" if pose_detector is None else "pose_keypoint"
+        raise SettingsError(
+            f"To measure how the poses are followed, both are needed: {given} is wired, {missing} "
+            "is not. Wire it, or take both away."
+        )
+    mm.throw_exception_if_processing_interrupted()
+    try:
+        return pose_following(
+            frames,
+            poses_from_socket(pose_keypoint),
+            pose_detector,
+            on_step=node_progress(len(frames)),
+        )
+    finally:
+        pose_detector.release()

@@ -1,0 +1,160 @@
+"""Check what is wired together before a long run."""
+
+from typing import Any
+
+import comfy.model_management as mm
+import numpy as np
+import torch
+from comfy_api.latest import io, ui
+
+from ..animate_anyone_core.errors import SettingsError
+from ..animate_anyone_core.pose.skeleton import PoseSequence
+from ..animate_anyone_core.preflight.check import check_run
+from ..animate_anyone_core.preflight.planned_run import PlannedRun
+from ..animate_anyone_core.sampling.windows import WindowSettings
+from .context_windows import settings_for, window_inputs
+from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
+from .search_aliases import aliases
+from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+
+REPORT, STOP = "report", "stop"
+
+
+class Preflight(io.ComfyNode):
+    """Everything wired in -> a report, and the poses handed on."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_Preflight",
+            display_name="Preflight (Animate Anyone)",
+            category=CATEGORY,
+            **aliases("check", "warnings", "memory estimate", "validate"),
+            description="Says before a long run what would fail, what would look bad and what it "
+            "will cost. Wire in what there is; every input is optional.",
+            inputs=[*_parts(), *_settings()],
+            outputs=[
+                io.String.Output(
+                    "report", display_name="report", tooltip='To read: wire into "Preview Any".'
+                ),
+                PoseSocket.Output(
+                    "pose_out",
+                    display_name="pose",
+                    tooltip="The poses as they came. Wire them into the sampler, and it waits for "
+                    "this check.",
+                ),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        steps: int,
+        cfg: float,
+        on_problem: str,
+        context_frames: int,
+        context_overlap: int,
+        schedule: str,
+        blending: str,
+        model: Any = None,
+        reference: EncodedReference | None = None,
+        pose: EncodedPose | None = None,
+        latent: dict[str, Any] | None = None,
+        reference_image: torch.Tensor | None = None,
+        skeletons: torch.Tensor | None = None,
+        driver_pose: Any = None,
+        reference_pose: Any = None,
+    ) -> io.NodeOutput:
+        windows = None
+        if model is not None:
+            windows = settings_for(model, context_frames, context_overlap, schedule, blending)
+        needed, free = _memory(model, pose, windows, cfg)
+        found = check_run(
+            PlannedRun(
+                driver=_poses(driver_pose),
+                reference=_poses(reference_pose),
+                skeletons=None if skeletons is None else np.stack(list(image_frames(skeletons))),
+                picture_size=_size(reference_image),
+                reference_size=reference and (reference.width, reference.height),
+                pose_size=pose and (pose.width, pose.height),
+                num_poses=None if pose is None else len(pose.features),
+                num_frames=None if latent is None else len(latent["samples"]),
+                profile=None if model is None else model.model.profile,
+                windows=windows,
+                steps=steps,
+                guidance_scale=cfg,
+                memory_needed=needed,
+                memory_free=free,
+            )
+        )
+        report = found.to_text()
+        if on_problem == STOP and found.findings:
+            raise SettingsError(f"Stopped by Preflight, as asked for. {report}")
+        return io.NodeOutput(report, pose, ui=ui.PreviewText(report))
+
+
+def _parts() -> list[Any]:
+    """What can be wired in."""
+    return [
+        io.Model.Input("model", optional=True, tooltip="Tells the style, the windows, the memory."),
+        ReferenceSocket.Input("reference", optional=True, tooltip='From "Encode Reference".'),
+        PoseSocket.Input("pose", optional=True, tooltip='From "Encode Pose".'),
+        io.Latent.Input(
+            "latent", optional=True, tooltip="The clip to start from, if there is one."
+        ),
+        io.Image.Input(
+            "reference_image", optional=True, tooltip="The character's picture before fitting."
+        ),
+        io.Image.Input(
+            "skeletons", optional=True, tooltip="The skeleton pictures that are encoded."
+        ),
+        PoseKeypointSocket.Input(
+            "driver_pose",
+            optional=True,
+            tooltip='The poses that are drawn: after "Retarget Pose", if it is used.',
+        ),
+        PoseKeypointSocket.Input(
+            "reference_pose",
+            optional=True,
+            tooltip='The character\'s pose: "Detect Pose" on the picture that "Encode Reference" '
+            "gives back.",
+        ),
+    ]
+
+
+def _settings() -> list[Any]:
+    """What the sampler is set to."""
+    return [
+        io.Int.Input("steps", default=20, min=1, max=1000, tooltip="As in the sampler."),
+        io.Float.Input(
+            "cfg", default=3.5, min=0.0, max=30.0, step=0.1, tooltip="As in the sampler."
+        ),
+        io.Combo.Input(
+            "on_problem",
+            options=[REPORT, STOP],
+            default=REPORT,
+            tooltip="report: only say it. stop: stop the run here if anything is found.",
+        ),
+        *window_inputs(),
+    ]
+
+
+def _poses(value: Any) -> PoseSequence | None:
+    return None if value is None else poses_from_socket(value)
+
+
+def _size(image: torch.Tensor | None) -> tuple[int, int] | None:
+    return None if image is None else (int(image.shape[2]), int(image.shape[1]))
+
+
+def _memory(
+    model: Any, pose: EncodedPose | None, windows: WindowSettings | None, cfg: float
+) -> tuple[float | None, float | None]:
+    """Bytes a window takes beside the weights, and bytes free where the model runs."""
+    if model is None or pose is None or windows is None:
+        return None, None
+    frames, _, height, width = pose.features.shape
+    rows = (2 if cfg > 1 else 1) * min(frames, windows.context_frames)
+    needed = model.memory_required([rows, model.model.latent_format.latent_channels, height, width])
+    return float(needed), float(mm.get_free_memory(model.load_device))
