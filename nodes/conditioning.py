@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import ShapeError
 from .denoising_model import RowReference
+from .latent_format import latent_channels
 from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
 
@@ -48,7 +49,7 @@ class Conditioning(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, reference: EncodedReference, pose: EncodedPose) -> io.NodeOutput:
         positive, negative = condition(model, reference, pose)
-        return io.NodeOutput(model, positive, negative, {"samples": empty_clip(pose)})
+        return io.NodeOutput(model, positive, negative, {"samples": empty_clip(model, pose)})
 
 
 def condition(
@@ -67,10 +68,12 @@ def condition(
     return [[appearance, positive]], [[torch.zeros_like(appearance), negative]]
 
 
-def empty_clip(pose: EncodedPose) -> torch.Tensor:
-    """Latents (F, 4, h, w) of nothing, one frame a pose."""
+def empty_clip(model: Any, pose: EncodedPose) -> torch.Tensor:
+    """Latents (F, C, h, w) of nothing, one frame a pose."""
     frames, _, height, width = pose.features.shape
-    return torch.zeros([frames, 4, height, width], device=mm.intermediate_device())
+    return torch.zeros(
+        [frames, latent_channels(model), height, width], device=mm.intermediate_device()
+    )
 
 
 def _check_fit(model: Any, reference: EncodedReference, pose: EncodedPose) -> None:

@@ -7,7 +7,7 @@ import comfy.utils
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.errors import ShapeError
+from .latent_format import check_clip
 from .search_aliases import aliases
 from .sockets import CATEGORY
 
@@ -45,15 +45,12 @@ class DecodeVideo(io.ComfyNode):
 
 
 def decode(vae: Any, samples: torch.Tensor, chunk_frames: int) -> torch.Tensor:
-    """Decode (F, 4, h, w) to IMAGE (F, H, W, 3), every chunk straight into the result.
+    """Decode (F, C, h, w) to IMAGE (F, H, W, 3), every chunk straight into the result.
 
     Raises:
-        ShapeError: If there is no frame.
+        ShapeError: If there is no frame, or the latents are not this VAE's.
     """
-    if samples.ndim != 4 or not samples.shape[0]:
-        raise ShapeError(
-            f"A clip to decode has the shape (frames, 4, h, w), got {tuple(samples.shape)}."
-        )
+    check_clip(samples, vae.latent_channels, "VAE")
     bar = comfy.utils.ProgressBar(samples.shape[0])
     frames: torch.Tensor | None = None
     for start in range(0, samples.shape[0], chunk_frames):

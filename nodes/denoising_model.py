@@ -1,12 +1,11 @@
 """The denoising UNet as a real ComfyUI MODEL: any sampler, scheduler, guider and LoRA node works on it.
 
-ComfyUI hands over all rows at once, (conditions · frames, 4, h, w); here they become (B, 4, F, h, w).
+ComfyUI hands over all rows at once, (conditions · frames, C, h, w); here they become (B, C, F, h, w).
 """
 
 from typing import Any
 
 import comfy.conds
-import comfy.latent_formats
 import comfy.model_base
 import comfy.patcher_extension
 import comfy.supported_models_base
@@ -15,6 +14,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ..animate_anyone_core.checkpoints.families import FamilyProfile
+from ..animate_anyone_core.checkpoints.latent_colours import LatentColours
 from ..animate_anyone_core.checkpoints.load import DenoisingUNetFiles
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.models.attention import Reference
@@ -25,6 +25,7 @@ from ..animate_anyone_core.models.denoising_unet import (
     unfold_frames,
 )
 from .comfy_patches import ComfyPatches
+from .latent_format import check_clip, latent_format_for
 from .patchers import swap_layers
 from .sockets import EncodedPose
 
@@ -41,14 +42,18 @@ _BYTES_PER_CELL = 1.28 * 37_900 / 2
 
 
 class AnimateAnyoneConfig(comfy.supported_models_base.BASE):
-    """What ComfyUI wants to know of a model besides its weights."""
+    """What ComfyUI wants to know of a model besides its weights.
+
+    Args:
+        files: What was read of the model.
+        colours: How its latents look, for previews; None takes Stable Diffusion 1.5's, or none.
+    """
 
     unet_config: dict = {}  # noqa: RUF012 (ComfyUI's protocol)
     unet_extra_config: dict = {}  # noqa: RUF012
-    latent_format = comfy.latent_formats.SD15
     memory_usage_factor = 1.0
 
-    def __init__(self, files: DenoisingUNetFiles) -> None:
+    def __init__(self, files: DenoisingUNetFiles, colours: LatentColours | None = None) -> None:
         super().__init__(
             {
                 # read by FreeU and HyperTile; not num_res_blocks, which would redirect LoRA keys
@@ -57,6 +62,7 @@ class AnimateAnyoneConfig(comfy.supported_models_base.BASE):
                 "temporal": files.temporal,
             }
         )
+        self.latent_format = latent_format_for(files.config.in_channels, colours)
         self.profile: FamilyProfile = files.profile
         noise = files.profile.noise
         self.sampling_settings = {
@@ -77,8 +83,9 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         """ComfyUI's hook: the conditioning's entries become the network's arguments."""
-        conds = super().extra_conds(**kwargs)
         noise = kwargs["noise"]
+        check_clip(noise, self.latent_format.latent_channels, "model")
+        conds = super().extra_conds(**kwargs)
         pose: EncodedPose | None = kwargs.get("aa_pose")
         if pose is not None:
             conds["pose"] = comfy.conds.CONDNoiseShape(_pose_for(pose, noise))
@@ -88,7 +95,7 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         return conds
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
-        """Bytes of activations for (rows · frames, 4, h, w)."""
+        """Bytes of activations for (rows · frames, C, h, w)."""
         rows, cells = input_shape[0], input_shape[-2] * input_shape[-1]
         width = self.model_config.unet_config["model_channels"] / 320
         size = torch.finfo(self.manual_cast_dtype or self.get_dtype()).bits / 16
@@ -164,7 +171,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         transformer_options: dict | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """ComfyUI's call: rows (n·F, 4, h, w), one time and one context a row.
+        """ComfyUI's call: rows (n·F, C, h, w), one time and one context a row.
 
         Args:
             x: Scaled noisy latents of all conditions.

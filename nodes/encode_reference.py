@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import comfy.latent_formats
 import comfy.model_management as mm
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from PIL import Image
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import check_picture_size, check_video_size, fit
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
+from .latent_format import scaled
 from .patchers import run_managed
 from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedReference, NetworkHandle, ReferenceNetSocket, ReferenceSocket
@@ -32,7 +32,11 @@ class EncodeReference(io.ComfyNode):
             "motion uses it again.",
             inputs=[
                 ReferenceNetSocket.Input("reference_net", tooltip='From "Load ReferenceNet".'),
-                io.Vae.Input("vae", tooltip="A Stable Diffusion 1.5 VAE (sd-vae-ft-mse)."),
+                io.Vae.Input(
+                    "vae",
+                    tooltip="The VAE that belongs to the model: sd-vae-ft-mse for published weights, "
+                    "or the built-in one.",
+                ),
                 io.ClipVision.Input(
                     "clip_vision",
                     tooltip="The image encoder of sd-image-variations (CLIP ViT-L/14).",
@@ -109,18 +113,18 @@ def encode(
     appearance = seen["image_embeds"].reshape(1, 1, -1).to(keep)
     latents = vae.encode(as_image(picture)).to(keep)
     _check_fit(handle, latents, appearance, picture)
-    scaled = comfy.latent_formats.SD15().process_in(latents)
+    seen_latents = scaled(latents)
 
     def attention(q: Any, k: Any, v: Any, num_heads: int) -> Any:
         return optimized_attention(q, k, v, num_heads)
 
     def work(network: Any, device: torch.device) -> dict[str, torch.Tensor]:
-        inputs = (tensor.to(device, handle.compute_dtype) for tensor in (scaled, appearance))
+        inputs = (tensor.to(device, handle.compute_dtype) for tensor in (seen_latents, appearance))
         features = network(*inputs, attention=attention)
         return {path: tokens.to(keep) for path, tokens in features.items()}
 
     # counted for ComfyUI's estimate: one row of the denoiser without temporal layers
-    memory = 40_000 * scaled.shape[-2] * scaled.shape[-1]
+    memory = 40_000 * latents.shape[-2] * latents.shape[-1]
     features = run_managed(handle, memory, work)
     return EncodedReference(appearance, features, latents, picture.width, picture.height)
 
@@ -132,8 +136,9 @@ def _check_fit(
     expected = (1, config.in_channels, picture.height // 8, picture.width // 8)
     if tuple(latents.shape) != expected:
         raise ShapeError(
-            f"ReferenceNet needs Stable Diffusion 1.5 latents {expected}, but this VAE makes "
-            f"{tuple(latents.shape)}. Use sd-vae-ft-mse or another SD 1.5 VAE."
+            f"ReferenceNet needs latents {expected}, but this VAE makes {tuple(latents.shape)}. "
+            "Use the VAE that belongs to the model: the built-in one for the built-in model, "
+            "sd-vae-ft-mse or another VAE of Stable Diffusion 1.5 for published weights."
         )
     if appearance.shape[-1] != config.cross_attention_dim:
         raise ShapeError(

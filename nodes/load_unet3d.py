@@ -8,6 +8,7 @@ import comfy.model_patcher
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.families import FAMILIES
+from ..animate_anyone_core.checkpoints.latent_colours import read_latent_colours
 from ..animate_anyone_core.checkpoints.load import read_denoising_unet
 from ..animate_anyone_core.checkpoints.report import LoadReport
 from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
@@ -17,6 +18,7 @@ from .search_aliases import aliases
 from .sockets import CATEGORY
 
 IN_ONE_FILE = "in the same file"
+VAE_FOLDER = "vae"  # of a whole model, beside its networks
 
 
 class LoadUNet3D(io.ComfyNode):
@@ -107,7 +109,8 @@ def load_patcher(
     """
     files = read_denoising_unet(path, motion_path, family=family)
     storage, compute = choose_dtypes(dtype, files.report.parameters, files.report.dtype)
-    config = AnimateAnyoneConfig(files)
+    colours = read_latent_colours(path.parent / VAE_FOLDER, files.config.in_channels)
+    config = AnimateAnyoneConfig(files, colours)
     config.set_inference_dtype(storage, compute)
     model = AnimateAnyoneModel(config)
     weights = {key: tensor.to(storage) for key, tensor in files.weights.items()}

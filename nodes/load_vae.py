@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from torch import Tensor, nn
 
 from ..animate_anyone_core.checkpoints.model_folder import load_autoencoder
+from .latent_format import SCALE
 from .model_files import (
     FOLDER,
     network_folder,
@@ -23,9 +24,6 @@ from .sockets import CATEGORY
 MARKER = "diffusion_pytorch_model"
 FOLDERS = ("vae", FOLDER)
 BUILT_IN_VAE = "vae"
-
-# ComfyUI's latents between nodes are unscaled, and its SD 1.5 models multiply by this
-_SD15_SCALE = 0.18215
 
 
 class LoadVAE(io.ComfyNode):
@@ -99,7 +97,7 @@ class _Unscaled(nn.Module):
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
-        self.scale = network.config.scaling_factor / _SD15_SCALE
+        self.scale = network.config.scaling_factor / SCALE
 
     def encode(self, pixels: Tensor) -> Tensor:
         encoded = self.network.encode(pixels)

@@ -8,9 +8,9 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.errors import ShapeError
 from .conditioning import condition, empty_clip
 from .context_windows import settings_for, window_inputs, with_windows
+from .latent_format import check_clip, latent_channels
 from .published_ddim import sample_published_ddim
 from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
@@ -109,7 +109,7 @@ class Sampler(io.ComfyNode):
     ) -> io.NodeOutput:
         windows = settings_for(model, context_frames, context_overlap, schedule, blending)
         conds = condition(model, reference, pose)
-        start = latent or {"samples": empty_clip(pose)}
+        start = latent or {"samples": empty_clip(model, pose)}
         samples = sample(
             with_windows(model, windows),
             conds,
@@ -138,14 +138,10 @@ def sample(
     """Run ComfyUI's sampling, as its KSampler node does.
 
     Raises:
-        ShapeError: If the clip to start from is no SD 1.5 clip.
+        ShapeError: If the clip to start from is no clip of this model's latents.
     """
     samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
-    if samples.ndim != 4 or samples.shape[1] != 4:
-        raise ShapeError(
-            f"The clip to start from must be latents (frames, 4, h, w), got {tuple(samples.shape)}. "
-            "Encode it with the same VAE."
-        )
+    check_clip(samples, latent_channels(model), "model")
     noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
     return comfy.sample.sample_custom(
         model,

@@ -38,7 +38,7 @@ class EncodedReference:
     Attributes:
         appearance: CLIP token (1, 1, D).
         features: ReferenceNet's tokens by block path, (1, L, D) each.
-        latents: The picture's unscaled latents (1, 4, h, w).
+        latents: The picture's unscaled latents (1, C, h, w).
         width: Width of the encoded picture.
         height: Height of the encoded picture.
     """

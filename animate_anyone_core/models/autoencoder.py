@@ -14,7 +14,7 @@ Autoencoder = Any
 
 @torch.no_grad()
 def encode_picture(vae: Autoencoder, pixels: Tensor) -> Tensor:
-    """Encode pictures (N, 3, H, W) in [-1, 1] to scaled latents (N, 4, H/8, W/8).
+    """Encode pictures (N, 3, H, W) in [-1, 1] to scaled latents (N, C, H/8, W/8).
 
     The mean of the posterior, not a sample: what the published inference feeds ReferenceNet.
     """
@@ -29,7 +29,7 @@ def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> I
 
     Args:
         vae: The autoencoder.
-        latents: Scaled latents (1, 4, F, h, w).
+        latents: Scaled latents (1, C, F, h, w).
         chunk_frames: Frames decoded at once: bounds the memory, not the result.
 
     Yields:

@@ -76,7 +76,7 @@ class DenoisingUNet(nn.Module):
         """Predict from noisy latents.
 
         Args:
-            sample: Noisy latents (B, 4, F, h, w).
+            sample: Noisy latents (B, C, F, h, w).
             timestep: Diffusion times, one for all rows or (B,).
             appearance: Appearance tokens (B, T, D): the CLIP image embedding, or zeros; (B·F, T, D)
                 gives every frame its own.
@@ -88,7 +88,7 @@ class DenoisingUNet(nn.Module):
                 layer again on the way back. For training; the result is the same.
 
         Returns:
-            The prediction (B, 4, F, h, w).
+            The prediction (B, C, F, h, w).
 
         Raises:
             SettingsError: If the window is longer than the position table.

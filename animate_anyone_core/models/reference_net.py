@@ -64,7 +64,7 @@ class ReferenceNet(nn.Module):
         """Collect what enters every spatial self-attention.
 
         Args:
-            latents: Reference latents without noise, scaled (B, 4, h, w).
+            latents: Reference latents without noise, scaled (B, C, h, w).
             appearance: Appearance tokens (B, T, D).
             timestep: Diffusion time; the reference is clean, so 0.
             attention: The attention kernel.

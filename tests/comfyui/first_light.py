@@ -173,7 +173,7 @@ def core_models() -> Models:
 
 @torch.no_grad()
 def core_result(models: Models, steps: int) -> tuple[torch.Tensor, np.ndarray]:
-    """Unscaled latents (F, 4, h, w) and frames (F, H, W, 3) uint8 of the same run in the core."""
+    """Unscaled latents (F, C, h, w) and frames (F, H, W, 3) uint8 of the same run in the core."""
     settings = AnimateSettings(width=WIDTH, height=HEIGHT, windows=WINDOWS, seed=SEED)
     picture = fit(read_picture(PICTURE), WIDTH, HEIGHT, "crop")
     encoded: EncodedReference = encode_reference(models, picture)
@@ -182,7 +182,9 @@ def core_result(models: Models, steps: int) -> tuple[torch.Tensor, np.ndarray]:
     generator = torch.Generator().manual_seed(settings.seed)
     latents = denoise(
         window_predictor(models.denoising_unet, encoded, pose),
-        make_noise(FRAMES, 4, HEIGHT // 8, WIDTH // 8, generator),
+        make_noise(
+            FRAMES, models.denoising_unet.config.in_channels, HEIGHT // 8, WIDTH // 8, generator
+        ),
         make_solver(models.profile.noise),
         num_inference_steps=steps,
         guidance_scale=CFG,

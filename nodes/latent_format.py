@@ -1,0 +1,66 @@
+"""The latents of a model, as ComfyUI wants to know them: channels, scale, colours of a preview.
+
+Between nodes latents are unscaled; ComfyUI multiplies them by Stable Diffusion 1.5's factor before
+the network sees them, whatever codec they come from (see `load_vae`).
+"""
+
+from typing import Any
+
+import comfy.latent_formats
+import torch
+
+from ..animate_anyone_core.checkpoints.latent_colours import LatentColours
+from ..animate_anyone_core.errors import ShapeError
+
+SCALE = float(comfy.latent_formats.SD15().scale_factor)
+
+
+class AnimateAnyoneLatents(comfy.latent_formats.LatentFormat):
+    """Latents of a codec of its own.
+
+    Args:
+        channels: Numbers a latent cell holds.
+        colours: How a cell looks; None shows no previews.
+    """
+
+    scale_factor = SCALE
+
+    def __init__(self, channels: int, colours: LatentColours | None) -> None:
+        self.latent_channels = channels
+        if colours is not None:
+            self.latent_rgb_factors = [list(row) for row in colours.factors]
+            self.latent_rgb_factors_bias = list(colours.offset)
+
+
+def latent_format_for(channels: int, colours: LatentColours | None) -> Any:
+    """The latent format of a model: Stable Diffusion 1.5's unless it has a codec of its own."""
+    if channels == 4 and colours is None:
+        return comfy.latent_formats.SD15()
+    return AnimateAnyoneLatents(channels, colours)
+
+
+def scaled(latents: torch.Tensor) -> torch.Tensor:
+    """What ComfyUI's models see of latents that travel between nodes."""
+    return latents * SCALE
+
+
+def latent_channels(model: Any) -> int:
+    """Channels of the latents that a MODEL of this pack denoises."""
+    return int(model.get_model_object("latent_format").latent_channels)
+
+
+def check_clip(samples: torch.Tensor, channels: int, reader: str) -> None:
+    """Raise ShapeError if a clip's latents are not (F, channels, h, w).
+
+    Args:
+        samples: The latents.
+        channels: What the reader takes.
+        reader: Who, for the message: "model" or "VAE".
+    """
+    if samples.ndim == 4 and samples.shape[1] == channels and samples.shape[0]:
+        return
+    raise ShapeError(
+        f"This {reader} takes latents of the shape (frames, {channels}, height/8, width/8), got "
+        f"{tuple(samples.shape)}. Encode and decode clips with the VAE that belongs to the model "
+        '("Load VAE (Animate Anyone)").'
+    )
