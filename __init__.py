@@ -2,4 +2,7 @@
 
 from .nodes.extension import comfy_entrypoint
 
-__all__ = ["comfy_entrypoint"]
+#: What ComfyUI's page may fetch: the help pages in web/docs.
+WEB_DIRECTORY = "./web"
+
+__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]

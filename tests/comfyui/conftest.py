@@ -17,8 +17,9 @@ in ~/ComfyUI. Run only these tests with `pytest -m comfyui`, all but these with
 `pytest -m "not comfyui"`. A server starts once per checkout and session, takes its port from the
 system, listens on loopback only and ends with pytest, however pytest ends.
 
-Fixtures: `server` (running, with the pack), `pack` (the loaded `__init__.py`, in this process, of
-the first checkout), `in_comfyui` (run a snippet beside ComfyUI in a fresh process, any checkout).
+Fixtures: `server` (running, with the pack), `page_server` (the same for what the web page asks),
+`pack` (the loaded `__init__.py`, in this process, of the first checkout), `in_comfyui` (run a snippet
+beside ComfyUI in a fresh process, any checkout).
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def find_checkouts() -> list[Any]:
 
 
 CHECKOUTS = find_checkouts()
+PAGE_PACK_NAME = "comfyui-animate-anyone"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -114,13 +116,9 @@ def pack_folder() -> Path:
     return Path(os.environ.get("ANIMATE_ANYONE_TEST_PACK", REPOSITORY))
 
 
-@pytest.fixture(scope="session")
-def server(
-    checkout: Any, pack_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    """A running ComfyServer with the pack, one per checkout."""
-    base = tmp_path_factory.mktemp(f"comfyui-{checkout.version}-")
-    running = harness.ComfyServer(checkout, pack_folder, base)
+def _running(checkout: Any, base: Path, pack: Path, **options: Any) -> Iterator[Any]:
+    """Start a server, hand it over and end it; skip if ComfyUI itself cannot run."""
+    running = harness.ComfyServer(checkout, pack, base, **options)
     try:
         running.start()
     except harness.ServerUnavailableError as reason:
@@ -129,6 +127,28 @@ def server(
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def server(
+    checkout: Any, pack_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A running ComfyServer with the pack, one per checkout."""
+    base = tmp_path_factory.mktemp(f"comfyui-{checkout.version}-")
+    yield from _running(checkout, base, pack_folder)
+
+
+@pytest.fixture(scope="session")
+def page_server(
+    checkout: Any, pack_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A server for what the web page asks for, the pack in a folder named as a clone is.
+
+    ComfyUI's server finds no web folder of a pack whose name holds a space, nor its page the help
+    of one whose name holds a dot.
+    """
+    base = tmp_path_factory.mktemp(f"comfyui-page-{checkout.version}-")
+    yield from _running(checkout, base, pack_folder, pack_name=PAGE_PACK_NAME)
 
 
 @pytest.fixture(scope="session")

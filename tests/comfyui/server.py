@@ -102,6 +102,7 @@ class ComfyServer:
         base: Empty folder that becomes ComfyUI's base directory.
         cpu: Start with --cpu; False lets ComfyUI choose a device.
         arguments: More command line arguments.
+        pack_name: Name of the pack's folder in custom_nodes.
     """
 
     checkout: Checkout
@@ -109,6 +110,7 @@ class ComfyServer:
     base: Path
     cpu: bool = True
     arguments: tuple[str, ...] = ()
+    pack_name: str = PACK_FOLDER_NAME
     boot_seconds: float = field(default=0.0, init=False)
     boot_log: str = field(default="", init=False)
     port: int = field(default=0, init=False)
@@ -121,7 +123,9 @@ class ComfyServer:
         self.audit_file = self.base / "audit.jsonl"
         self.log_file = self.base / "server.log"
         self.installed_pack = (
-            install_pack(self.pack, self.base / "custom_nodes") if self.pack else None
+            install_pack(self.pack, self.base / "custom_nodes", self.pack_name)
+            if self.pack
+            else None
         )
         self._process: subprocess.Popen[bytes] | None = None
         self._object_info: dict[str, Any] | None = None

@@ -1,0 +1,169 @@
+"""Help pages and translations beside the nodes they speak of: what both must contain.
+
+The texts of `locales/en` are the schemas' own, and so are the tables of inputs and outputs on the help
+pages; everything else on a page, and `locales/zh`, is written by hand. After a change to a schema,
+
+    WRITE_PAGES=1 pytest tests/comfyui/test_pages.py
+
+writes what is derived, and the test names what is left to translate.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parent.parent.parent
+DOCS = REPOSITORY / "web" / "docs"
+LOCALES = REPOSITORY / "locales"
+LANGUAGES = ("en", "zh")
+
+# Longer lists, and lists of files, differ from machine to machine and between ComfyUI's versions.
+MOST_CHOICES = 8
+WEIGHT_FILES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".onnx")
+# Larger limits, such as a seed's, tell a reader nothing.
+LARGEST_SHOWN = 1_000_000
+WORDS = {
+    "en": {
+        "inputs": "Inputs",
+        "outputs": "Outputs",
+        "input": "Input",
+        "output": "Output",
+        "value": "Value",
+        "meaning": "What it is",
+        "choice": "a choice",
+        "file": "a file",
+        "text": "text",
+        "switch": {True: "on", False: "off"},
+        "range": "{default} ({low} to {high})",
+        "optional": "optional",
+    },
+    "zh": {
+        "inputs": "输入",
+        "outputs": "输出",
+        "input": "输入",
+        "output": "输出",
+        "value": "取值",
+        "meaning": "说明",
+        "choice": "选项",
+        "file": "文件",
+        "text": "文本",
+        "switch": {True: "开", False: "关"},
+        "range": "{default}（{low} 到 {high}）",
+        "optional": "可选",
+    },
+}
+
+
+def inputs_of(info: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any], bool]]:
+    """(name, type, options, is optional) of every input of a node of /object_info."""
+    for group in ("required", "optional"):
+        for name, (kind, *options) in info["input"].get(group, {}).items():
+            yield name, kind, options[0] if options else {}, group == "optional"
+
+
+def english(info: dict[str, Any]) -> dict[str, Any]:
+    """A node's entry of `nodeDefs.json` in the words of its schema."""
+    tooltips = info["output_tooltips"] or []
+    return {
+        "display_name": info["display_name"],
+        "description": info["description"],
+        "inputs": {
+            name: {"name": options.get("display_name") or name, "tooltip": options["tooltip"]}
+            for name, _, options, _ in inputs_of(info)
+        },
+        "outputs": {
+            str(index): {"name": name, "tooltip": tooltip}
+            for index, (name, tooltip) in enumerate(zip(info["output_name"], tooltips, strict=True))
+        },
+    }
+
+
+def read_locale(language: str) -> dict[str, Any]:
+    """The translations of all nodes."""
+    return json.loads((LOCALES / language / "nodeDefs.json").read_text("utf-8"))
+
+
+def as_json(content: Any) -> str:
+    """How the files of `locales/` are written."""
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def page_path(node_id: str, language: str) -> Path:
+    """The file that ComfyUI's help panel asks for."""
+    return DOCS / f"{node_id}.md" if language == "en" else DOCS / node_id / f"{language}.md"
+
+
+def tables(info: dict[str, Any], texts: dict[str, Any], language: str) -> dict[str, str]:
+    """The bodies of a page's sections on inputs and outputs, by heading."""
+    words = WORDS[language]
+    rows = [
+        (f"`{name}`", _value(kind, options, is_optional, words), texts["inputs"][name])
+        for name, kind, options, is_optional in inputs_of(info)
+    ]
+    # the label is what the node shows; the name stands beside it where the label is translated
+    labelled = [
+        (name if language == "en" else f"{text['name']} {name}", value, text["tooltip"])
+        for name, value, text in rows
+    ]
+    results = [
+        (text["name"] if language != "en" else f"`{text['name']}`", kind, text["tooltip"])
+        for text, kind in zip(texts["outputs"].values(), info["output"], strict=True)
+    ]
+    return {
+        words["inputs"]: _table((words["input"], words["value"], words["meaning"]), labelled),
+        words["outputs"]: _table((words["output"], words["value"], words["meaning"]), results),
+    }
+
+
+def with_tables(page: str, bodies: dict[str, str]) -> str:
+    """A page with the bodies of these sections exchanged; sections that lack are added."""
+    for heading, body in bodies.items():
+        section = f"## {heading}\n\n{body}\n"
+        pattern = rf"^## {heading}\n.*?(?=^## |\Z)"
+        if re.search(pattern, page, re.MULTILINE | re.DOTALL):
+            following = section + "\n"
+            flags = re.MULTILINE | re.DOTALL
+            page = re.sub(pattern, lambda _, s=following: s, page, count=1, flags=flags)
+        elif body:
+            page = page.rstrip("\n") + "\n\n" + section
+    return page.rstrip("\n") + "\n"
+
+
+def _value(kind: Any, options: dict[str, Any], is_optional: bool, words: dict[str, Any]) -> str:
+    choices = kind if isinstance(kind, list) else options.get("options")
+    default = options.get("default")
+    if choices is not None or kind == "COMBO":
+        value = _choice([str(choice) for choice in choices or []], words)
+    elif kind in ("INT", "FLOAT"):
+        value = _number(default)
+        if options["max"] <= LARGEST_SHOWN:
+            low, high = _number(options["min"]), _number(options["max"])
+            value = words["range"].format(default=value, low=low, high=high)
+    elif kind == "BOOLEAN":
+        value = words["switch"][bool(default)]
+    elif kind == "STRING":
+        value = words["text"]
+    else:
+        value = f"{kind}, {words['optional']}" if is_optional else str(kind)
+    return value
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _choice(choices: list[str], words: dict[str, Any]) -> str:
+    if not choices or "built-in" in choices or any(c.endswith(WEIGHT_FILES) for c in choices):
+        return words["file"]
+    return words["choice"] if len(choices) > MOST_CHOICES else ", ".join(f"`{c}`" for c in choices)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    if not rows:
+        return ""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, ("---",) * 3, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
