@@ -18,7 +18,7 @@ from ..models.config import UNetConfig
 from ..models.denoising_unet import DenoisingUNet
 from ..models.pose_guider import PaperPoseGuider, PoseGuider, PublishedPoseGuider
 from ..models.reference_net import ReferenceNet
-from .config import InitConfig, TrainConfig
+from .config import InitConfig, NetworkConfig, TrainConfig
 from .frozen_encoders import FrozenEncoders
 from .stages import TrainedNetworks
 
@@ -66,14 +66,15 @@ def _own_part(name: str, part: str) -> Path:
 def _from_scratch(config: TrainConfig) -> TrainedNetworks:
     unet = config.network.unet
     return TrainedNetworks(
-        DenoisingUNet(unet, None), ReferenceNet(unet), _make_guider(config, unet)
+        DenoisingUNet(unet, None), ReferenceNet(unet), make_guider(config.network, unet)
     )
 
 
-def _make_guider(config: TrainConfig, unet: UNetConfig) -> PoseGuider:
-    is_paper = config.network.guider_layout == "paper"
+def make_guider(network: NetworkConfig, unet: UNetConfig) -> PoseGuider:
+    """A pose guider from scratch that hands over what the UNet's first level takes."""
+    is_paper = network.guider_layout == "paper"
     kind = PaperPoseGuider if is_paper else PublishedPoseGuider
-    return kind(config.network.guider_widths, unet.block_out_channels[0])
+    return kind(network.guider_widths, unet.block_out_channels[0])
 
 
 def _from_files(config: TrainConfig) -> TrainedNetworks:
@@ -91,14 +92,14 @@ def _from_files(config: TrainConfig) -> TrainedNetworks:
         motion_path = find_file(init.motion, ("motion_module",))
         motion = without_prefix(read_weights(motion_path))
     if config.stage == 2 and not motion:
-        _start_as_identity(unet)
+        start_as_identity(unet)
     _fill(unet, spatial | (motion if config.stage == 2 else {}), path.name)
 
     reference = ReferenceNet(shapes)
     reference_path = find_file(init.reference, ("reference_unet",)) if init.reference else path
     _fill(reference, without_prefix(read_weights(reference_path)), reference_path.name)
     if init.pose_guider is None:
-        guider: PoseGuider = _make_guider(config, shapes)
+        guider: PoseGuider = make_guider(config.network, shapes)
     else:
         guider, _ = load_pose_guider(
             find_file(init.pose_guider, ("pose_guider",)), dtype=torch.float32
@@ -124,7 +125,7 @@ def find_file(path: str, names: tuple[str, ...]) -> Path:
     return found
 
 
-def _start_as_identity(unet: DenoisingUNet) -> None:
+def start_as_identity(unet: DenoisingUNet) -> None:
     """Zero the last projection of every temporal layer: at first, stage 2 changes nothing."""
     for name, parameter in unet.named_parameters():
         if is_temporal(name) and ".proj_out." in name:
