@@ -12,6 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "detect-pose": ("detect_pose", "find the poses of the people in a video or picture"),
     "retarget-pose": ("retarget_pose", "fit a driver's poses to a character's body and place"),
     "draw-pose": ("draw_pose", "draw poses as skeleton pictures for a family of weights"),
+    "prepare": ("prepare", "find the poses of videos to train on"),
     "train": ("train", "train a model in the paper's two stages, or go on with a run"),
     "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),
     "benchmark": ("benchmark", "measure a part of the package on this machine"),

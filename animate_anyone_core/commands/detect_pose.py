@@ -8,11 +8,11 @@ import numpy as np
 
 from ..errors import SettingsError
 from ..images import read_picture
-from ..pose.detection import load_pose_detector
 from ..pose.openpose_json import save_poses
 from ..pose.pose_keypoint import SEEN_SCORE
 from ..video import read_video
 from .person_option import add_person_options, choose_by_option
+from .pose_networks import add_network_options, open_detector
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
@@ -25,20 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--video", type=Path, required=True, metavar="FILE", help="video, or picture, of people")
     add("--output", type=Path, required=True, metavar="OUT.json", help="file of poses to write")
-    add(
-        "--estimator",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="keypoint network, such as dw-ll_ucoco_384.onnx or a TorchScript file",
-    )
-    add(
-        "--detector",
-        type=Path,
-        metavar="FILE",
-        help="person detector, such as yolox_l.onnx; without one the whole picture is one person",
-    )
-    add("--detector-kind", metavar="KIND", help="only for RTMDet: rtmdet")
+    add_network_options(parser)
     add_person_options(parser, default="all")
     add("--interval", type=int, default=8, metavar="N", help="look for people every N frames (8)")
     add(
@@ -52,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"score from which this estimator's keypoints count as seen (default {SEEN_SCORE})",
     )
     add("--max-frames", type=int, metavar="N", help="read only the first N frames")
-    add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps, dml (default auto)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -60,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     if args.max_frames is not None and args.max_frames < 1:
         raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
     frames, fps = _read_frames(args.video, args.max_frames)
-    detector = load_pose_detector(args.detector, args.estimator, args.device, args.detector_kind)
+    detector = open_detector(args)
     with progress_bar("detect poses") as on_step:
         poses, report = detector.detect(
             frames,

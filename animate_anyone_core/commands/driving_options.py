@@ -8,10 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..checkpoints.builtin import built_in_pose_networks
 from ..driving import DrivingSettings, detect_driver, fit_to_character
 from ..errors import SettingsError
-from ..pose.detection import PoseDetector, load_pose_detector
 from ..pose.drawing import draw_poses
 from ..pose.openpose_json import load_poses
 from ..pose.retarget_settings import RetargetSettings
@@ -19,6 +17,7 @@ from ..pose.skeleton import PoseSequence
 from ..pose.smoothing import SmoothingSettings
 from ..video import read_video
 from .person_option import add_person_options, choose_by_option
+from .pose_networks import add_network_options, check_network_options, open_detector
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
@@ -48,8 +47,7 @@ def add_driving_options(parser: argparse.ArgumentParser) -> None:
         "--driving", type=Path, metavar="VIDEO", help="video of a person whose motion is taken"
     )
     add = parser.add_argument
-    add("--detector", type=Path, metavar="FILE", help="person detector (default: built-in)")
-    add("--estimator", type=Path, metavar="FILE", help="keypoint network (default: built-in)")
+    add_network_options(parser, device=False)
     add(
         "--retarget",
         action=argparse.BooleanOptionalAction,
@@ -71,8 +69,7 @@ def read_driving(args: argparse.Namespace) -> Driving:
         SettingsError: If options contradict each other.
     """
     if args.driving is not None:
-        if args.estimator is None and args.detector is not None:
-            raise SettingsError("--detector needs --estimator: built-in ones come as a pair.")
+        check_network_options(args)
         clip = read_video(args.driving, args.max_frames)
         return Driving(clip.frames, None, clip.fps)
     if args.poses.is_dir() or args.poses.suffix.lower() == ".json":
@@ -106,7 +103,7 @@ def skeleton_pictures(
         retarget=RetargetSettings() if retarget else None,
     )
     poses = driving.poses
-    detector = _open_detector(args) if poses is None or retarget else None
+    detector = open_detector(args) if poses is None or retarget else None
     if poses is None:
         assert detector is not None
         assert driving.frames is not None
@@ -120,12 +117,6 @@ def skeleton_pictures(
         poses = driven.poses
     with progress_bar("draw") as on_step:
         return draw_poses(poses, style, reference.size, on_step=on_step)
-
-
-def _open_detector(args: argparse.Namespace) -> PoseDetector:
-    if args.estimator is None:
-        return load_pose_detector(*built_in_pose_networks(), args.device)
-    return load_pose_detector(args.detector, args.estimator, args.device)
 
 
 def _first_frames(poses: PoseSequence, count: int | None) -> PoseSequence:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import MediaError, SettingsError
+from ..errors import MediaError, PoseError
 from ..images import read_picture
 from ..pose.openpose_json import load_poses, save_poses
 from ..pose.retarget import RetargetResult, retarget_poses
@@ -21,6 +21,7 @@ from ..pose.retarget_settings import (
 from ..pose.skeleton import PoseSequence
 from ..pose.smoothing import SmoothingSettings, smooth_poses
 from .person_option import add_person_options, choose_by_option
+from .pose_networks import add_network_options, open_detector
 
 logger = logging.getLogger("animate_anyone")
 
@@ -36,15 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="JSON|IMG",
-        help="pose of the character, or its picture together with --estimator",
+        help="pose of the character, or its picture",
     )
     add("--output", type=Path, required=True, metavar="OUT.json", help="file of poses to write")
     add("--overlay", type=Path, metavar="PNG", help="also draw a frame on the character")
     add("--overlay-frame", type=int, metavar="N", help="which frame (default: the aligned one)")
     add("--picture", type=Path, metavar="IMG", help="the character's picture, for --overlay")
-    add("--estimator", type=Path, metavar="FILE", help="keypoint network for a picture")
-    add("--detector", type=Path, metavar="FILE", help="person detector for a picture")
-    add("--device", default="auto", metavar="D", help="for the networks (default auto)")
+    add_network_options(parser)
     add_person_options(parser, default="largest")
     _add_smoothing(parser)
     _add_retargeting(parser)
@@ -122,19 +121,16 @@ def _read_reference(args: argparse.Namespace) -> PoseSequence:
     """Read the character's pose, or find it in the picture.
 
     Raises:
-        SettingsError: If it is a picture and there is nothing to find its pose with.
+        PoseError: If nobody is found in the picture.
     """
     if not _is_picture(args.reference):
         return load_poses(args.reference)
-    if args.estimator is None:
-        raise SettingsError(
-            f"{args.reference.name} is a picture, so its pose must be found: name a keypoint "
-            "network with --estimator, or give a file from `detect-pose`."
+    poses, _ = open_detector(args).detect(np.asarray(read_picture(args.reference))[None])
+    if not (poses.scores > 0).any():
+        raise PoseError(
+            f"No person was found in {args.reference.name}. Give a picture of a whole person, other "
+            "networks with --estimator and --detector, or a file from `detect-pose`."
         )
-    from ..pose.detection import load_pose_detector
-
-    detector = load_pose_detector(args.detector, args.estimator, args.device)
-    poses, _ = detector.detect(np.asarray(read_picture(args.reference))[None])
     return poses
 
 

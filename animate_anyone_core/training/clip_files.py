@@ -12,6 +12,7 @@ Known layouts, `path` being a folder or a JSON file:
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,36 @@ def find_clips(path: Path | str) -> list[Clip]:
     return clips
 
 
+def find_sources(path: Path | str) -> list[Path]:
+    """List the videos and folders of frames at a place, whether they have poses or not.
+
+    Where frames lie in `images`, its neighbours (masks, depths, poses) are no clips.
+
+    Raises:
+        SettingsError: If there is nothing of that name, or no clip.
+    """
+    path = Path(path)
+    if _is_source(path):
+        return [path]
+    places = sorted(path.rglob("*"), key=str)
+    clips = [p for p in places if _is_source(p) and not _holds_poses(p.relative_to(path))]
+    if not clips:
+        what = "holds no videos and no folders of pictures" if path.is_dir() else "is no video"
+        raise SettingsError(f"{path} {what if path.exists() else 'does not exist'}.")
+    return clips
+
+
+def _is_source(place: Path) -> bool:
+    if place.is_file():
+        return place.suffix.lower() in VIDEO_SUFFIXES
+    is_beside_images = place.name != "images" and (place.parent / "images").is_dir()
+    return place.is_dir() and not is_beside_images and bool(_pictures(place))
+
+
+def _holds_poses(relative: Path) -> bool:
+    return any(part.endswith(_SIBLINGS) or part in _POSE_FOLDERS for part in relative.parts)
+
+
 def count_frames(path: Path) -> int:
     """How many frames a video, a folder of pictures or a file of poses has.
 
@@ -92,6 +123,32 @@ def count_frames(path: Path) -> int:
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, MediaError):
             raise
+        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+
+
+def frame_rate(path: Path) -> float | None:
+    """Frames per second of a video; None for pictures, or if it does not tell."""
+    if path.is_dir():
+        return None
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return float(stream.average_rate or stream.guessed_rate or 0) or None
+
+
+def iterate_frames(path: Path) -> Iterator[np.ndarray]:
+    """All frames (H, W, 3) uint8 of a video or a folder of pictures, one after the other.
+
+    Raises:
+        MediaError: If one of them cannot be read.
+    """
+    if path.is_dir():
+        yield from (np.asarray(read_picture(picture)) for picture in _pictures(path))
+        return
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
 
 

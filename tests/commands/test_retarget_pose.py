@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from animate_anyone_core.__main__ import main
+from animate_anyone_core.checkpoints.builtin import built_in_samples
 from animate_anyone_core.pose.openpose_json import load_poses, save_poses
 from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.retarget_settings import RetargetSettings
@@ -98,10 +99,26 @@ def test_bad_settings_end_with_one_line(files, capsys, options, message):
     assert "Traceback" not in error
 
 
-def test_a_picture_needs_a_network_to_find_its_pose(files, capsys):
+def test_the_built_in_networks_find_the_pose_of_a_picture(files):
+    picture = built_in_samples().characters[0]
+    assert retarget(files, "--reference", picture) == 0
+    found = load_poses(files / "out.json")
+    with Image.open(picture) as image:
+        assert (found.width, found.height) == image.size
+    height = np.ptp(found.points[0, 0, :14, 1][found.scores[0, 0, :14] > 0.3])
+    assert 0.5 * found.height < height < found.height, "as tall as the character, not the driver"
+
+
+def test_a_picture_without_a_person_is_told(files, capsys):
     Image.new("RGB", (64, 64)).save(files / "character.png")
     assert retarget(files, "--reference", files / "character.png") == 2
-    assert "character.png is a picture, so its pose must be found" in capsys.readouterr().err
+    assert "No person was found in character.png. Give a picture of" in capsys.readouterr().err
+
+
+def test_a_detector_alone_is_refused(files, capsys):
+    picture = built_in_samples().characters[0]
+    assert retarget(files, "--reference", picture, "--detector", "x.onnx") == 2
+    assert "--detector needs --estimator: built-in ones come as a pair." in capsys.readouterr().err
 
 
 def test_an_empty_driver_is_no_error(files):

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from animate_anyone_core.__main__ import main
+from animate_anyone_core.checkpoints.builtin import built_in_samples
 from animate_anyone_core.pose.openpose_json import load_poses, save_poses
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
 from animate_anyone_core.video import read_video
@@ -81,6 +82,24 @@ def test_a_missing_network_ends_in_one_line(files, tmp_path, capsys):
     arguments = ["detect-pose", "--video", str(files / "two.png"), "--output", "x.json"]
     assert main([*arguments, "--estimator", str(tmp_path / "no.onnx")]) == 2
     assert "There is no file" in capsys.readouterr().err
+
+
+def test_the_built_in_networks_are_the_default(tmp_path, caplog):
+    caplog.set_level("INFO")
+    samples, output = built_in_samples(), tmp_path / "poses.json"
+    options = ["--max-frames", "4", "--person", "largest", "--device", "cpu"]
+    command = ["detect-pose", "--video", str(samples.driving), "--output", str(output)]
+    assert main([*command, *options]) == 0
+    found, truth = load_poses(output), load_poses(samples.poses)
+    gap = np.linalg.norm(found.points[:, 0, :14] - truth.points[:4, 0, :14], axis=-1)
+    assert np.median(gap) < 0.04 * truth.height
+    assert "estimator.onnx" in caplog.text
+
+
+def test_a_detector_alone_is_refused(files, tmp_path, capsys):
+    command = ["detect-pose", "--video", str(files / "two.png"), "--output", "x.json"]
+    assert main([*command, "--detector", str(files / "yolox.onnx")]) == 2
+    assert "--detector needs --estimator: built-in ones come as a pair." in capsys.readouterr().err
 
 
 def test_poses_become_a_video_of_their_size_and_rate(tmp_path):
