@@ -19,6 +19,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..checkpoints.latent_colours import latent_colours_of, write_latent_colours
 from ..checkpoints.model_folder import load_autoencoder
 from ..errors import SettingsError
 from ..models.autoencoder import Autoencoder, decode_frames, encode_picture
@@ -106,8 +107,10 @@ def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> 
     codec = make_codec(config).to(memory_format=torch.channels_last)
     total = config.num_steps + config.num_decoder_steps
     _learn(codec, pictures, config, rng, 0, config.num_steps, total, on_step)
-    set_scaling(codec, pictures[0].frames[:: max(1, len(pictures[0].frames) // 256)])
+    some = pictures[0].frames[:: max(1, len(pictures[0].frames) // 256)]
+    set_scaling(codec, some)
     save_codec(codec, output, config)
+    write_latent_colours(output, latent_colours_of(codec, to_pixels(some)))
     if config.num_decoder_steps:
         codec = load_autoencoder(output).to(memory_format=torch.channels_last)  # as it is written
         codec.decoder.requires_grad_(True)  # what is loaded does not learn

@@ -10,6 +10,8 @@ from ..errors import SettingsError
 
 _BUILTIN_NETWORK: dict[str, Any] = {
     "unet": {
+        "in_channels": 16,
+        "out_channels": 16,
         "block_out_channels": [48, 80],
         "attention_levels": [True, True],
         "layers_per_block": 1,
@@ -53,7 +55,7 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             {
                 "stage": 1,
-                "steps": 1200,
+                "steps": 4500,
                 "batch_size": 8,  # times 4 targets: 32 pictures a step
                 "data": {"num_frames": 4, "cache_scenes": 3000, "cache_frames": 5},
                 "optimizer": {
@@ -62,7 +64,7 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
                     "lr": 1e-3,
                     "lr_schedule": "cosine",
                     "lr_warmup_steps": 40,
-                    "ema_decay": 0.995,
+                    "ema_decay": 0.998,
                     "trained_reference": "all",
                 },
                 "run": {"checkpoint_every": 200, "sample_every": 400, "num_samples": 8},
@@ -75,7 +77,7 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             {
                 "stage": 2,
-                "steps": 420,
+                "steps": 1000,
                 "batch_size": 3,
                 "data": {"num_frames": 12, "cache_scenes": 250, "cache_frames": 17},
                 "optimizer": {

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from animate_anyone_core.checkpoints.latent_colours import read_latent_colours
 from animate_anyone_core.checkpoints.model_folder import load_autoencoder
 from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.models.autoencoder import encode_picture
 from animate_anyone_core.training.codec import (
     CodecConfig,
     PictureSet,
     make_codec,
     measure_codec,
     random_crops,
+    to_pixels,
     train_codec,
 )
 from animate_anyone_core.training.dancer_pictures import render_pictures
@@ -60,6 +63,14 @@ def test_the_written_folder_loads_and_scales_latents_to_one(trained, pictures):
     assert scores["latent_std"] == pytest.approx(1.0, abs=0.05)
     assert codec.config.latent_channels == TINY.latent_channels
     assert scores["psnr"] == pytest.approx(measure_codec(trained[0], pictures)["psnr"], abs=0.1)
+
+
+def test_the_written_folder_knows_the_colours_of_its_latents(trained, pictures):
+    colours = read_latent_colours(trained[1], TINY.latent_channels)
+    pixels = to_pixels(pictures.frames)
+    small = torch.nn.functional.interpolate(pixels, scale_factor=1 / 8, mode="area")
+    shown = colours.apply(encode_picture(trained[0], pixels))
+    assert (shown - small).square().mean() < 0.5 * (small - small.mean()).square().mean()
 
 
 def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
