@@ -205,8 +205,8 @@ def _accelerator(config: TrainConfig) -> tuple[Any, int]:
 
 
 def _crashes_channels_last(config: TrainConfig, device: torch.device) -> bool:
-    """Whether PyTorch's CPU kernels would crash (2.13: the way back through frozen bf16 layers)."""
-    crashes = config.stage == 2 and config.run.mixed_precision == "bf16" and device.type == "cpu"
+    """Whether PyTorch's CPU kernels would crash (2.13: the way back through frozen layers)."""
+    crashes = config.stage == 2 and device.type == "cpu"
     if crashes:
         logger.info("run.channels_last is left out: PyTorch crashes with it in stage 2 here.")
     return crashes

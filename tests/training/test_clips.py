@@ -8,10 +8,13 @@ from PIL import Image
 
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.pose.openpose_json import save_poses
+from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.synthetic.dancers import render_clip
 from animate_anyone_core.training.clip_files import find_clips, read_frames
 from animate_anyone_core.training.clip_scenes import ClipScenes
-from animate_anyone_core.training.config import DataConfig
+from animate_anyone_core.training.config import DataConfig, TrainConfig
+from animate_anyone_core.training.config_files import make_config, merge
+from animate_anyone_core.training.loop import train
 from animate_anyone_core.video import write_video
 
 FRAMES = 12
@@ -191,3 +194,33 @@ def test_a_list_of_another_shape_is_refused(tmp_path, text):
     (tmp_path / "meta.json").write_text(text)
     with pytest.raises(SettingsError, match=r"meta.json"):
         find_clips(tmp_path / "meta.json")
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_training_goes_on_without_the_bad_clips(tmp_path, settings, dancer, caplog, stage):
+    """Two good clips, one short, one damaged: a line for each, and a model at the end."""
+    clips = tmp_path / "clips"
+    for name, count in (("a", FRAMES), ("b", FRAMES), ("short", 1)):
+        poses = dancer.poses
+        write_video(clips / f"{name}.mp4", dancer.frames[:count], 12)
+        save_poses(
+            PoseSequence(poses.points[:count], poses.scores[:count], 96, 64), clips / f"{name}.json"
+        )
+    (clips / "broken.mp4").write_bytes(b"no video")
+    save_poses(dancer.poses, clips / "broken.json")
+    changes = {
+        "steps": 2,
+        "batch_size": 2,
+        "data": {"kind": "clips", "path": str(clips), "num_frames": 3},
+        "run": {"checkpoint_every": 2},
+    }
+    if stage == 2:
+        first = train(make_config(TrainConfig, merge(settings, {"steps": 1})), tmp_path / "first")
+        init = {"kind": "files"} | dict.fromkeys(("unet", "reference", "pose_guider"), str(first))
+        changes |= {"stage": 2, "init": init}
+    model = train(make_config(TrainConfig, merge(settings, changes)), tmp_path / "run")
+    assert (model / "denoising_unet.safetensors").is_file()
+    log = "\n".join(caplog.messages)
+    assert "2 of 4 clips are left out." in log
+    assert "short.mp4 has 1 frames, training needs at least" in log
+    assert "broken.mp4 cannot be read as a video" in log

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from animate_anyone_core.__main__ import main
 from animate_anyone_core.checkpoints.weight_files import read_weights
 from animate_anyone_core.errors import MediaError, SettingsError
 from animate_anyone_core.training import published_files, run_folder
@@ -121,6 +122,40 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(quick, tmp_path, monkeypa
         "animate_anyone_core.training.loop.write_model", published_files.write_model
     )
     assert_same_weights(train(config, tmp_path), train(config, tmp_path.with_name("other")))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes to set")
+def test_files_that_really_cannot_be_written_leave_the_last_checkpoint_intact(quick, tmp_path):
+    """Not a stand-in: the system refuses bytes in the middle of a file, as a full disk does."""
+    import resource
+
+    config = make_config(TrainConfig, quick)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_the_disk(done, total):
+        if done == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+
+    try:
+        with pytest.raises(MediaError) as caught:
+            train(config, tmp_path, fill_the_disk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "Cannot write the checkpoint of step 4" in str(caught.value)
+    assert "step_0000002 is intact" in str(caught.value)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_0000002"]
+    whole = train(config, tmp_path.with_name("uninterrupted"))
+    assert_same_weights(train(config, tmp_path), whole)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system nobody can write")
+def test_a_file_system_that_cannot_be_written_is_one_clear_line(quick, tmp_path, capsys):
+    (tmp_path / "settings.json").write_text(json.dumps(quick))
+    arguments = ["--config", str(tmp_path / "settings.json"), "--output", "/proc/run"]
+    assert main(["train", *arguments]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: Cannot write to /proc/run: ")
+    assert error.endswith("Choose another --output.")
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):

@@ -2,20 +2,32 @@
 
 import hashlib
 import json
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import nn
 
+from animate_anyone_core.__main__ import main
 from animate_anyone_core.checkpoints.key_map import is_temporal
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.checkpoints.weight_files import read_weights
 from animate_anyone_core.training.config import TrainConfig
 from animate_anyone_core.training.config_files import make_config, merge
 from animate_anyone_core.training.initial_weights import make_networks
-from animate_anyone_core.training.loop import train
+from animate_anyone_core.training.loop import optimizer_step, train
 from animate_anyone_core.training.moving_average import MovingAverage
-from animate_anyone_core.training.optimizers import make_optimizers, rate_of_step
+from animate_anyone_core.training.optimizers import (
+    make_optimizers,
+    rate_of_step,
+    set_learning_rates,
+)
+from animate_anyone_core.training.run import Run, start_run
 from animate_anyone_core.training.stages import Stage
+from animate_anyone_core.video import read_video, write_video
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +82,70 @@ def test_stage_1_trains_all_three_networks(settings, first_stage):
             assert is_moot or moved == (f"{prefix}.{name}" in trained), name
 
 
-def test_stage_1_leaves_vae_and_clip_alone(encoders_folder, first_stage):
+def copies(*networks: nn.Module) -> list[dict[str, torch.Tensor]]:
+    """Everything in the networks' state, buffers too."""
+    return [{k: v.detach().clone() for k, v in n.state_dict().items()} for n in networks]
+
+
+def moved(before: dict[str, torch.Tensor], network: nn.Module) -> set[str]:
+    """Entries that are not the same bit for bit."""
+    after = network.state_dict()
+    assert before.keys() == after.keys()
+    return {name for name, value in before.items() if not torch.equal(value, after[name])}
+
+
+def take_steps(config: TrainConfig, folder: Path, count: int) -> Run:
+    """Real steps of the loop, pictures encoded on the fly; checks what no stage may touch."""
+    run = start_run(config, folder)
+    vae, clip = run.encoders.vae, run.encoders.image_encoder
+    frozen, batches = copies(vae, clip), run.batches()
+    for step in range(1, count + 1):
+        set_learning_rates(run.optimizers, 1.0)
+        optimizer_step(run, batches)
+        run.average.update(step)
+    assert moved(frozen[0], vae) == set()
+    assert moved(frozen[1], clip) == set()
+    assert not any(
+        p.requires_grad or p.grad is not None for n in (vae, clip) for p in n.parameters()
+    )
+    return run
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_stage_1_changes_no_bit_of_vae_and_clip(settings, tmp_path, kind):
+    config = make_config(TrainConfig, merge(settings, {"optimizer": {"kind": kind}}))
     digests = {
         path: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(encoders_folder.rglob("*.safetensors"))
+        for folder in (config.init.vae, config.init.image_encoder)
+        for path in Path(folder).rglob("*.safetensors")
     }
+    before = make_networks(config).state_dict()
+    run = take_steps(config, tmp_path, 3)
+    assert moved(before, run.networks), "the steps were real"
     assert len(digests) == 2
-    from animate_anyone_core.checkpoints.model_folder import load_autoencoder
+    for path, digest in digests.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
-    assert not any(p.requires_grad for p in load_autoencoder(encoders_folder / "vae").parameters())
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_stage_2_changes_no_bit_outside_the_temporal_layers(settings, first_stage, tmp_path, kind):
+    init = {"kind": "files"} | dict.fromkeys(("unet", "reference", "pose_guider"), str(first_stage))
+    changes = {
+        "stage": 2,
+        "steps": 3,
+        "batch_size": 2,
+        "data": {"num_frames": 3},
+        "init": init,
+        "optimizer": {"kind": kind, "weight_decay": 0.1},
+        "run": {"channels_last": True},  # must be left out here: PyTorch would crash
+    }
+    config = make_config(TrainConfig, merge(settings, changes))
+    before = make_networks(config).state_dict()
+    run = take_steps(config, tmp_path, 3)
+    temporal = {name for name in before if is_temporal(name)}
+    assert moved(before, run.networks) == temporal, "all of these, and nothing else"
+    with run.averaged_weights():
+        assert moved(before, run.networks) <= temporal
 
 
 def test_stage_2_changes_nothing_but_the_temporal_layers(first_stage, second_stage):
@@ -110,6 +177,38 @@ def test_a_trained_folder_loads_with_complete_reports(encoders_folder, second_st
     assert models.profile.context_frames == 4
     assert models.denoising_unet.temporal.max_frames == 8
     assert models.denoising_unet.temporal.norm_num_groups == 4
+
+
+def test_a_trained_model_animates_from_the_command_line(encoders_folder, second_stage, tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    Image.fromarray(frames[0]).save(tmp_path / "hero.png")
+    write_video(tmp_path / "poses.mp4", frames, 12)
+    options = {
+        "--models": second_stage,
+        "--vae": encoders_folder / "vae",
+        "--image-encoder": encoders_folder / "image_encoder",
+        "--reference": tmp_path / "hero.png",
+        "--poses": tmp_path / "poses.mp4",
+        "--output": tmp_path / "out.mp4",
+        "--steps": 1,
+    }
+    assert main(["animate", *(str(x) for pair in options.items() for x in pair)]) == 0
+    # size and window are the run's own: 64x64 pixels, 4 frames, so 5 frames take two windows
+    assert read_video(tmp_path / "out.mp4").frames.shape == (5, 64, 64, 3)
+
+
+def test_inspect_finds_a_trained_model_complete(encoders_folder, second_stage, tmp_path, capsys):
+    folder = tmp_path / "model"
+    shutil.copytree(second_stage, folder)
+    for part in ("vae", "image_encoder"):
+        shutil.copytree(encoders_folder / part, folder / part)
+    assert main(["inspect", "--json", str(folder)]) == 0
+    (facts,) = json.loads(capsys.readouterr().out)
+    assert facts["is_model"] is True
+    assert facts["problems"] == []
+    assert main(["inspect", str(folder)]) == 0
+    assert "a model's folder, complete, family tiny" in capsys.readouterr().out
 
 
 def test_a_sample_grid_is_written_and_scored(second_stage):
