@@ -7,8 +7,8 @@ import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import ShapeError
-from .denoising_model import RowReference
 from .latent_format import latent_channels
+from .row_reference import RowReference
 from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
 
@@ -62,8 +62,8 @@ def condition(
     """
     _check_fit(model, reference, pose)
     both = {"aa_pose": pose}
-    positive = {**both, "aa_reference": RowReference(reference.features, reads=True)}
-    negative = {**both, "aa_reference": RowReference(reference.features, reads=False)}
+    positive = {**both, "aa_reference": RowReference(reference, reads=True)}
+    negative = {**both, "aa_reference": RowReference(reference, reads=False)}
     appearance = reference.appearance
     return [[appearance, positive]], [[torch.zeros_like(appearance), negative]]
 

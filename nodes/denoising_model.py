@@ -17,16 +17,24 @@ from ..animate_anyone_core.checkpoints.families import FamilyProfile
 from ..animate_anyone_core.checkpoints.latent_colours import LatentColours
 from ..animate_anyone_core.checkpoints.load import DenoisingUNetFiles
 from ..animate_anyone_core.errors import ShapeError
-from ..animate_anyone_core.models.attention import Reference
 from ..animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from ..animate_anyone_core.models.denoising_unet import (
     DenoisingUNet,
     fold_frames,
     unfold_frames,
 )
+from ..animate_anyone_core.models.memory import activation_bytes
+from ..animate_anyone_core.sampling.strength import TimedStrength
 from .comfy_patches import ComfyPatches
 from .latent_format import check_clip, latent_format_for
 from .patchers import swap_layers
+from .row_reference import (
+    ConditionReference,
+    RowReference,
+    join_references,
+    row_strengths,
+    scaled_appearance,
+)
 from .sockets import EncodedPose
 
 # diffusers' name -> ComfyUI's: what diffusers calls linear, ComfyUI calls sqrt_linear
@@ -35,10 +43,6 @@ _PREDICTIONS = {
     "v_prediction": comfy.model_base.ModelType.V_PREDICTION,
     "epsilon": comfy.model_base.ModelType.EPS,
 }
-
-# Bytes of activations a row, frame and latent cell at 16 bits and 320 channels, counted, with the
-# allocator's share (a CFG pair takes twice this).
-_BYTES_PER_CELL = 1.28 * 37_900 / 2
 
 
 class AnimateAnyoneConfig(comfy.supported_models_base.BASE):
@@ -87,53 +91,22 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         check_clip(noise, self.latent_format.latent_channels, "model")
         conds = super().extra_conds(**kwargs)
         pose: EncodedPose | None = kwargs.get("aa_pose")
+        level_at = self.model_sampling.percent_to_sigma
         if pose is not None:
             conds["pose"] = comfy.conds.CONDNoiseShape(_pose_for(pose, noise))
-        reference = kwargs.get("aa_reference")
+            if not pose.strength.changes_nothing:
+                timed = pose.strength.timed(level_at)
+                conds["pose_strength"] = comfy.conds.CONDConstant(timed)
+        reference: RowReference | None = kwargs.get("aa_reference")
         if reference is not None:
-            conds["reference"] = ConditionReference([reference])
+            conds["reference"] = ConditionReference([reference.timed(level_at)])
         return conds
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
-        """Bytes of activations for (rows · frames, C, h, w)."""
-        rows, cells = input_shape[0], input_shape[-2] * input_shape[-1]
-        width = self.model_config.unet_config["model_channels"] / 320
-        size = torch.finfo(self.manual_cast_dtype or self.get_dtype()).bits / 16
-        return rows * cells * _BYTES_PER_CELL * width * size
-
-
-class RowReference:
-    """The reference of one condition.
-
-    Args:
-        features: ReferenceNet's tokens by block path.
-        reads: False for the unconditional half, which knows the reference's place but does not look.
-    """
-
-    def __init__(self, features: dict[str, Tensor], reads: bool) -> None:
-        self.features = features
-        self.reads = reads
-
-
-class ConditionReference(comfy.conds.CONDRegular):
-    """References of the conditions in one call: neither repeated over frames nor cut into windows."""
-
-    def process_cond(self, batch_size: int, **kwargs: Any) -> "ConditionReference":
-        """One row a condition, whatever the batch or the area."""
-        return self._copy_with(self.cond)
-
-    def can_concat(self, other: Any) -> bool:
-        """Whether two conditions can share a call: their references must have the same shapes."""
-        ours, theirs = self.cond[0].features, other.cond[0].features
-        return {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
-
-    def concat(self, others: list[Any]) -> list[RowReference]:
-        """The rows of all conditions."""
-        return [row for cond in (self, *others) for row in cond.cond]
-
-    def size(self) -> list[int]:
-        """No share in ComfyUI's own memory estimate."""
-        return [1]
+        """Bytes of activations for (rows · frames, C, h, w): of one window, where there are windows."""
+        compute = self.manual_cast_dtype or self.get_dtype()
+        config = self.model_config.unet_config["config"]
+        return activation_bytes(config, input_shape[0], *input_shape[-2:], compute.itemsize)
 
 
 class ComfyDenoisingUNet(DenoisingUNet):
@@ -179,7 +152,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
             context: Appearance tokens (n·F, T, D).
             control: ControlNet residuals, lists that are consumed.
             transformer_options: ComfyUI's patches and facts of this call.
-            kwargs: `pose` and `reference` from our conditioning; others are ignored.
+            kwargs: `pose`, `pose_strength` and `reference` from our conditioning; others are ignored.
         """
         options = dict(transformer_options or {})
         return comfy.patcher_extension.WrapperExecutor.new_class_executor(
@@ -198,6 +171,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         control: dict | None,
         transformer_options: dict,
         pose: Tensor | None = None,
+        pose_strength: TimedStrength | None = None,
         reference: list[RowReference] | None = None,
         **kwargs: Any,
     ) -> Tensor:
@@ -209,16 +183,30 @@ class ComfyDenoisingUNet(DenoisingUNet):
                 '"Animate Anyone Conditioning".'
             )
 
-        def attention(q: Tensor, k: Tensor, v: Tensor, num_heads: int) -> Tensor:
+        level = _noise_level(transformer_options, reference, pose_strength)
+        strengths = row_strengths(reference, batch, level)
+        if pose is not None and pose_strength is not None:
+            share = pose_strength.at(level)
+            pose = pose * share if share else None
+
+        def attention(
+            q: Tensor, k: Tensor, v: Tensor, num_heads: int, bias: Tensor | None = None
+        ) -> Tensor:
             return optimized_attention(
-                q, k, v, num_heads, attn_precision=None, transformer_options=transformer_options
+                q,
+                k,
+                v,
+                num_heads,
+                mask=None if bias is None else bias[:, None].to(q.dtype),
+                attn_precision=None,
+                transformer_options=transformer_options,
             )
 
         out = super().forward(
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
-            context,
-            reference=_join_references(reference, x),
+            scaled_appearance(context, reference, strengths),
+            reference=join_references(reference, strengths, x),
             pose=None if pose is None else unfold_frames(pose, num_frames),
             attention=attention,
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
@@ -242,15 +230,9 @@ def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:
     return pose.features
 
 
-def _join_references(rows: list[RowReference] | None, x: Tensor) -> Reference | None:
-    """All conditions' references as one argument of the core's forward."""
-    if rows is None or not any(row.reads for row in rows):
-        return None
-    reading = [row.features for row in rows if row.reads]
-    if all(features is reading[0] for features in reading):
-        joined = {path: tokens.to(x) for path, tokens in reading[0].items()}
-    else:
-        joined = {
-            path: torch.cat([row.features[path].to(x) for row in rows]) for path in reading[0]
-        }
-    return Reference(joined, tuple(row.reads for row in rows))
+def _noise_level(
+    options: dict, reference: list[RowReference] | None, pose: TimedStrength | None
+) -> float:
+    """This call's sigma, read from the device only if a strength depends on it."""
+    timed = pose is not None or any(row.when is not None for row in reference or ())
+    return float(options["sigmas"][0]) if timed else 0.0

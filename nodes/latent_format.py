@@ -9,7 +9,7 @@ from typing import Any
 import comfy.latent_formats
 import torch
 
-from ..animate_anyone_core.checkpoints.latent_colours import LatentColours
+from ..animate_anyone_core.checkpoints.latent_colours import LatentColours, film_strip
 from ..animate_anyone_core.errors import ShapeError
 
 SCALE = float(comfy.latent_formats.SD15().scale_factor)
@@ -27,6 +27,7 @@ class AnimateAnyoneLatents(comfy.latent_formats.LatentFormat):
 
     def __init__(self, channels: int, colours: LatentColours | None) -> None:
         self.latent_channels = channels
+        self.latent_rgb_factors_reshape = film_strip
         if colours is not None:
             self.latent_rgb_factors = [list(row) for row in colours.factors]
             self.latent_rgb_factors_bias = list(colours.offset)
@@ -35,7 +36,9 @@ class AnimateAnyoneLatents(comfy.latent_formats.LatentFormat):
 def latent_format_for(channels: int, colours: LatentColours | None) -> Any:
     """The latent format of a model: Stable Diffusion 1.5's unless it has a codec of its own."""
     if channels == 4 and colours is None:
-        return comfy.latent_formats.SD15()
+        stable_diffusion = comfy.latent_formats.SD15()
+        stable_diffusion.latent_rgb_factors_reshape = film_strip  # ComfyUI would show frame 0 alone
+        return stable_diffusion
     return AnimateAnyoneLatents(channels, colours)
 
 

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..animate_anyone_core.checkpoints.report import LoadReport
+from ..animate_anyone_core.sampling.strength import FULL_STRENGTH, StrengthWindow
 
 ReferenceNetSocket = io.Custom("AA_REFERENCE_NET")
 PoseGuiderSocket = io.Custom("AA_POSE_GUIDER")
@@ -14,6 +15,7 @@ ReferenceSocket = io.Custom("AA_REFERENCE")
 PoseSocket = io.Custom("AA_POSE")
 
 CATEGORY = "Animate Anyone"
+CONTROL_CATEGORY = f"{CATEGORY}/control"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class EncodedReference:
         latents: The picture's unscaled latents (1, C, h, w).
         width: Width of the encoded picture.
         height: Height of the encoded picture.
+        bias: With several pictures, logarithms of the tokens' weights by block path, (1, L) each.
+        strength: How strongly it acts, and when.
     """
 
     appearance: Tensor
@@ -48,6 +52,8 @@ class EncodedReference:
     latents: Tensor
     width: int
     height: int
+    bias: dict[str, Tensor] | None = None
+    strength: StrengthWindow = FULL_STRENGTH
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,10 @@ class EncodedPose:
         features: (F, C, h, w).
         width: Width of the skeleton pictures as encoded.
         height: Their height.
+        strength: How strongly they act, and when.
     """
 
     features: Tensor
     width: int
     height: int
+    strength: StrengthWindow = FULL_STRENGTH

@@ -69,6 +69,25 @@ def latent_colours_of(vae: Autoencoder, pixels: Tensor, chunk: int = 16) -> Late
     return fit_latent_colours(latents, pixels)
 
 
+def film_strip(latents: Tensor, count: int = 4) -> Tensor:
+    """Lay frames of a clip beside each other, for a preview of the whole clip.
+
+    Args:
+        latents: (F, C, h, w).
+        count: Frames to show, evenly from the first to the last; fewer if the clip has fewer.
+
+    Returns:
+        (1, C, h', w'): a row of tall frames, or two columns of wide ones.
+    """
+    chosen = torch.linspace(0, len(latents) - 1, min(count, len(latents))).round().long()
+    frames = list(latents[chosen.to(latents.device)].split(1))
+    columns = len(frames) if latents.shape[-2] >= latents.shape[-1] else -(-len(frames) // 2)
+    while len(frames) % columns:
+        frames.append(torch.zeros_like(frames[0]))
+    rows = [torch.cat(frames[i : i + columns], dim=-1) for i in range(0, len(frames), columns)]
+    return torch.cat(rows, dim=-2)
+
+
 def write_latent_colours(vae_folder: Path, colours: LatentColours) -> None:
     """Write the map into the codec's folder."""
     text = json.dumps(asdict(colours), indent=2)

@@ -6,6 +6,7 @@ kernel is any function that computes softmax(q kᵀ/√d) v for tokens not yet s
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,15 +18,19 @@ from .interventions import Interventions
 #: A diffusers module used for its parameters: names and shapes, not its forward.
 Tree = Any
 
-#: (q (B, N, D), k (B, M, D), v (B, M, D), number of heads) -> (B, N, D)
-AttentionKernel = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+#: (q (B, N, D), k (B, M, D), v (B, M, D), number of heads) -> (B, N, D). With several reference
+#: pictures it is also given `bias` (B or 1, M), to be added to the scores of every query.
+AttentionKernel = Callable[..., Tensor]
 
 
-def scaled_dot_product(q: Tensor, k: Tensor, v: Tensor, num_heads: int) -> Tensor:
+def scaled_dot_product(
+    q: Tensor, k: Tensor, v: Tensor, num_heads: int, bias: Tensor | None = None
+) -> Tensor:
     """Attend with PyTorch's own kernel: (B, N, D), (B, M, D), (B, M, D) -> (B, N, D)."""
     # (B, N, D) -> (B, heads, N, D/heads)
     q, k, v = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (q, k, v))
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    mask = None if bias is None else bias[:, None, None].to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,15 @@ class Reference:
             by all rows) or R = B.
         rows: Which of the B rows read them; None means all. Under classifier-free guidance the
             unconditional rows do not.
+        strengths: How strongly each of the B rows reads: 0 is not at all, 1 fully, between (and
+            beyond) is linear in the attention's output; None means 1 for all.
+        bias: Block path -> (R, L), added to the scores of these tokens; None means nothing.
     """
 
     features: dict[str, Tensor]
     rows: tuple[bool, ...] | None = None
+    strengths: tuple[float, ...] | None = None
+    bias: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +72,13 @@ class SpatialContext:
     interventions: Interventions
 
     @property
-    def reading_rows(self) -> tuple[bool, ...]:
-        """For each of the B rows, whether it reads the reference."""
+    def row_strengths(self) -> tuple[float, ...]:
+        """For each of the B rows, how strongly it reads the reference."""
         if self.reference is None:
-            return (False,) * self.batch_size
-        return self.reference.rows or (True,) * self.batch_size
+            return (0.0,) * self.batch_size
+        rows = self.reference.rows or (True,) * self.batch_size
+        strengths = self.reference.strengths or (1.0,) * self.batch_size
+        return tuple(s if reads else 0.0 for reads, s in zip(rows, strengths, strict=True))
 
 
 def spatial_transformer(module: Tree, x: Tensor, path: str, context: SpatialContext) -> Tensor:
@@ -152,29 +164,31 @@ def _reference_attention(attn: Tree, x: Tensor, path: str, context: SpatialConte
     if q.shape[0] != k.shape[0]:  # a host split the queries into tiles; keys follow their rows
         k, v = (y.reshape(q.shape[0], -1, y.shape[-1]) for y in (k, v))
 
-    rows = context.reading_rows
-    if not any(rows):
+    strengths = context.row_strengths
+    if not any(strengths):
         out = host.attend("attn1", q, k, v, attn.heads, context.attention, rows=None)
         return host.attention_output("attn1", attn.to_out[0](out[:, : q.shape[1]]))
 
     assert context.reference is not None
     reference = context.reference.features[path]  # (R, L, D)
     reference_k, reference_v = attn.to_k(reference), attn.to_v(reference)
+    bias = None if context.reference.bias is None else context.reference.bias[path]
     per_row = q.shape[0] // context.batch_size  # frames of a row (times tiles)
-    groups = []
-    for reads in (True, False):
-        chosen = [b for b, flag in enumerate(rows) if flag == reads]
-        if not chosen:
-            continue
+    groups: list[tuple[slice | Tensor, Tensor]] = []
+    for strength in sorted(set(strengths), reverse=True):
+        chosen = [b for b, value in enumerate(strengths) if value == strength]
         pick = _row_slice(chosen, context.batch_size, per_row, q.device)
-        group_k, group_v = k[pick], v[pick]
-        if reads:
-            group_k = torch.cat([group_k, _each_frame(reference_k, chosen, per_row)], dim=1)
-            group_v = torch.cat([group_v, _each_frame(reference_v, chosen, per_row)], dim=1)
-        group = host.attend(
-            "attn1", q[pick], group_k, group_v, attn.heads, context.attention, rows=chosen
-        )
-        groups.append((pick, group[:, : q.shape[1]]))
+        attend = partial(_attend, context, attn, chosen, q[pick])
+        if strength != 1.0:
+            group = attend(k[pick], v[pick], context.attention)
+        if strength != 0.0:
+            seen = attend(
+                torch.cat([k[pick], _each_frame(reference_k, chosen, per_row)], dim=1),
+                torch.cat([v[pick], _each_frame(reference_v, chosen, per_row)], dim=1),
+                _biased(context.attention, bias, k.shape[1], chosen, per_row),
+            )
+            group = seen if strength == 1.0 else torch.lerp(group, seen, strength)
+        groups.append((pick, group))
     out = groups[0][1]
     if len(groups) > 1:
         out = torch.empty_like(q)
@@ -191,6 +205,31 @@ def _row_slice(
         return slice(chosen[0] * per_row, (chosen[-1] + 1) * per_row)
     index = torch.arange(batch_size * per_row, device=device).unflatten(0, (batch_size, per_row))
     return index[chosen].flatten()
+
+
+def _attend(
+    context: SpatialContext,
+    attn: Tree,
+    chosen: list[int],
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    kernel: AttentionKernel,
+) -> Tensor:
+    """Attention of the chosen rows; only the queries' own tokens are kept."""
+    out = context.interventions.attend("attn1", q, k, v, attn.heads, kernel, rows=chosen)
+    return out[:, : q.shape[1]]
+
+
+def _biased(
+    kernel: AttentionKernel, bias: Tensor | None, own_tokens: int, chosen: list[int], per_row: int
+) -> AttentionKernel:
+    """The kernel with the reference tokens' bias (R, L) behind zeros for the frame's own tokens."""
+    if bias is None:
+        return kernel
+    rows = bias if bias.shape[0] == 1 else bias[chosen].repeat_interleave(per_row, dim=0)
+    own = rows.new_zeros(rows.shape[0], own_tokens)
+    return partial(kernel, bias=torch.cat([own, rows], dim=1))
 
 
 def _each_frame(reference: Tensor, chosen: list[int], per_row: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from animate_anyone_core.checkpoints.latent_colours import (
     FILE_NAME,
     LatentColours,
+    film_strip,
     fit_latent_colours,
     latent_colours_of,
     read_latent_colours,
@@ -85,3 +86,18 @@ def test_a_damaged_file_says_what_belongs_there(tmp_path, colours):
     path.write_text("no JSON")
     with pytest.raises(SettingsError, match="is not JSON"):
         read_latent_colours(tmp_path, 16)
+
+
+def test_a_film_strip_shows_frames_from_the_first_to_the_last(normal):
+    tall = normal(9, 4, 6, 3)
+    strip = film_strip(tall)
+    assert strip.shape == (1, 4, 6, 12)
+    for place, frame in enumerate((0, 3, 5, 8)):
+        assert torch.equal(strip[0, :, :, 3 * place : 3 * place + 3], tall[frame])
+    wide = normal(3, 4, 2, 5)
+    strip = film_strip(wide)
+    assert strip.shape == (1, 4, 4, 10)
+    assert torch.equal(strip[0, :, :2, 5:], wide[1])
+    assert torch.equal(strip[0, :, 2:, :5], wide[2])
+    assert not strip[0, :, 2:, 5:].any()
+    assert torch.equal(film_strip(tall[:1]), tall[:1])

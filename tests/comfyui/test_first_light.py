@@ -88,7 +88,8 @@ def test_the_run_shows_previews_and_progress(server, names):
         events.wait_for(lambda: events.of_type("execution_success"))
         assert len(events.previews) >= 2
         preview = Image.open(io.BytesIO(events.previews[-1].image))
-        assert preview.width / preview.height == pytest.approx(line.WIDTH / line.HEIGHT, abs=0.02)
+        four_frames = 4 * line.WIDTH / line.HEIGHT
+        assert preview.width / preview.height == pytest.approx(four_frames, abs=0.05)
 
 
 def test_cancel_arrives_inside_a_step(server, names):

@@ -1,0 +1,133 @@
+"""A background that stays put."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+from PIL import Image
+
+from ..animate_anyone_core.errors import SettingsError, ShapeError
+from ..animate_anyone_core.images import fit
+from ..animate_anyone_core.sampling.masks import cell_mask
+from .sockets import CONTROL_CATEGORY, EncodedPose, PoseSocket
+
+CELL = 8
+_DRAWN = 0.05  # a skeleton's pixel is brighter than this
+
+
+class BackgroundPlate(io.ComfyNode):
+    """VAE, IMAGE, AA_POSE, mask or skeletons -> LATENT with a noise mask."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_BackgroundPlate",
+            display_name="Background Plate (Animate Anyone)",
+            category=CONTROL_CATEGORY,
+            description="Keeps a background still: samplers draw the character only inside the mask, "
+            "everything else is the plate, noised anew at every step.",
+            inputs=[
+                io.Vae.Input("vae", tooltip="The model's VAE."),
+                io.Image.Input(
+                    "image", tooltip="The empty background: one picture, or one a pose if it moves."
+                ),
+                PoseSocket.Input("pose", tooltip="Gives the number of frames and their size."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White where the character may be drawn: one, or one a pose.",
+                ),
+                io.Image.Input(
+                    "skeletons",
+                    optional=True,
+                    tooltip="Instead of a mask, or with it: skeleton pictures. The character may be "
+                    "drawn around them; set grow to half its width.",
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=32,
+                    min=0,
+                    max=1024,
+                    step=CELL,
+                    tooltip="Pixels added around the mask, in steps of 8.",
+                ),
+                io.Int.Input(
+                    "feather",
+                    default=16,
+                    min=0,
+                    max=512,
+                    step=CELL,
+                    tooltip="Pixels over which the mask then fades out, in steps of 8.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    "latent",
+                    display_name="latent",
+                    tooltip='For the latent input of "Sampler" or KSampler, with denoise 1.',
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        vae: Any,
+        image: torch.Tensor,
+        pose: EncodedPose,
+        grow: int,
+        feather: int,
+        mask: torch.Tensor | None = None,
+        skeletons: torch.Tensor | None = None,
+    ) -> io.NodeOutput:
+        frames, _, height, width = pose.features.shape
+        allowed = _allowed(mask, skeletons, frames)
+        cells = cell_mask(allowed, height, width, grow // CELL, feather // CELL)
+        plates = _for_frames(image, frames, "background pictures")
+        latents = vae.encode(fitted(plates, pose.width, pose.height))
+        return io.NodeOutput(
+            {
+                "samples": latents.expand(frames, -1, -1, -1).clone(),
+                "noise_mask": cells.expand(frames, -1, -1, -1).clone(),
+            }
+        )
+
+
+def fitted(images: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Pictures (F, H, W, 3) in [0, 1], filled into this size and cut."""
+    if tuple(images.shape[1:3]) == (height, width):
+        return images[..., :3]
+    pixels = (images[..., :3].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    made = [np.asarray(fit(Image.fromarray(frame), width, height, "crop")) for frame in pixels]
+    return torch.from_numpy(np.stack(made)).float() / 255.0
+
+
+def _allowed(
+    mask: torch.Tensor | None, skeletons: torch.Tensor | None, frames: int
+) -> torch.Tensor:
+    """Where the character may be drawn, (1 or F, H, W)."""
+    parts = []
+    if mask is not None:
+        mask = mask.reshape(-1, *mask.shape[-2:])
+        parts.append(_for_frames(mask, frames, "masks"))
+    if skeletons is not None:
+        drawn = (skeletons[..., :3].amax(dim=-1) > _DRAWN).float()
+        parts.append(_for_frames(drawn, frames, "skeleton pictures"))
+    if not parts:
+        raise SettingsError(
+            "The plate must know where the character may be drawn. Wire a mask, or the skeleton "
+            "pictures."
+        )
+    if len(parts) == 2 and parts[0].shape[-2:] != parts[1].shape[-2:]:
+        size = parts[1].shape[-2:]
+        parts[0] = torch.nn.functional.interpolate(parts[0][:, None], size, mode="nearest")[:, 0]
+    return parts[0] if len(parts) == 1 else torch.maximum(*parts)
+
+
+def _for_frames(pictures: torch.Tensor, frames: int, what: str) -> torch.Tensor:
+    if pictures.shape[0] not in (1, frames):
+        raise ShapeError(
+            f"There are {frames} poses, so give 1 or {frames} {what}, got {pictures.shape[0]}."
+        )
+    return pictures

@@ -1,0 +1,69 @@
+"""Several pictures of one character as one reference."""
+
+from dataclasses import replace
+
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import SettingsError
+from ..animate_anyone_core.models.references import ReferenceTokens, combine_references
+from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
+
+
+class CombineReferences(io.ComfyNode):
+    """AA_REFERENCE, AA_REFERENCE -> AA_REFERENCE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_CombineReferences",
+            display_name="Combine References (Animate Anyone)",
+            category=CONTROL_CATEGORY,
+            description="Lets the model read two pictures of a character side by side, such as its "
+            "front and its back, and take from either what fits. Chain it for more pictures.",
+            inputs=[
+                ReferenceSocket.Input(
+                    "reference_a",
+                    tooltip="The main picture: its size is the video's, and the colour anchor and "
+                    "the prior look at it.",
+                ),
+                ReferenceSocket.Input("reference_b", tooltip="Another picture of the character."),
+                io.Float.Input(
+                    "share",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How much the second picture counts: 0 is the first alone, 1 the second "
+                    "alone. The same picture twice is that picture once, at any share.",
+                ),
+            ],
+            outputs=[
+                ReferenceSocket.Output(
+                    "reference_out", display_name="reference", tooltip="Both, as one reference."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, reference_a: EncodedReference, reference_b: EncodedReference, share: float
+    ) -> io.NodeOutput:
+        for reference in (reference_a, reference_b):
+            if not reference.strength.changes_nothing:
+                raise SettingsError(
+                    "A reference with a strength of its own cannot be combined. Combine first, and "
+                    'put "Reference Strength" behind it; the share says how much each counts.'
+                )
+        tokens = combine_references(_tokens(reference_a), _tokens(reference_b), share)
+        return io.NodeOutput(
+            replace(
+                reference_a,
+                appearance=tokens.appearance,
+                features=tokens.features,
+                bias=tokens.bias,
+            )
+        )
+
+
+def _tokens(reference: EncodedReference) -> ReferenceTokens:
+    return ReferenceTokens(reference.appearance, reference.features, reference.bias)

@@ -1,0 +1,86 @@
+"""Choose the frames of a clip that are made again."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.sampling.masks import frame_range_mask
+from .sockets import CONTROL_CATEGORY
+
+
+class FrameRange(io.ComfyNode):
+    """LATENT -> LATENT with a noise mask."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_FrameRange",
+            display_name="Frame Range (Animate Anyone)",
+            category=CONTROL_CATEGORY,
+            description="Makes a part of a finished clip again, with another seed or reference: "
+            "samplers change only these frames and see the others around them.",
+            inputs=[
+                io.Latent.Input(
+                    "latent", tooltip="The finished clip, from a sampler or VAE Encode."
+                ),
+                io.Int.Input(
+                    "start_frame",
+                    default=0,
+                    min=0,
+                    max=100_000,
+                    tooltip="First frame to make again; the clip's first is 0.",
+                ),
+                io.Int.Input(
+                    "end_frame",
+                    default=-1,
+                    min=-1,
+                    max=100_000,
+                    tooltip="Last frame to make again, included. -1 is the clip's last.",
+                ),
+                io.Int.Input(
+                    "soft_frames",
+                    default=2,
+                    min=0,
+                    max=1000,
+                    tooltip="Frames at either end of the range that are mixed of old and new. All "
+                    "frames outside the range stay as they are.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(
+                    "latent_out",
+                    display_name="latent",
+                    tooltip="The clip with a noise mask, for any sampler.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, latent: dict[str, Any], start_frame: int, end_frame: int, soft_frames: int
+    ) -> io.NodeOutput:
+        return io.NodeOutput(choose_frames(latent, start_frame, end_frame, soft_frames))
+
+
+def choose_frames(latent: dict[str, Any], start: int, end: int, soft_frames: int) -> dict[str, Any]:
+    """A LATENT whose noise mask lets only these frames change; a mask that it has stays in force.
+
+    Raises:
+        SettingsError: If the range is not in the clip.
+        ShapeError: If the latents are no clip.
+    """
+    samples = latent["samples"]
+    if samples.ndim != 4:
+        raise ShapeError(
+            f"A clip's latents are (frames, channels, h, w), got {tuple(samples.shape)}."
+        )
+    frames, _, height, width = samples.shape
+    mask = frame_range_mask(frames, start, end, soft_frames)
+    mask = mask[:, None, None, None].expand(-1, 1, height, width)
+    before = latent.get("noise_mask")
+    if before is not None:
+        before = before.reshape(-1, 1, *before.shape[-2:]).to(mask)
+        mask = mask * torch.nn.functional.interpolate(before, (height, width), mode="bilinear")
+    return {**latent, "noise_mask": mask.contiguous()}

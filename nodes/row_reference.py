@@ -1,0 +1,113 @@
+"""References in ComfyUI's conditioning: one a condition, joined where conditions share a call."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import comfy.conds
+import torch
+from torch import Tensor
+
+from ..animate_anyone_core.models.attention import Reference
+from ..animate_anyone_core.sampling.strength import TimedStrength
+from .sockets import EncodedReference
+
+
+@dataclass(frozen=True, eq=False)
+class RowReference:
+    """The reference of one condition.
+
+    Attributes:
+        encoded: The reference.
+        reads: False for the unconditional half, which knows the reference's place but does not look.
+        when: Its strength by noise level; None is full strength throughout.
+    """
+
+    encoded: EncodedReference
+    reads: bool
+    when: TimedStrength | None = None
+
+    def timed(self, level_at: Callable[[float], float]) -> "RowReference":
+        """The same with its strength in noise levels; `level_at` gives the level at a share."""
+        strength = self.encoded.strength
+        if strength.changes_nothing or not self.reads:
+            return self
+        return replace(self, when=strength.timed(level_at))
+
+    def strength_at(self, level: float) -> float:
+        """How strongly this row reads the reference at a noise level."""
+        if not self.reads:
+            return 0.0
+        return 1.0 if self.when is None else self.when.at(level)
+
+
+class ConditionReference(comfy.conds.CONDRegular):
+    """References of the conditions in one call: neither repeated over frames nor cut into windows."""
+
+    def process_cond(self, batch_size: int, **kwargs: Any) -> "ConditionReference":
+        """One row a condition, whatever the batch or the area."""
+        return self._copy_with(self.cond)
+
+    def can_concat(self, other: Any) -> bool:
+        """Whether two conditions can share a call: their references must have the same shapes."""
+        ours, theirs = self.cond[0].encoded, other.cond[0].encoded
+        return ours is theirs or _shapes(ours) == _shapes(theirs)
+
+    def concat(self, others: list[Any]) -> list[RowReference]:
+        """The rows of all conditions."""
+        return [row for cond in (self, *others) for row in cond.cond]
+
+    def size(self) -> list[int]:
+        """No share in ComfyUI's own memory estimate."""
+        return [1]
+
+
+def row_strengths(rows: list[RowReference] | None, batch: int, level: float) -> tuple[float, ...]:
+    """How strongly each row of the call reads its reference at a noise level."""
+    if rows is None:
+        return (0.0,) * batch
+    return tuple(row.strength_at(level) for row in rows)
+
+
+def join_references(
+    rows: list[RowReference] | None, strengths: tuple[float, ...], like: Tensor
+) -> Reference | None:
+    """All conditions' references as one argument of the core's forward.
+
+    Args:
+        rows: One a condition.
+        strengths: What `row_strengths` says of them.
+        like: Has the device and type the network computes in.
+    """
+    if rows is None or not any(strengths):
+        return None
+    reading = [row.encoded for row, strength in zip(rows, strengths, strict=True) if strength]
+    used = reading[:1] if all(one is reading[0] for one in reading) else [r.encoded for r in rows]
+    bias = [one.bias for one in used if one.bias is not None]
+    return Reference(
+        features=_stacked([one.features for one in used], like),
+        strengths=strengths,
+        bias=_stacked(bias, like) if bias else None,
+    )
+
+
+def scaled_appearance(
+    context: Tensor, rows: list[RowReference] | None, strengths: tuple[float, ...]
+) -> Tensor:
+    """Appearance tokens (n·F, T, D), each reading row's as strong as its reference."""
+    if rows is None or all(row.when is None for row in rows):
+        return context
+    shares = [s if row.reads else 1.0 for row, s in zip(rows, strengths, strict=True)]
+    each = context.new_tensor(shares).repeat_interleave(context.shape[0] // len(shares))
+    return context * each[:, None, None]
+
+
+def _stacked(parts: list[dict[str, Tensor]], like: Tensor) -> dict[str, Tensor]:
+    if len(parts) == 1:
+        return {path: tokens.to(like) for path, tokens in parts[0].items()}
+    return {path: torch.cat([part[path].to(like) for part in parts]) for path in parts[0]}
+
+
+def _shapes(encoded: EncodedReference) -> tuple[Any, bool]:
+    shapes = {path: tokens.shape for path, tokens in encoded.features.items()}
+    return shapes, encoded.bias is None

@@ -1,0 +1,85 @@
+"""The estimate of memory against what PyTorch's profiler counts."""
+
+import json
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from animate_anyone_core.models.attention import Reference
+from animate_anyone_core.models.config import TemporalConfig, UNetConfig
+from animate_anyone_core.models.denoising_unet import DenoisingUNet
+from animate_anyone_core.models.memory import activation_bytes, reference_elements
+from animate_anyone_core.models.reference_net import ReferenceNet
+
+
+def peak_bytes(work, trace):
+    """The most bytes that were allocated and not yet freed while `work` ran."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        work()
+    profiler.export_chrome_trace(str(trace))
+    events = [e for e in json.loads(trace.read_text())["traceEvents"] if e["name"] == "[memory]"]
+    live = most = 0
+    for event in sorted(events, key=lambda e: e["ts"]):
+        live += event["args"]["Bytes"]
+        most = max(most, live)
+    return most
+
+
+def test_the_counter_counts(tmp_path):
+    """Two tensors of 4 MB live together, a third after one of them is gone."""
+
+    def work():
+        a = torch.zeros(2**20)
+        b = a + 1
+        del a
+        return b * 2
+
+    assert peak_bytes(work, tmp_path / "t.json") == pytest.approx(2 * 2**22, rel=0.01)
+
+
+STABLE = {"block_out_channels": (64, 128, 256, 256), "attention_levels": (True, True, True, False)}
+SMALL = {
+    "block_out_channels": (48, 80),
+    "attention_levels": (True, True),
+    "layers_per_block": 1,
+    "num_attention_heads": 2,
+}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "rows", "frames", "height", "width"),
+    [(STABLE, 2, 4, 16, 16), (STABLE, 1, 4, 24, 16), (SMALL, 2, 8, 16, 16), (SMALL, 2, 4, 32, 24)],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_the_estimate_is_between_the_peak_and_twice_the_peak(
+    tmp_path, normal, shapes, rows, frames, height, width, dtype
+):
+    config = UNetConfig(**shapes, cross_attention_dim=24, norm_num_groups=8)
+    unet = DenoisingUNet(config, TemporalConfig(max_frames=16, norm_num_groups=8)).to(dtype)
+    features = {
+        path: tokens.to(dtype)
+        for path, tokens in ReferenceNet(config)(
+            normal(1, 4, height, width), normal(1, 1, 24)
+        ).items()
+    }
+
+    @torch.no_grad()
+    def work():
+        on_device = {path: tokens.clone() for path, tokens in features.items()}
+        return unet(
+            normal(rows, 4, frames, height, width).to(dtype),
+            torch.tensor([500.0]),
+            normal(rows, 1, 24).to(dtype),
+            reference=Reference(on_device, (False, True)[-rows:]),
+            pose=normal(1, config.block_out_channels[0], frames, height, width).to(dtype),
+        )
+
+    peak = peak_bytes(work, tmp_path / "trace.json")
+    estimate = activation_bytes(config, rows * frames, height, width, dtype.itemsize)
+    assert peak < estimate < 2 * peak
+
+
+def test_the_references_numbers_are_counted_exactly(tiny_config, reference_net, normal):
+    features = reference_net(normal(1, 4, 9, 14), normal(1, 1, 24))
+    assert reference_elements(tiny_config, 9, 14) == sum(f.numel() for f in features.values())
