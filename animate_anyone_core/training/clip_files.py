@@ -69,7 +69,8 @@ def find_clips(path: Path | str) -> list[Clip]:
         raise SettingsError(
             f"data.path: {path} holds no clips with poses. Put the poses of clips/a.mp4 into "
             "clips/a.json, or its skeleton video into clips_dwpose/a.mp4; folders of frames "
-            "likewise (clips/a/images, clips/a/dwpose)."
+            "likewise (clips/a/images, clips/a/dwpose). The command `prepare --videos "
+            f"{path}` finds the poses."
         )
     return clips
 

@@ -185,8 +185,11 @@ def test_clip_after_clip_damaged_is_an_error(tmp_path, frames):
 
 def test_a_folder_without_poses_says_where_they_belong(tmp_path, frames):
     write_video(tmp_path / "a.mp4", frames, 12)
-    with pytest.raises(SettingsError, match=r"holds no clips with poses. Put the poses of"):
+    with pytest.raises(
+        SettingsError, match=r"holds no clips with poses. Put the poses of"
+    ) as error:
         find_clips(tmp_path)
+    assert f"`prepare --videos {tmp_path}` finds the poses." in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["{}", '[{"video": 1}]', "not json"])

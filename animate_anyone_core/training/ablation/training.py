@@ -81,6 +81,7 @@ class AblationSettings:
                 "cache_scenes": self.temporal_scenes,
                 "cache_frames": self.window + 5,
             }
+        # stage 2 must name files to start from; here it starts from stage 1's networks in memory
         changes = {
             "steps": self.steps if stage == 1 else self.temporal_steps,
             "network": {"unet": shapes},
