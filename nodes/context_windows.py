@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
 from ..animate_anyone_core.sampling.windows import SCHEDULES, WindowSettings
+from .early_checks import verdict
 from .search_aliases import aliases
 from .sockets import CATEGORY
 
@@ -47,6 +48,17 @@ def window_inputs() -> list[Any]:
     ]
 
 
+def check_window_inputs(context_frames: int | None, context_overlap: int | None) -> bool | str:
+    """For `validate_inputs` of every node with `window_inputs`: the overlap fits into the window.
+
+    A window of 0 frames is what the weights were made for, known when they are loaded.
+    """
+    if context_frames is None or context_overlap is None:
+        return True
+    length = context_frames or max(1, context_overlap + 1)
+    return verdict(lambda: WindowSettings(context_frames=length, context_overlap=context_overlap))
+
+
 class ContextWindows(io.ComfyNode):
     """MODEL -> MODEL with windows."""
 
@@ -69,6 +81,10 @@ class ContextWindows(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool | str:
+        return check_window_inputs(context_frames, context_overlap)
 
     @classmethod
     def execute(

@@ -12,10 +12,13 @@ from PIL import Image
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import check_picture_size, check_video_size, fit
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
+from .early_checks import verdict
 from .latent_format import scaled
 from .patchers import run_managed
 from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedReference, NetworkHandle, ReferenceNetSocket, ReferenceSocket
+
+LARGEST_SIDE = 8192
 
 
 class EncodeReference(io.ComfyNode):
@@ -43,10 +46,20 @@ class EncodeReference(io.ComfyNode):
                 ),
                 io.Image.Input("image", tooltip="The character; the first picture of a batch."),
                 io.Int.Input(
-                    "width", default=512, min=16, max=8192, step=8, tooltip="Width of the video."
+                    "width",
+                    default=512,
+                    min=16,
+                    max=LARGEST_SIDE,
+                    step=8,
+                    tooltip="Width of the video.",
                 ),
                 io.Int.Input(
-                    "height", default=784, min=16, max=8192, step=8, tooltip="Height of the video."
+                    "height",
+                    default=784,
+                    min=16,
+                    max=LARGEST_SIDE,
+                    step=8,
+                    tooltip="Height of the video.",
                 ),
                 io.Combo.Input(
                     "fit",
@@ -65,6 +78,14 @@ class EncodeReference(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, width: int | None, height: int | None) -> bool | str:
+        if width is None or height is None:
+            return True  # linked: known when the node runs
+        if max(width, height) > LARGEST_SIDE:
+            return f"Width and height are at most {LARGEST_SIDE}, got {width}x{height}."
+        return verdict(lambda: check_video_size(width, height))
 
     @classmethod
     def execute(

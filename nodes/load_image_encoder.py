@@ -12,6 +12,7 @@ from ..animate_anyone_core.checkpoints.weight_files import check_finite, read_we
 from ..animate_anyone_core.errors import CheckpointError
 from .model_files import (
     FOLDER,
+    fingerprint,
     network_folder,
     network_folder_names,
     weight_file,
@@ -51,6 +52,14 @@ class LoadImageEncoder(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, image_encoder: str) -> str:
+        for marker in MARKERS:
+            if image_encoder in network_folder_names(marker, *FOLDERS, built_in=BUILT_IN_ENCODER):
+                folder = network_folder(image_encoder, marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
+                return fingerprint(*sorted(folder.iterdir()))
+        return fingerprint(weight_file(image_encoder, "clip_vision"))
 
     @classmethod
     def execute(cls, image_encoder: str) -> io.NodeOutput:

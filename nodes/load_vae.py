@@ -13,6 +13,7 @@ from ..animate_anyone_core.checkpoints.model_folder import load_autoencoder
 from .latent_format import SCALE
 from .model_files import (
     FOLDER,
+    fingerprint,
     network_folder,
     network_folder_names,
     weight_file,
@@ -54,6 +55,13 @@ class LoadVAE(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, vae: str) -> str:
+        if vae in network_folder_names(MARKER, *FOLDERS, built_in=BUILT_IN_VAE):
+            folder = network_folder(vae, MARKER, *FOLDERS, built_in=BUILT_IN_VAE)
+            return fingerprint(*sorted(folder.iterdir()))
+        return fingerprint(weight_file(vae, "vae"))
 
     @classmethod
     def execute(cls, vae: str) -> io.NodeOutput:

@@ -17,6 +17,7 @@ from ..animate_anyone_core.pose.retarget_settings import (
     RetargetSettings,
     parse_multipliers,
 )
+from .early_checks import verdict
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
 from .search_aliases import aliases
 from .sockets import CATEGORY
@@ -69,6 +70,10 @@ class RetargetPose(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, multipliers: str | None) -> bool | str:
+        return verdict(lambda: RetargetSettings(multipliers=parse_multipliers(multipliers or "")))
 
     @classmethod
     def execute(

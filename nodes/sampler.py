@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from .conditioning import condition, empty_clip
-from .context_windows import settings_for, window_inputs, with_windows
+from .context_windows import check_window_inputs, settings_for, window_inputs, with_windows
 from .latent_format import check_clip, latent_channels
 from .published_ddim import sample_published_ddim
 from .search_aliases import aliases
@@ -88,6 +88,10 @@ class Sampler(io.ComfyNode):
                 io.Latent.Output("latent_out", display_name="latent", tooltip="The denoised clip."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool | str:
+        return check_window_inputs(context_frames, context_overlap)
 
     @classmethod
     def execute(

@@ -121,7 +121,6 @@ def test_settings_and_the_reference_picture_arrive(server, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"multipliers": "tail=2"}, "There is no bone group 'tail'"),
         ({"align_frame": 50}, "align_frame must be one of the driver's frames 0 to 9, got 50"),
         ({"person": 3}, "The driver has 1 person"),
     ],
