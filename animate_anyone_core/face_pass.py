@@ -139,8 +139,16 @@ def _paste(
 
 
 def _resample(picture: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Resample (H, W, C) by one matrix a side."""
-    return torch.einsum("yh,hwc,xw->yxc", down, picture, across)
+    """Resample (H, W, C) by one matrix a side; most of a large picture has no weight."""
+    rows, columns = _used(down), _used(across)
+    part = picture[rows, columns]
+    return torch.einsum("yh,hwc,xw->yxc", down[:, rows], part, across[:, columns])
+
+
+def _used(matrix: Tensor) -> slice:
+    """The columns of a matrix from the first to the last that is not all 0."""
+    used = matrix.any(dim=0).nonzero()
+    return slice(int(used[0]), int(used[-1]) + 1)
 
 
 def resampling(start: float, step: float, count: int, length: int) -> Tensor:

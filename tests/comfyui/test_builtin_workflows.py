@@ -1,10 +1,11 @@
 """The shipped workflows on the built-in model: they run at once, and show what they should.
 
 Looked at: the background is the character's, and where the pose has its trunk the frame has the colour
-of the character's trunk, not of the background.
+of the character's trunk, not of the background; and what each workflow adds to that.
 """
 
 import io
+import re
 
 import av
 import numpy as np
@@ -19,29 +20,44 @@ from animate_anyone_core.checkpoints.builtin import (
 )
 from animate_anyone_core.images import read_picture
 from animate_anyone_core.pose.detection import load_pose_detector
+from animate_anyone_core.pose.face_boxes import find_face_boxes
 from animate_anyone_core.pose.openpose_json import load_poses
+from animate_anyone_core.pose.retarget import retarget_poses
+from animate_anyone_core.pose.skeleton import PoseSequence
 
 if not (BUILT_IN_FOLDER / "denoising_unet.safetensors").is_file():
     pytest.skip("the built-in model is not in this checkout", allow_module_level=True)
 
-FRAMES, STEPS = 12, 8
+FRAMES, STEPS = 6, 6
 TRUNK = [1, 8, 11]  # neck and hips
-WORKFLOWS = {"animate_character": 0, "stock_ksampler": 0, "animate_from_video": 0}
+SAMPLERS = ("KSampler", "AnimateAnyone_Sampler")
+#: Workflow -> start of its video's name; the character must be seen where the driving poses are.
+SHOWS_CHARACTER = {
+    "animate_character": "animate_anyone",
+    "stock_ksampler": "animate_anyone",
+    "animate_from_video": "animate_anyone",
+    "video_to_video": "animate_anyone_v2v",
+}
 
 
-def video_of(server, entry):
-    (file,) = [f for f in server.files(entry) if f["filename"].endswith(".mp4")]
+def frames_of(server, file):
     with av.open(io.BytesIO(server.fetch(file))) as container:
         return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
-def run(server, name):
+def run(server, name, change=None):
+    """Run a workflow on few frames and steps; returns its videos by name, and its texts."""
     workflow = read_workflow(line.ROOT / "workflows" / f"{name}.json")
     find(workflow, "AnimateAnyone_BuiltinInputs")["widgets_values"][1] = FRAMES
-    samplers = [n for n in workflow["nodes"] if n["type"] in ("KSampler", "AnimateAnyone_Sampler")]
-    assert len(samplers) == 1
-    samplers[0]["widgets_values"][2] = STEPS
-    return video_of(server, server.run(to_prompt(workflow, server.object_info()), timeout=400))
+    for sampler in (n for n in workflow["nodes"] if n["type"] in SAMPLERS):
+        sampler["widgets_values"][2] = STEPS
+    if change is not None:
+        change(workflow)
+    entry = server.run(to_prompt(workflow, server.object_info()), timeout=400)
+    files = [f for f in server.files(entry) if f["filename"].endswith(".mp4")]
+    videos = {re.sub(r"_\d+_?\.mp4$", "", f["filename"]): frames_of(server, f) for f in files}
+    texts = [t for output in entry["outputs"].values() for t in output.get("text", [])]
+    return videos, texts
 
 
 def colours(picture, points):
@@ -59,28 +75,121 @@ def background(picture):
 
 @pytest.fixture(scope="session")
 def character():
-    """The first shipped character and the middle of its trunk."""
+    """The first shipped character and its pose."""
     picture = np.asarray(read_picture(built_in_samples().characters[0]))
     poses, _ = load_pose_detector(*built_in_pose_networks(), "cpu").detect(picture[None])
-    return picture, poses.points[0, 0, TRUNK].mean(axis=0)
+    return picture, poses
 
 
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_builtin_workflow_shows_the_character_in_the_pose(server, character, name):
-    picture, trunk = character
-    frames = run(server, name)
+@pytest.fixture(scope="session")
+def driving():
+    """The poses of the shipped dance."""
+    poses = load_poses(built_in_samples().poses)
+    return PoseSequence(poses.points[:FRAMES], poses.scores[:FRAMES], poses.width, poses.height)
+
+
+def assert_shows(frames, character, poses):
+    """The character's background, and its trunk's colour where the poses have the trunk."""
+    picture, reference = character
     assert len(frames) == FRAMES
-    size = frames.shape[1:3]
-    scale = np.array([size[1] / picture.shape[1], size[0] / picture.shape[0]])
     assert np.abs(background(frames.mean(axis=0)) - background(picture)).mean() < 40
-
-    if name == "animate_from_video":
-        return  # its poses are retargeted: the place of the trunk is not the driver's
-    driving = load_poses(built_in_samples().poses)
-    scale = np.array([size[1] / driving.width, size[0] / driving.height])
-    points = driving.points[:FRAMES, 0, TRUNK].mean(axis=1) * scale
-    wanted = colours(picture, [trunk])
+    scale = np.array([frames.shape[2] / poses.width, frames.shape[1] / poses.height])
+    points = poses.points[:, 0, TRUNK].mean(axis=1) * scale
+    wanted = colours(picture, [reference.points[0, 0, TRUNK].mean(axis=0)])
     found = np.stack([colours(f, [p]) for f, p in zip(frames, points, strict=True)])
     to_trunk = np.abs(found - wanted).mean()
     to_background = np.abs(found - background(picture)).mean()
     assert to_trunk < to_background
+
+
+@pytest.mark.parametrize("name", SHOWS_CHARACTER)
+def test_the_character_is_seen_in_the_pose(server, character, driving, name):
+    videos, _ = run(server, name)
+    if name == "animate_from_video":  # the trunk stands where retargeting puts it
+        driving = retarget_poses(driving, character[1]).poses
+    assert_shows(videos[SHOWS_CHARACTER[name]], character, driving)
+
+
+def test_a_long_clip_is_checked_made_in_windows_and_made_again_in_part(server, character, driving):
+    def short_windows(workflow):
+        find(workflow, "AnimateAnyone_FrameRange")["widgets_values"] = [2, 3, 0]
+        for kind in ("AnimateAnyone_Preflight", "AnimateAnyone_Sampler"):
+            for node in (n for n in workflow["nodes"] if n["type"] == kind):
+                start = node["widgets_values"].index("open") - 2
+                node["widgets_values"][start : start + 2] = [4, 1]
+
+    videos, texts = run(server, "long_clip", short_windows)
+    assert_shows(videos["animate_anyone_long"], character, driving)
+    (report,) = {text for text in texts if "window evaluations" in text}
+    assert report.startswith("No problems found."), report
+    assert "2 windows of 4 frames, sharing 1 or more." in report
+    before, after = halves(videos["animate_anyone_long_compared"])
+    change = np.abs(before - after).mean(axis=(1, 2, 3))
+    again = [2, 3]
+    assert change[again].min() > 2 * np.delete(change, again).max(), change
+
+
+def test_the_second_pass_is_larger_and_shows_the_same(server, character, driving):
+    videos, _ = run(server, "upscale")
+    large = videos["animate_anyone_large"]
+    assert large.shape == (FRAMES, 192, 192, 3)
+    assert_shows(large, character, driving)
+    before, after = halves(videos["animate_anyone_large_compared"])
+    assert np.abs(coarse(before) - coarse(after)).mean() < 25
+    assert np.abs(before - after).mean() > 1
+
+
+def test_the_face_pass_changes_faces_only(server, character, driving):
+    videos, _ = run(server, "face_pass")
+    assert videos["animate_anyone_faces"].shape == (FRAMES, 256, 256, 3)
+    assert_shows(videos["animate_anyone_faces"], character, driving)
+    before, after = halves(videos["animate_anyone_faces_compared"])
+    boxes = find_face_boxes(driving, padding=3.0).on_canvas(256, 256)
+    columns, rows = np.arange(256)[None], np.arange(256)[:, None]
+    for index in range(FRAMES):
+        (left, top), side = boxes.corners[index], boxes.sides[index]
+        margin = 16  # a video spreads a change over its blocks
+        near = (columns > left - margin) & (columns < left + side + margin)
+        near = near & (rows > top - margin) & (rows < top + side + margin)
+        inner = (np.abs(columns - boxes.centers[index, 0]) < 0.3 * side) & (
+            np.abs(rows - boxes.centers[index, 1]) < 0.3 * side
+        )
+        change = np.abs(before[index] - after[index]).mean(axis=-1)
+        assert change[~near].mean() < 2
+        assert change[inner].mean() > 2 * change[~near].mean()
+
+
+def test_video_to_video_keeps_as_much_as_asked(server):
+    def little(workflow):
+        find(workflow, "AnimateAnyone_Sampler")["widgets_values"][6] = 0.2
+
+    far, _ = run(server, "video_to_video")
+    near, _ = run(server, "video_to_video", little)
+    name = "animate_anyone_v2v_compared"
+    distances = [
+        np.abs(np.subtract(*map(coarse, halves(clips[name])))).mean() for clips in (near, far)
+    ]
+    assert distances[0] < 0.7 * distances[1]
+
+
+def test_the_comparison_measures_a_known_clip(server):
+    videos, texts = run(server, "compare")
+    (report,) = texts
+    quality = float(re.search(r"^psnr +(\d+\.\d+) dB", report, re.MULTILINE)[1])
+    assert 12 < quality < 60, report
+    assert re.search(r"^pose_body +\d+\.\d+ %", report, re.MULTILINE), report
+    height, width = videos["animate_anyone_scores"].shape[1:3]
+    assert (height >= 128, width >= 4 * 128) == (True, True)
+
+
+def halves(frames):
+    """Left and right half of clips side by side, as numbers that can be subtracted."""
+    middle = frames.shape[2] // 2
+    return frames[:, :256, :middle].astype(int), frames[:, :256, middle:].astype(int)
+
+
+def coarse(frames):
+    """Means of blocks of 8 x 8 pixels."""
+    count, height, width = (frames.shape[0], frames.shape[1] // 8, frames.shape[2] // 8)
+    whole = frames[:, : 8 * height, : 8 * width]
+    return whole.reshape(count, height, 8, width, 8, 3).mean(axis=(2, 4))

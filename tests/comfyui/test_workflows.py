@@ -1,13 +1,30 @@
-"""Every shipped workflow fits the nodes, and runs over HTTP."""
+"""Every shipped workflow fits the nodes, and runs over HTTP.
+
+Migration: a saved workflow keeps its widget values in the order of the node's inputs and its links by
+number. What is frozen (`frozen_schema.json`) may therefore only grow at its end; a workflow or a
+prompt saved with an older release goes on working.
+"""
 
 import io
+import json
+import re
 
 import av
 import pytest
 from comfyui_harness import first_light as line
-from comfyui_harness.workflow_prompt import find, read_workflow, to_prompt
+from comfyui_harness.workflow_prompt import (
+    FRONTEND_NODES,
+    WIDGET_TYPES,
+    find,
+    read_workflow,
+    to_prompt,
+)
 
 WORKFLOWS = sorted((line.ROOT / "workflows").glob("*.json"))
+FROZEN = json.loads((line.ROOT / "tests" / "comfyui" / "frozen_schema.json").read_text())
+#: Values of these are files of the user's.
+FILE_INPUTS = {"LoadImage": "image", "LoadVideo": "file"}
+LARGEST_THUMBNAIL, LARGEST_THUMBNAILS = 60_000, 500_000
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +56,119 @@ def test_workflow_fits_the_nodes(server, path):
         assert not missing, (entry["class_type"], missing)
         known = {**wanted.get("required", {}), **wanted.get("optional", {})}
         assert {name.partition(".")[0] for name in entry["inputs"]} <= set(known)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_saved_value_is_one_the_node_offers(server, path):
+    """Numbers in range, choices on the list; files only where the workflow tells their address."""
+    workflow = read_workflow(path)
+    info = server.object_info()
+    offered = {m["name"] for node in workflow["nodes"] for m in models_of(node)}
+    for entry in to_prompt(workflow, info).values():
+        kind, wanted = entry["class_type"], info[entry["class_type"]]["input"]
+        for name, (choices, *rest) in {**wanted["required"], **wanted.get("optional", {})}.items():
+            value, options = entry["inputs"].get(name), rest[0] if rest else {}
+            if value is None or isinstance(value, list) or FILE_INPUTS.get(kind) == name:
+                continue
+            choices = choices if isinstance(choices, list) else options.get("options")
+            if isinstance(choices, list) and not any(isinstance(c, dict) for c in choices):
+                assert value in choices or value in offered, (kind, name, value)
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
+                assert options.get("min", value) <= value <= options.get("max", value), (kind, name)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_nothing_lies_on_anything(path):
+    """Nodes do not overlap, and every node but notes belongs to a group."""
+    workflow = read_workflow(path)
+    boxes = [(*node["pos"], *node["size"]) for node in workflow["nodes"]]
+    for i, (x, y, w, h) in enumerate(boxes):
+        for left, top, width, height in boxes[i + 1 :]:
+            apart = (
+                x >= left + width or left >= x + w or y - 30 >= top + height or top - 30 >= y + h
+            )
+            assert apart, (x, y, left, top)
+    for node in workflow["nodes"]:
+        (x, y), (w, h) = node["pos"], node["size"]
+        held = [
+            left <= x and top <= y and x + w <= left + width and y + h <= top + height
+            for left, top, width, height in (g["bounding"] for g in workflow["groups"])
+        ]
+        assert any(held) or node["type"] == "MarkdownNote", node["type"]
+
+
+def models_of(node):
+    return node["properties"].get("models", [])
+
+
+def test_published_weights_can_be_fetched_from_the_missing_models_dialog(server):
+    """Every file the workflow names has an address on the publishers' hub, and a folder of ComfyUI."""
+    workflow = read_workflow(line.ROOT / "workflows" / "animate_published_weights.json")
+    folders = set(json.loads(server.get("/models")))
+    named = 0
+    for node in workflow["nodes"]:
+        if not node["type"].startswith("AnimateAnyone_Load"):
+            continue
+        for value in node["widgets_values"]:
+            if not re.search(r"\.(pth|bin|safetensors)$", value):
+                continue
+            (model,) = [m for m in models_of(node) if m["name"] == value]
+            assert model["url"].startswith("https://huggingface.co/")
+            assert "/resolve/main/" in model["url"]
+            assert model["url"].endswith("/" + value)
+            assert model["directory"] in folders
+            named += 1
+    assert named == 6
+
+
+@pytest.mark.parametrize("node_id", FROZEN)
+def test_saved_workflows_go_on_working(server, node_id):
+    """Inputs and outputs of released nodes are as they were; new ones are optional and stand last."""
+    frozen, now = FROZEN[node_id], schema_of(server.object_info()[node_id])
+    assert now["widgets"][: len(frozen["widgets"])] == frozen["widgets"]
+    assert frozen["sockets"].items() <= now["sockets"].items()
+    assert now["outputs"][: len(frozen["outputs"])] == frozen["outputs"]
+    assert set(now["required"]) <= set(frozen["required"]), "would break saved prompts"
+
+
+def schema_of(info):
+    """What saved workflows and prompts rely on, of a node in /object_info."""
+    widgets, sockets = [], {}
+    for group in ("required", "optional"):
+        for name, (kind, *rest) in info["input"].get(group, {}).items():
+            options = rest[0] if rest else {}
+            if (isinstance(kind, list) or kind in WIDGET_TYPES) and not options.get("forceInput"):
+                widgets.append(name)
+            else:
+                sockets[name] = kind
+    required = list(info["input"].get("required", {}))
+    return {
+        "widgets": widgets,
+        "sockets": sockets,
+        "outputs": info["output"],
+        "required": required,
+    }
+
+
+def test_every_node_of_the_pack_is_frozen_once_a_workflow_uses_it():
+    used = {node["type"] for path in WORKFLOWS for node in read_workflow(path)["nodes"]}
+    ours = {name for name in used - FRONTEND_NODES if name.startswith("AnimateAnyone_")}
+    assert ours <= set(FROZEN), sorted(ours - set(FROZEN))
+
+
+def test_thumbnails_are_small():
+    """ComfyUI's template browser shows <name>.jpg beside <name>.json."""
+    pictures = sorted((line.ROOT / "workflows").glob("*.jpg"))
+    assert [p.stem for p in pictures] == [p.stem for p in WORKFLOWS]
+    sizes = [p.stat().st_size for p in pictures]
+    assert max(sizes) < LARGEST_THUMBNAIL
+    assert sum(sizes) < LARGEST_THUMBNAILS
+
+
+def test_the_template_browser_finds_the_workflows(server):
+    """The server lists them under the name of the pack's folder."""
+    listed = json.loads(server.get("/workflow_templates"))
+    assert sorted(listed[server.installed_pack.name]) == [p.stem for p in WORKFLOWS]
 
 
 def test_published_weights_workflow_runs(server, names):
