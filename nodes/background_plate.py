@@ -10,6 +10,7 @@ from PIL import Image
 from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.images import fit
 from ..animate_anyone_core.sampling.masks import cell_mask
+from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY, EncodedPose, PoseSocket
 
 CELL = 8
@@ -25,6 +26,7 @@ class BackgroundPlate(io.ComfyNode):
             node_id="AnimateAnyone_BackgroundPlate",
             display_name="Background Plate (Animate Anyone)",
             category=CONTROL_CATEGORY,
+            **aliases("inpaint background", "static background", "mask", "clean plate"),
             description="Keeps a background still: samplers draw the character only inside the mask, "
             "everything else is the plate, noised anew at every step.",
             inputs=[

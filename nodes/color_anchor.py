@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.sampling.colour_anchor import anchor_colours
 from .latent_format import scaled
+from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
 
 
@@ -19,6 +20,7 @@ class ColorAnchor(io.ComfyNode):
             node_id="AnimateAnyone_ColorAnchor",
             display_name="Color Anchor (Animate Anyone)",
             category=CONTROL_CATEGORY,
+            **aliases("color match", "color drift", "colour correction", "long video colors"),
             description="Against colours that drift over a long clip: pulls the mean and spread of "
             "every latent channel of every frame towards the reference picture's, at every step.",
             inputs=[

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.models.references import ReferenceTokens, combine_references
+from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
 
 
@@ -18,6 +19,7 @@ class CombineReferences(io.ComfyNode):
             node_id="AnimateAnyone_CombineReferences",
             display_name="Combine References (Animate Anyone)",
             category=CONTROL_CATEGORY,
+            **aliases("several references", "multiple reference images", "front and back"),
             description="Lets the model read two pictures of a character side by side, such as its "
             "front and its back, and take from either what fits. Chain it for more pictures.",
             inputs=[

@@ -47,15 +47,17 @@ class AnimateAnyoneExtension(ComfyExtension):
     """Hands ComfyUI the pack's nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """Import every node; one that cannot be imported is left out and says why."""
+        """Import every node; one that cannot be loaded is left out and says why."""
         register_folders()
         found = []
         for module, name in NODES:
             try:
-                found.append(getattr(importlib.import_module(f".{module}", __package__), name))
+                node = getattr(importlib.import_module(f".{module}", __package__), name)
+                node.define_schema()  # fails here, or later and takes the whole pack with it
+                found.append(node)
             except Exception as error:  # one broken part must not take the others down
                 logger.error(
-                    "Animate Anyone: the node %s is left out, because its import failed: %s: %s",
+                    "Animate Anyone: the node %s is left out, because it cannot be loaded: %s: %s",
                     name,
                     type(error).__name__,
                     error,

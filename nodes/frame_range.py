@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.sampling.masks import frame_range_mask
+from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY
 
 
@@ -19,6 +20,7 @@ class FrameRange(io.ComfyNode):
             node_id="AnimateAnyone_FrameRange",
             display_name="Frame Range (Animate Anyone)",
             category=CONTROL_CATEGORY,
+            **aliases("re-render", "redo frames", "partial render", "noise mask frames"),
             description="Makes a part of a finished clip again, with another seed or reference: "
             "samplers change only these frames and see the others around them.",
             inputs=[

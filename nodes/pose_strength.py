@@ -5,6 +5,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..animate_anyone_core.sampling.strength import StrengthWindow
+from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY, EncodedPose, PoseSocket
 from .strength_inputs import strength_inputs
 
@@ -18,6 +19,7 @@ class PoseStrength(io.ComfyNode):
             node_id="AnimateAnyone_PoseStrength",
             display_name="Pose Strength (Animate Anyone)",
             category=CONTROL_CATEGORY,
+            **aliases("pose weight", "controlnet strength", "start end percent"),
             description="Sets how strongly the poses act, and during which part of the sampling. "
             "Works with every sampler.",
             inputs=[

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.sampling.noise_prior import mix_prior
 from .latent_format import scaled
+from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
 
 _KEY = "animate_anyone_reference_prior"
@@ -24,6 +25,7 @@ class ReferencePrior(io.ComfyNode):
             node_id="AnimateAnyone_ReferencePrior",
             display_name="Reference Prior (Animate Anyone)",
             category=CONTROL_CATEGORY,
+            **aliases("init noise", "noise prior", "noised reference", "latent blend"),
             description="Mixes the reference picture into the noise that sampling starts from: "
             "sqrt(1 - strength²) of the noise and strength of the picture, in every frame. Layout "
             "and colours stay nearer to the picture, above all in few steps.",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..animate_anyone_core.sampling.strength import StrengthWindow
+from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
 from .strength_inputs import strength_inputs
 
@@ -18,6 +19,7 @@ class ReferenceStrength(io.ComfyNode):
             node_id="AnimateAnyone_ReferenceStrength",
             display_name="Reference Strength (Animate Anyone)",
             category=CONTROL_CATEGORY,
+            **aliases("reference weight", "apply reference advanced", "start end percent"),
             description="Sets how strongly the reference picture acts, and during which part of the "
             "sampling. Works with every sampler.",
             inputs=[

@@ -24,7 +24,7 @@ def strength_inputs(what: str) -> list[Any]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip=f"Share of the sampling after which {what} begins to act. 0 is the first step.",
+            tooltip=f"When to begin with {what}, as a share of the sampling. 0 is the first step.",
         ),
         io.Float.Input(
             "end_percent",
@@ -32,6 +32,6 @@ def strength_inputs(what: str) -> list[Any]:
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip=f"Share of the sampling after which {what} is left out. 1 is the last step.",
+            tooltip=f"When to go on without {what}, as a share of the sampling. 1 is the last step.",
         ),
     ]
