@@ -1,6 +1,6 @@
 """Help pages and translations beside the nodes they speak of: what both must contain.
 
-The texts of `locales/en` are the schemas' own, and so are the tables of inputs and outputs on the help
+The texts of `locales/en` are the schemas' own, and so are the lists of inputs and outputs on the help
 pages; everything else on a page, and `locales/zh`, is written by hand. After a change to a schema,
 
     WRITE_PAGES=1 pytest tests/comfyui/test_pages.py
@@ -30,30 +30,26 @@ WORDS = {
     "en": {
         "inputs": "Inputs",
         "outputs": "Outputs",
-        "input": "Input",
-        "output": "Output",
-        "value": "Value",
-        "meaning": "What it is",
         "choice": "a choice",
         "file": "a file",
         "text": "text",
         "switch": {True: "on", False: "off"},
-        "range": "{default} ({low} to {high})",
-        "optional": "optional",
+        "item": "* {} ({}): {}",
+        "range": "{default}, from {low} to {high}",
+        "optional": ", optional",
+        "or": ", ",
     },
     "zh": {
         "inputs": "输入",
         "outputs": "输出",
-        "input": "输入",
-        "output": "输出",
-        "value": "取值",
-        "meaning": "说明",
         "choice": "选项",
         "file": "文件",
         "text": "文本",
         "switch": {True: "开", False: "关"},
-        "range": "{default}（{low} 到 {high}）",
-        "optional": "可选",
+        "item": "* {}（{}）：{}",
+        "range": "{default}，{low} 到 {high}",
+        "optional": "，可选",
+        "or": "、",
     },
 }
 
@@ -97,29 +93,31 @@ def page_path(node_id: str, language: str) -> Path:
     return DOCS / f"{node_id}.md" if language == "en" else DOCS / node_id / f"{language}.md"
 
 
-def tables(info: dict[str, Any], texts: dict[str, Any], language: str) -> dict[str, str]:
-    """The bodies of a page's sections on inputs and outputs, by heading."""
+def lists(info: dict[str, Any], texts: dict[str, Any], language: str) -> dict[str, str]:
+    """The bodies of a page's sections on inputs and outputs, by heading.
+
+    Lists, because ComfyUI's help panel is too narrow for tables.
+    """
     words = WORDS[language]
-    rows = [
-        (f"`{name}`", _value(kind, options, is_optional, words), texts["inputs"][name])
+    inputs = [
+        (
+            f"`{name}`" if language == "en" else f"{texts['inputs'][name]['name']} `{name}`",
+            _value(kind, options, is_optional, words),
+            texts["inputs"][name]["tooltip"],
+        )
         for name, kind, options, is_optional in inputs_of(info)
     ]
-    # the label is what the node shows; the name stands beside it where the label is translated
-    labelled = [
-        (name if language == "en" else f"{text['name']} {name}", value, text["tooltip"])
-        for name, value, text in rows
-    ]
-    results = [
-        (text["name"] if language != "en" else f"`{text['name']}`", kind, text["tooltip"])
+    outputs = [
+        (f"`{text['name']}`" if language == "en" else text["name"], kind, text["tooltip"])
         for text, kind in zip(texts["outputs"].values(), info["output"], strict=True)
     ]
     return {
-        words["inputs"]: _table((words["input"], words["value"], words["meaning"]), labelled),
-        words["outputs"]: _table((words["output"], words["value"], words["meaning"]), results),
+        words["inputs"]: "\n".join(words["item"].format(*item) for item in inputs),
+        words["outputs"]: "\n".join(words["item"].format(*item) for item in outputs),
     }
 
 
-def with_tables(page: str, bodies: dict[str, str]) -> str:
+def with_lists(page: str, bodies: dict[str, str]) -> str:
     """A page with the bodies of these sections exchanged; sections that lack are added."""
     for heading, body in bodies.items():
         section = f"## {heading}\n\n{body}\n"
@@ -148,7 +146,7 @@ def _value(kind: Any, options: dict[str, Any], is_optional: bool, words: dict[st
     elif kind == "STRING":
         value = words["text"]
     else:
-        value = f"{kind}, {words['optional']}" if is_optional else str(kind)
+        value = f"{kind}{words['optional']}" if is_optional else str(kind)
     return value
 
 
@@ -159,11 +157,8 @@ def _number(value: float) -> str:
 def _choice(choices: list[str], words: dict[str, Any]) -> str:
     if not choices or "built-in" in choices or any(c.endswith(WEIGHT_FILES) for c in choices):
         return words["file"]
-    return words["choice"] if len(choices) > MOST_CHOICES else ", ".join(f"`{c}`" for c in choices)
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    if not rows:
-        return ""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, ("---",) * 3, *rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return (
+        words["choice"]
+        if len(choices) > MOST_CHOICES
+        else words["or"].join(f"`{c}`" for c in choices)
+    )

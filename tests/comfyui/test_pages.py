@@ -39,8 +39,8 @@ def write_derived(nodes):
         for node_id, info in nodes.items():
             path = pages.page_path(node_id, language)
             if node_id in texts and path.is_file():
-                bodies = pages.tables(info, texts[node_id], language)
-                path.write_text(pages.with_tables(path.read_text("utf-8"), bodies), "utf-8")
+                bodies = pages.lists(info, texts[node_id], language)
+                path.write_text(pages.with_lists(path.read_text("utf-8"), bodies), "utf-8")
 
 
 def read_page(node_id, language):
@@ -98,7 +98,7 @@ def test_pages_name_every_input_and_output_and_no_other(our_nodes, language):
     stale = []
     for node_id, info in our_nodes.items():
         page = read_page(node_id, language)
-        if page != pages.with_tables(page, pages.tables(info, texts[node_id], language)):
+        if page != pages.with_lists(page, pages.lists(info, texts[node_id], language)):
             stale.append(node_id)
     assert stale == [], "run with WRITE_PAGES=1 (see pages.py)"
 
