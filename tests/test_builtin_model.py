@@ -1,0 +1,85 @@
+"""The shipped model on dancers it never saw: each of its parts is worth what the paper says.
+
+A few short clips at few steps; `benchmark model` measures the same on 32 clips of 24 frames.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from animate_anyone_core.animate import AnimateSettings
+from animate_anyone_core.checkpoints.builtin import BUILT_IN, built_in_pose_networks
+from animate_anyone_core.checkpoints.model_folder import load_models
+from animate_anyone_core.evaluation.held_out import held_out_clip
+from animate_anyone_core.evaluation.model_report import CODEC, REPEATED, TRUTH
+from animate_anyone_core.evaluation.model_scores import ModelScores
+from animate_anyone_core.evaluation.model_variants import (
+    MODEL,
+    NO_POSE,
+    NO_REFERENCE,
+    NO_TEMPORAL,
+    VARIANTS,
+    VariantAnimator,
+    through_codec,
+)
+from animate_anyone_core.pose.detection import load_pose_detector
+from animate_anyone_core.sampling.windows import WindowSettings
+
+CLIPS, FRAMES, STEPS = 2, 8, 4
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def scores():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    models, _ = load_models(BUILT_IN)
+    profile = models.profile
+    settings = AnimateSettings(
+        width=profile.width,
+        height=profile.height,
+        num_inference_steps=STEPS,
+        guidance_scale=profile.guidance_scale,
+        windows=WindowSettings(context_frames=FRAMES, context_overlap=0),
+    )
+    animator = VariantAnimator(models, settings)
+    found = ModelScores(load_pose_detector(*built_in_pose_networks(), "cpu"))
+    for number in range(CLIPS):
+        clip = held_out_clip(number, FRAMES, profile.width, profile.height, profile.drawing)
+        results = {
+            TRUTH: clip.truth,
+            CODEC: through_codec(models, clip.truth),
+            REPEATED: np.repeat(clip.reference[None], FRAMES, axis=0),
+            **animator.animate(clip.reference, clip.skeletons, VARIANTS, lambda: None),
+        }
+        for row, frames in results.items():
+            found.add(row, frames, clip)
+    torch.set_num_threads(before)
+    return found.table(TRUTH)
+
+
+@pytest.mark.parametrize(
+    ("rival", "metric", "margin"),
+    [
+        (REPEATED, "psnr", 1.0),
+        (REPEATED, "person_psnr", 1.0),
+        (NO_REFERENCE, "psnr", 3.0),
+        (NO_REFERENCE, "person_psnr", 1.0),
+        (NO_REFERENCE, "ssim", 0.03),
+        (NO_POSE, "psnr", 2.0),
+        (NO_POSE, "person_psnr", 3.0),
+        (NO_POSE, "pose_correct", 10.0),
+    ],
+)
+def test_it_beats_itself_without_a_part(scores, rival, metric, margin):
+    assert scores[MODEL][metric] > scores[rival][metric] + margin
+
+
+def test_temporal_layers_calm_the_flicker(scores):
+    assert scores[MODEL]["flicker"] < 0.9 * scores[NO_TEMPORAL]["flicker"]
+    assert scores[MODEL]["video_distance"] < 0.9 * scores[NO_TEMPORAL]["video_distance"]
+
+
+def test_nothing_is_better_than_the_codec_allows(scores):
+    for row in VARIANTS:
+        assert scores[row]["psnr"] < scores[CODEC]["psnr"] < scores[TRUTH]["psnr"]
