@@ -159,6 +159,15 @@ def test_the_face_pass_changes_faces_only(server, character, driving):
         assert change[inner].mean() > 2 * change[~near].mean()
 
 
+def test_the_background_plate_stays_put_under_all_controls(server, character, driving):
+    videos, _ = run(server, "sampling_controls")
+    frames = videos["animate_anyone_controls"]
+    assert_shows(frames, character, driving)
+    corners = np.concatenate([frames[:, :12, :12], frames[:, :12, -12:]], axis=2).astype(float)
+    assert corners.std(axis=0).mean() < 2  # over time; what is left is the video's own
+    assert np.abs(background(frames.mean(axis=0)) - background(character[0])).mean() < 15
+
+
 def test_video_to_video_keeps_as_much_as_asked(server):
     def little(workflow):
         find(workflow, "AnimateAnyone_Sampler")["widgets_values"][6] = 0.2
