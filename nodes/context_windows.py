@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
-from ..animate_anyone_core.sampling.windows import SCHEDULES, WindowSettings
+from ..animate_anyone_core.sampling.windows import SCHEDULES, Window, WindowSettings
 from .early_checks import verdict
 from .search_aliases import aliases
 from .sockets import CATEGORY
@@ -125,10 +125,10 @@ def settings_for(
     )
 
 
-def with_windows(model: Any, settings: WindowSettings) -> Any:
-    """A clone of the model that is sampled in windows."""
+def with_windows(model: Any, settings: WindowSettings, plan: list[Window] | None = None) -> Any:
+    """A clone of the model that is sampled in windows: those of the settings, or those of a plan."""
     model = model.clone()
-    model.model_options["context_handler"] = _Windows(settings)
+    model.model_options["context_handler"] = _Windows(settings, plan)
     comfy.context_windows.create_prepare_sampling_wrapper(model)
     return model
 
@@ -136,9 +136,9 @@ def with_windows(model: Any, settings: WindowSettings) -> Any:
 class _Windows(comfy.context_windows.IndexListContextHandler):
     """ComfyUI's handler of index lists, fed with our schedule and our weights."""
 
-    def __init__(self, settings: WindowSettings) -> None:
-        def schedule(num_frames: int, handler: Any, model_options: Any) -> list[list[int]]:
-            return settings.windows(num_frames)
+    def __init__(self, settings: WindowSettings, plan: list[Window] | None) -> None:
+        def schedule(num_frames: int, handler: Any, model_options: Any) -> list[Window]:
+            return plan or settings.windows(num_frames)
 
         def weights(length: int, **kwargs: Any) -> list[float]:
             return window_weights(length, settings.blending, settings.context_overlap).tolist()

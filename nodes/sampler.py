@@ -1,5 +1,6 @@
 """Sample a clip: reference, poses and windows in one node."""
 
+from dataclasses import replace
 from typing import Any
 
 import comfy.sample
@@ -8,6 +9,7 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
+from ..animate_anyone_core.sampling.windows import Window, WindowSettings, windows_for_changes
 from .conditioning import condition, empty_clip
 from .context_windows import check_window_inputs, settings_for, window_inputs, with_windows
 from .latent_format import check_clip, latent_channels
@@ -112,10 +114,14 @@ class Sampler(io.ComfyNode):
         latent: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
         windows = settings_for(model, context_frames, context_overlap, schedule, blending)
-        conds = condition(model, reference, pose)
+        conds = condition(model, reference, pose)  # of the whole clip, to check it
         start = latent or {"samples": empty_clip(model, pose)}
+        frames, plan = needed_frames(start, windows, pose.features.shape[0])
+        if frames is not None:
+            kept = slice(frames.start, frames.stop)
+            conds = condition(model, reference, replace(pose, features=pose.features[kept]))
         samples = sample(
-            with_windows(model, windows),
+            with_windows(model, windows, plan),
             conds,
             start,
             seed,
@@ -124,8 +130,27 @@ class Sampler(io.ComfyNode):
             sampler_name,
             scheduler,
             denoise,
+            frames,
         )
         return io.NodeOutput({**start, "samples": samples})
+
+
+def needed_frames(
+    latent: dict[str, Any], windows: WindowSettings, num_poses: int
+) -> tuple[range | None, list[Window] | None]:
+    """Which frames and windows must be computed, if a noise mask lets only some frames change.
+
+    Returns:
+        The frames, and their windows counted from the first of them; None for both if it is all.
+    """
+    mask, count = latent.get("noise_mask"), latent["samples"].shape[0]
+    if mask is None or count != num_poses or mask.reshape(-1, *mask.shape[-2:]).shape[0] != count:
+        return None, None
+    changed = (mask.reshape(count, -1) > 0).any(dim=1).tolist()
+    if all(changed) or not any(changed):
+        return None, None
+    frames, plan = windows_for_changes(windows.windows(count), changed)
+    return (frames, plan) if len(frames) < count else (None, None)
 
 
 def sample(
@@ -138,27 +163,40 @@ def sample(
     sampler_name: str,
     scheduler: str,
     denoise: float,
+    frames: range | None = None,
 ) -> torch.Tensor:
     """Run ComfyUI's sampling, as its KSampler node does.
+
+    With `frames`, only these are sampled, with the noise that they have in the whole clip, and the
+    others stay as they are; the conditioning is that of these frames.
 
     Raises:
         ShapeError: If the clip to start from is no clip of this model's latents.
     """
-    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
-    check_clip(samples, latent_channels(model), "model")
-    noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
-    return comfy.sample.sample_custom(
+    whole = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
+    check_clip(whole, latent_channels(model), "model")
+    noise = comfy.sample.prepare_noise(whole, seed, latent.get("batch_index"))
+    mask, kept = latent.get("noise_mask"), slice(None)
+    if frames is not None and mask is not None:
+        kept = slice(frames.start, frames.stop)
+        mask = mask[kept]
+    made = comfy.sample.sample_custom(
         model,
-        noise,
+        noise[kept],
         cfg,
         solver(model, sampler_name),
         noise_levels(model, sampler_name, scheduler, steps, denoise),
         *conds,
-        samples,
-        noise_mask=latent.get("noise_mask"),
+        whole[kept],
+        noise_mask=mask,
         callback=latent_preview.prepare_callback(model, steps),
         seed=seed,
     )
+    if frames is None:
+        return made
+    whole = whole.to(made, copy=True)
+    whole[kept] = made
+    return whole
 
 
 def solver(model: Any, name: str) -> Any:

@@ -1,7 +1,7 @@
 """Windows: which frames are denoised together. Several cover a clip longer than a window."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import SettingsError
@@ -85,6 +85,31 @@ def open_windows(num_frames: int, length: int, overlap: int) -> list[Window]:
     # Integer rounding (half up) instead of floats: the same windows on every machine.
     starts = [(2 * i * last + count - 1) // (2 * (count - 1)) for i in range(count)]
     return [list(range(start, start + length)) for start in starts]
+
+
+def windows_for_changes(
+    windows: list[Window], changed: Sequence[bool]
+) -> tuple[range, list[Window]]:
+    """Leave out what a partly re-rendered clip does not need.
+
+    A frame is predicted from the windows it is in. So where some frames stay as they are, only the
+    windows that hold a changing frame matter; the result is the same.
+
+    Args:
+        windows: Windows of the whole clip.
+        changed: For each frame, whether it changes; at least one does.
+
+    Returns:
+        The frames that are needed, and the windows within them, counted from the first of these.
+
+    Example:
+        >>> windows_for_changes([[0, 1], [1, 2], [2, 3], [3, 4]], [0, 0, 0, 1, 0])
+        (range(2, 5), [[0, 1], [1, 2]])
+    """
+    touched = [i for w in windows if any(changed[i] for i in w) for i in w]
+    needed = range(min(touched), max(touched) + 1)
+    inside = [w for w in windows if min(w) in needed and max(w) in needed]
+    return needed, [[i - needed.start for i in window] for window in inside]
 
 
 def published_windows(

@@ -177,19 +177,20 @@ def in_comfyui(checkout: Any, pack_folder: Path, tmp_path: Path) -> Callable[...
 
     The snippet finds `pack`, `load_seconds` (processor time that loading the pack took) and
     `new_modules` (names of what that imported), and assigns something JSON can hold to `result`.
+    `flags` are further ones of ComfyUI's command line.
     """
     base = tmp_path / "base"
     for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
         (base / name).mkdir(parents=True)
     installed = harness.install_pack(pack_folder, base / "custom_nodes")
 
-    def run(snippet: str, timeout: float = 120.0) -> Any:
+    def run(snippet: str, timeout: float = 120.0, flags: tuple[str, ...] = ()) -> Any:
         outcome, source = tmp_path / "result.json", tmp_path / "snippet.py"
         source.write_text(textwrap.dedent(snippet))
         script = str(HERE / "load_pack.py")
         arguments = [str(p) for p in (checkout.path, base, installed, source, outcome)]
         done = subprocess.run(
-            [checkout.python, script, *arguments],
+            [checkout.python, script, *arguments, *flags],
             stdin=subprocess.DEVNULL,
             text=True,
             capture_output=True,

@@ -1,7 +1,7 @@
 """Load the pack with ComfyUI's own loader, on the CPU: in the tests' process or in a fresh one.
 
-As a script: `load_pack.py CHECKOUT BASE PACK SNIPPET RESULT`. The file SNIPPET is run with ComfyUI
-importable and the pack loaded as `pack`; what it assigns to `result` goes to RESULT as JSON.
+As a script: `load_pack.py CHECKOUT BASE PACK SNIPPET RESULT [FLAGS]`. The file SNIPPET is run with
+ComfyUI importable and the pack loaded as `pack`; what it assigns to `result` goes to RESULT as JSON.
 It also finds `load_seconds` (processor time) and `new_modules` (names) of loading the pack.
 """
 
@@ -21,7 +21,7 @@ from types import ModuleType
 NO_COMFYUI_EXIT = 77
 
 
-def prepare_comfyui(checkout: Path, base: Path) -> None:
+def prepare_comfyui(checkout: Path, base: Path, *flags: str) -> None:
     """Make ComfyUI importable in CPU mode with its own base directory; only once per process.
 
     ComfyUI reads the command line when `comfy.cli_args` is imported, and only if asked to before;
@@ -32,6 +32,7 @@ def prepare_comfyui(checkout: Path, base: Path) -> None:
     options.enable_args_parsing()
     command_line = sys.argv
     sys.argv = ["main.py", "--cpu", "--disable-api-nodes", "--base-directory", str(base)]
+    sys.argv += flags
     try:
         importlib.import_module("comfy.cli_args")
         importlib.import_module("folder_paths")
@@ -69,10 +70,12 @@ def load_pack(folder: Path) -> ModuleType:
     return sys.modules[str(folder).replace(".", "_x_")]
 
 
-def main(checkout: str, base: str, folder: str, snippet: str, result_file: str) -> None:
+def main(
+    checkout: str, base: str, folder: str, snippet: str, result_file: str, *flags: str
+) -> None:
     """Run a snippet beside ComfyUI; see the module's description."""
     try:
-        prepare_comfyui(Path(checkout), Path(base))
+        prepare_comfyui(Path(checkout), Path(base), *flags)
     except ImportError as error:
         sys.stderr.write(f"ComfyUI in {checkout} cannot be imported by {sys.executable}: {error}\n")
         sys.exit(NO_COMFYUI_EXIT)

@@ -167,6 +167,28 @@ again = stock.common_ksampler(model, 99, 4, 2.0, "euler", "simple", *conds(model
 result["range in KSampler"] = off(again, sample(model, latent=choose({"samples": plain}, 1, 3, 1),
                                                seed=99))
 
+# only the windows that the range needs
+counted = model.clone()
+calls = []
+def count(apply_model, args):
+    calls.append(args["input"].shape[0] // len(args["cond_or_uncond"]))
+    return apply_model(args["input"], args["timestep"], **args["c"])
+counted.set_model_unet_function_wrapper(count)
+small = dict(context_frames=2, context_overlap=1, schedule="open", blending="pyramid")
+result["needed windows"] = {}
+for start, end in ((1, 1), (4, 4), (0, -1)):
+    latent = choose({"samples": plain}, start, end, 0)
+    calls.clear()
+    mine = of_ours("sampler", "Sampler", model=counted, reference=reference, pose=pose, seed=9,
+                   steps=2, cfg=2.0, sampler_name="euler", scheduler="simple", denoise=1.0,
+                   latent=latent, **small)["samples"]
+    mine_calls = len(calls)
+    calls.clear()
+    all_windows = of_ours("context_windows", "ContextWindows", model=counted, **small)
+    full = stock.common_ksampler(all_windows, 9, 2, 2.0, "euler", "simple", *conds(model),
+                                 latent)[0]["samples"]
+    result["needed windows"][f"{start} to {end}"] = [off(mine, full), mine_calls, len(calls)]
+
 # a plate
 class Codec:
     latent_channels = 4
@@ -285,6 +307,14 @@ def test_frames_outside_a_range_stay_and_those_inside_change(results, sampler):
     assert outside < 1e-6
     assert min(changed) > 0.01
     assert changed[1] > max(changed[0], changed[2])  # the fades keep some of the old
+
+
+@pytest.mark.parametrize(("frames", "share"), [("1 to 1", 0.5), ("4 to 4", 0.25), ("0 to -1", 1)])
+def test_our_sampler_computes_only_the_windows_of_a_range(results, frames, share):
+    """Four windows of two frames; the result is that of all four."""
+    difference, mine, all_of_them = results["needed windows"][frames]
+    assert difference < 1e-5
+    assert mine == share * all_of_them
 
 
 def test_ranges_cut_each_other_and_work_in_ksampler(results):

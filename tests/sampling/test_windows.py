@@ -12,6 +12,7 @@ from animate_anyone_core.sampling.windows import (
     WindowSettings,
     open_windows,
     published_windows,
+    windows_for_changes,
 )
 
 
@@ -153,3 +154,20 @@ class TestSettings:
         with pytest.raises(SettingsError) as error:
             WindowSettings().windows(0)
         assert str(error.value) == "A clip needs at least 1 frame, got 0."
+
+
+@pytest.mark.parametrize("changing", [[0], [4], [11], [5, 6], [0, 11], [2, 7]])
+def test_a_plan_for_changes_keeps_every_window_of_every_changing_frame(changing):
+    windows = open_windows(12, 4, 2)
+    frames, plan = windows_for_changes(windows, [i in changing for i in range(12)])
+    whole = [[i + frames.start for i in window] for window in plan]
+    for frame in changing:
+        assert [w for w in whole if frame in w] == [w for w in windows if frame in w]
+    assert {i for window in whole for i in window} == set(frames)  # no frame without a window
+
+
+def test_windows_that_wrap_need_the_whole_clip():
+    windows = published_windows(12, 4, 1, 2, closed_loop=True)
+    frames, plan = windows_for_changes(windows, [True] + [False] * 11)
+    assert frames == range(12)
+    assert plan == windows
