@@ -12,6 +12,7 @@ from PIL import Image
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import check_picture_size, check_video_size, fit
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
+from ..animate_anyone_core.models.memory import activation_bytes
 from .early_checks import verdict
 from .latent_format import scaled
 from .patchers import run_managed
@@ -144,8 +145,9 @@ def encode(
         features = network(*inputs, attention=attention)
         return {path: tokens.to(keep) for path, tokens in features.items()}
 
-    # counted for ComfyUI's estimate: one row of the denoiser without temporal layers
-    memory = 40_000 * latents.shape[-2] * latents.shape[-1]
+    # one row of the denoiser: the same network without temporal layers
+    config = handle.patcher.model.config
+    memory = activation_bytes(config, 1, *latents.shape[-2:], handle.compute_dtype.itemsize)
     features = run_managed(handle, memory, work)
     return EncodedReference(appearance, features, latents, picture.width, picture.height)
 
