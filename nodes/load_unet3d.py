@@ -96,7 +96,11 @@ def chosen_files(denoising_unet: str, motion_module: str) -> tuple[Path, Path | 
 
 
 def load_patcher(
-    path: Path, motion_path: Path | None, family: str, dtype: str, disable_dynamic: bool = False
+    path: Path | str,
+    motion_path: Path | str | None,
+    family: str,
+    dtype: str,
+    disable_dynamic: bool = False,
 ) -> tuple[Any, LoadReport]:
     """Load the files as ComfyUI loads its own: build, choose types, put under the memory manager.
 
@@ -109,7 +113,7 @@ def load_patcher(
     """
     files = read_denoising_unet(path, motion_path, family=family)
     storage, compute = choose_dtypes(dtype, files.report.parameters, files.report.dtype)
-    colours = read_latent_colours(path.parent / VAE_FOLDER, files.config.in_channels)
+    colours = read_latent_colours(Path(path).parent / VAE_FOLDER, files.config.in_channels)
     config = AnimateAnyoneConfig(files, colours)
     config.set_inference_dtype(storage, compute)
     model = AnimateAnyoneModel(config)
@@ -124,7 +128,11 @@ def load_patcher(
 
 
 def reload_patcher(
-    path: Path, motion_path: Path | None, family: str, dtype: str, disable_dynamic: bool = False
+    path: Path | str,
+    motion_path: Path | str | None,
+    family: str,
+    dtype: str,
+    disable_dynamic: bool = False,
 ) -> Any:
     """Load the files again, for ComfyUI's hooks and multi-GPU work."""
     return load_patcher(path, motion_path, family, dtype, disable_dynamic)[0]
