@@ -33,6 +33,7 @@ READY = "() => window.app?.graph && window.app?.extensionManager?.setting && win
 # ComfyUI lacks until a user makes them.
 NOT_OURS = re.compile(
     r"ERR_FAILED|ERR_BLOCKED|ERR_INTERNET|Failed to load resource|Failed to fetch|NetworkError"
+    r"|Content Security Policy|Refused to connect"
     r"|user\.css|api\.comfy\.org|googleapis|firebase|sentry",
     re.IGNORECASE,
 )
