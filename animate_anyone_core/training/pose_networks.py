@@ -54,10 +54,10 @@ class PoseNetworksConfig:
 
     seed: int = 0
     picture_size: int = 128
-    num_characters: int = 900
+    num_characters: int = 1600
     per_character: int = 6
-    detector_steps: int = 400
-    estimator_steps: int = 1500
+    detector_steps: int = 600
+    estimator_steps: int = 6000
     batch_size: int = 24
     learning_rate: float = 0.03
 

@@ -55,7 +55,7 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             {
                 "stage": 1,
-                "steps": 4500,
+                "steps": 3300,
                 "batch_size": 8,  # times 4 targets: 32 pictures a step
                 "data": {"num_frames": 4, "cache_scenes": 3000, "cache_frames": 5},
                 "optimizer": {
@@ -77,9 +77,9 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             {
                 "stage": 2,
-                "steps": 1000,
+                "steps": 900,
                 "batch_size": 3,
-                "data": {"num_frames": 12, "cache_scenes": 250, "cache_frames": 17},
+                "data": {"num_frames": 12, "cache_scenes": 500, "cache_frames": 17},
                 "optimizer": {
                     "kind": "muon",
                     "orthogonal_lr": 0.02,
