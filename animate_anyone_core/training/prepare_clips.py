@@ -1,17 +1,18 @@
 """Give clips their poses: find the main person of every video and write it where training looks.
 
 A clip that cannot be used is left out with one line that says why; the others go on. What is there
-already is kept, so a stopped run goes on where it was.
+already is kept, so a stopped run goes on where it was; a file that is not ours is never replaced.
 """
 
 import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
 from ..pose.detection import PoseDetector
-from ..pose.openpose_json import load_poses, save_poses
+from ..pose.openpose_json import FORMAT, save_poses
 from ..pose.skeleton import PoseSequence
 from ..pose.smoothing import SmoothingSettings, smooth_poses
 from ..pose.tracking import choose_person
@@ -97,11 +98,15 @@ def prepare_clips(
     root = path.parent if path in clips else path
     lengths = {clip: _length(clip, settings, report) for clip in clips}
     done, total = 0, sum(lengths.values())
+    taken: dict[Path, Path] = {}  # file of poses -> its clip
     for clip, num_frames in lengths.items():
         if not num_frames:
             continue
         target = _target(clip, root, output)
-        if _is_there(target, num_frames):
+        reason = _why_not_there(target, taken.setdefault(target, clip), clip, num_frames)
+        if reason is not None:
+            _leave_out(clip, reason, report)
+        elif _is_there(target, num_frames):
             report.kept[clip] = target
         else:
 
@@ -195,11 +200,40 @@ def _target(clip: Path, root: Path, output: Path | None) -> Path:
     return output / clip.relative_to(root).with_name(name)
 
 
+def _why_not_there(target: Path, owner: Path, clip: Path, num_frames: int) -> str | None:
+    """Why a clip's poses cannot go to a file; None if they can."""
+    if owner != clip:
+        return (
+            f"{clip.name} and {owner.name} would have their poses in one file, {target.name}. "
+            "Rename one of them."
+        )
+    document = _json_or_none(target)
+    if document is None or (isinstance(document, dict) and document.get("format") == FORMAT):
+        return None
+    try:
+        if count_frames(target) == num_frames:
+            return None
+    except AnimateAnyoneError:
+        pass
+    return (
+        f"{target} is there and is no file of poses of {clip.name}. Move it away, or name another "
+        "folder with --output."
+    )
+
+
+def _json_or_none(path: Path) -> Any:
+    """What a file holds; None if it is not there, or cut short."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return None
+
+
 def _is_there(target: Path, num_frames: int) -> bool:
     if not target.is_file():
         return False
     try:
-        return load_poses(target).num_frames == num_frames
+        return count_frames(target) == num_frames
     except AnimateAnyoneError:
         return False  # damaged: found again
 

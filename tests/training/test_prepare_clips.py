@@ -127,6 +127,32 @@ def test_what_is_there_is_kept_and_a_damaged_file_is_found_again(videos, detecto
     assert "1 had them before" in str(report)
 
 
+def test_a_file_that_is_not_ours_is_never_replaced(tmp_path, dancer):
+    """Captions beside a video stay; poses in OpenPose's way, without a canvas, count as there."""
+    for name in ("captioned", "posed"):
+        write_video(tmp_path / f"{name}.mp4", dancer.frames, 12)
+    (tmp_path / "captioned.json").write_text('{"caption": "a dance"}')
+    person = {"pose_keypoints_2d": [60.0, 60.0, 1.0] * 18}
+    (tmp_path / "posed.json").write_text(json.dumps([{"people": [person]}] * FRAMES))
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
+    report = prepare_clips(tmp_path, SeesNobody())
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.json")} == before
+    assert [path.name for path in report.kept] == ["posed.mp4"]
+    ((clip, reason),) = report.left_out.items()
+    assert clip.name == "captioned.mp4"
+    assert "is no file of poses of captioned.mp4. Move it away, or name another folder" in reason
+
+
+def test_two_clips_do_not_share_a_file_of_poses(tmp_path, dancer, detector):
+    write_video(tmp_path / "a.mp4", dancer.frames, 12)
+    write_video(tmp_path / "a.mov", dancer.frames[::-1], 12)
+    report = prepare_clips(tmp_path, detector)
+    assert [path.name for path in report.written] == ["a.mov"]
+    assert list(report.left_out.values()) == [
+        "a.mp4 and a.mov would have their poses in one file, a.json. Rename one of them."
+    ]
+
+
 def test_a_stopped_run_goes_on(videos, detector):
     def stop(done, total):
         if done > FRAMES:
