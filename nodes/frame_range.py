@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import comfy.utils
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.sampling.masks import frame_range_mask
 from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY
@@ -70,7 +71,7 @@ def choose_frames(latent: dict[str, Any], start: int, end: int, soft_frames: int
     """A LATENT whose noise mask lets only these frames change; a mask that it has stays in force.
 
     Raises:
-        SettingsError: If the range is not in the clip.
+        SettingsError: If the range is not in the clip, or that mask holds all of it.
         ShapeError: If the latents are no clip.
     """
     samples = latent["samples"]
@@ -84,5 +85,11 @@ def choose_frames(latent: dict[str, Any], start: int, end: int, soft_frames: int
     before = latent.get("noise_mask")
     if before is not None:
         before = before.reshape(-1, 1, *before.shape[-2:]).to(mask)
-        mask = mask * torch.nn.functional.interpolate(before, (height, width), mode="bilinear")
+        before = torch.nn.functional.interpolate(before, (height, width), mode="bilinear")
+        mask = mask * comfy.utils.repeat_to_batch_size(before, frames)
+        if not mask.any():
+            raise SettingsError(
+                "The latent comes with a noise mask that holds every frame of this range, so nothing "
+                'would change. Lift it first: "Set Latent Noise Mask" with a white mask.'
+            )
     return {**latent, "noise_mask": mask.contiguous()}

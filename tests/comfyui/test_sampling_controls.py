@@ -220,6 +220,7 @@ for name, call in {
                                 image=picture.expand(3, -1, -1, -1), pose=pose, mask=mask,
                                 grow=0, feather=0),
     "range": lambda: choose({"samples": plain}, 3, 9, 0),
+    "held range": lambda: choose(choose({"samples": plain}, 0, 1, 0), 3, -1, 0),
     "no clip": lambda: choose({"samples": plain[None]}, 0, 1, 0),
     "strength": lambda: strong(1.0, 0.6, 0.5),
     "prior size": lambda: sample(of_ours(
@@ -337,6 +338,7 @@ def test_the_plate_stays_outside_the_mask(results):
         ("masks", "give 1 or 5 masks, got 2"),
         ("pictures", "give 1 or 5 background pictures, got 3"),
         ("range", "must lie in the clip, 0 to 4"),
+        ("held range", "a noise mask that holds every frame of this range"),
         ("no clip", "A clip's latents are"),
         ("strength", "the start before the end"),
         ("prior size", "The prior's reference has latents"),
