@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..errors import ShapeError
+
 
 def anchor_colours(latents: Tensor, reference: Tensor, strength: float) -> Tensor:
     """Pull the mean and spread of every frame's channels towards the reference's.
@@ -15,9 +17,17 @@ def anchor_colours(latents: Tensor, reference: Tensor, strength: float) -> Tenso
 
     Returns:
         Latents (F, C, h, w).
+
+    Raises:
+        ShapeError: If the reference has another number of channels.
     """
     if strength == 0.0:
         return latents
+    if latents.shape[1] != reference.shape[1]:
+        raise ShapeError(
+            f"The colours of a clip of {latents.shape[1]} latent channels cannot be held to a "
+            f"reference of {reference.shape[1]}. Encode the reference with the model's VAE."
+        )
     deviation, mean = torch.std_mean(latents.float(), dim=(-2, -1), keepdim=True, correction=0)
     target_deviation, target_mean = torch.std_mean(
         reference.to(latents.device).float(), dim=(-2, -1), keepdim=True, correction=0

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from animate_anyone_core.errors import ShapeError
 from animate_anyone_core.sampling.colour_anchor import anchor_colours
 
 
@@ -53,3 +54,8 @@ def test_a_flat_channel_moves_and_stays_flat(normal):
 
 def test_half_precision_comes_back_as_it_went_in(drifting, normal):
     assert anchor_colours(drifting.half(), normal(1, 4, 9, 8), 0.5).dtype == torch.float16
+
+
+def test_a_reference_of_another_codec_is_refused(drifting, normal):
+    with pytest.raises(ShapeError, match=r"clip of 4 latent channels .* reference of 16"):
+        anchor_colours(drifting, normal(1, 16, 9, 8), 0.3)
