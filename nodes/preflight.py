@@ -12,7 +12,7 @@ from ..animate_anyone_core.pose.skeleton import PoseSequence
 from ..animate_anyone_core.preflight.check import check_run
 from ..animate_anyone_core.preflight.planned_run import PlannedRun
 from ..animate_anyone_core.sampling.windows import WindowSettings
-from .context_windows import settings_for, window_inputs
+from .context_windows import check_window_inputs, settings_for, window_inputs
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
 from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
@@ -46,6 +46,10 @@ class Preflight(io.ComfyNode):
             ],
             is_output_node=True,
         )
+
+    @classmethod
+    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool | str:
+        return check_window_inputs(context_frames, context_overlap)
 
     @classmethod
     def execute(

@@ -52,6 +52,20 @@ def windows_graph(**changes):
     }
 
 
+def preflight_graph(**changes):
+    return {
+        "unet": unet(),
+        "node": line.ours(
+            "Preflight",
+            model=["unet", 0],
+            steps=20,
+            cfg=3.5,
+            on_problem="report",
+            **{**WINDOWS, **changes},
+        ),
+    }
+
+
 def smooth_graph(**changes):
     settings = {
         "window": 7,
@@ -99,6 +113,7 @@ WRONG = [
     (windows_graph, {"context_overlap": 8}, "The overlap must be from 0 to 7"),
     (windows_graph, {"context_overlap": -1}, "The overlap must be from 0"),
     (windows_graph, {"context_frames": -3}, "A window needs at least 1 frame"),
+    (preflight_graph, {"context_overlap": 8}, "The overlap must be from 0 to 7"),
     (smooth_graph, {"window": 4}, "window must be odd"),
     (smooth_graph, {"hide_score": 0.9}, "hide_score must be from 0 to show_score"),
     (retarget_graph, {"multipliers": "tail=2"}, "There is no bone group 'tail'"),
