@@ -223,4 +223,4 @@ def _poses_of(place: Path, root: Path) -> Path | None:
 
 def _pictures(folder: Path) -> list[Path]:
     pictures = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-    return sorted(pictures, key=lambda p: [int(n) for n in re.findall(r"\d+", p.stem)] or [0])
+    return sorted(pictures, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.stem)], p.name))

@@ -91,6 +91,12 @@ def test_folders_of_frames(tmp_path, frames, pictures, poses):
     assert np.array_equal(tenth, frames[10]), "frame_10 is the tenth, not the second"
 
 
+def test_pictures_without_numbers_are_in_the_order_of_their_names(tmp_path):
+    for grey in np.random.default_rng(0).permutation(26):
+        Image.fromarray(np.full((8, 8, 3), grey, np.uint8)).save(tmp_path / f"{chr(97 + grey)}.png")
+    assert [int(p[0, 0, 0]) for p in read_frames(tmp_path, list(range(26)))] == list(range(26))
+
+
 def test_frames_of_a_video_are_the_ones_asked_for(tmp_path, frames):
     write_video(tmp_path / "a.mp4", frames, 12)
     read = read_frames(tmp_path / "a.mp4", [7, 2])
