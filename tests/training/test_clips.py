@@ -93,7 +93,9 @@ def test_folders_of_frames(tmp_path, frames, pictures, poses):
 
 def test_pictures_without_numbers_are_in_the_order_of_their_names(tmp_path):
     for grey in np.random.default_rng(0).permutation(26):
-        Image.fromarray(np.full((8, 8, 3), grey, np.uint8)).save(tmp_path / f"{chr(97 + grey)}.png")
+        Image.fromarray(np.full((32, 32, 3), grey, np.uint8)).save(
+            tmp_path / f"{chr(97 + grey)}.png"
+        )
     assert [int(p[0, 0, 0]) for p in read_frames(tmp_path, list(range(26)))] == list(range(26))
 
 
