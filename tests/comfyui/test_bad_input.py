@@ -91,3 +91,55 @@ def test_a_wrong_wire(server, names):
         server.run(graph)
     (error,) = rejected.value.errors["reference"]["errors"]
     assert error["type"] == "return_type_mismatch"
+
+
+def test_a_pose_guider_of_another_model(server, names):
+    graph = line.sampler_graph(names)
+    graph["guider"]["inputs"]["pose_guider"] = "built-in"
+    message = message_of(server, graph)
+    assert re.match(
+        r"The parts belong to different models: the UNet expects poses of \d+ ", message
+    )
+
+
+def test_an_image_encoder_of_another_model(server, names):
+    graph = line.sampler_graph(names)
+    graph["clip"]["inputs"]["image_encoder"] = "built-in"
+    message = message_of(server, graph)
+    assert re.match(r"ReferenceNet needs an appearance of \d+ numbers, but this CLIP", message)
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "message"),
+    [
+        ("encode_pose.EncodePose", "pose_guider=None, images=empty", "Poses must be pictures"),
+        (
+            "encode_reference.EncodeReference",
+            "reference_net=None, vae=None, clip_vision=None, image=empty, width=64, height=64, "
+            "fit='crop'",
+            "The reference must be a picture",
+        ),
+        ("draw_pose.DrawPose", "pose_keypoint=[], **drawing", "The poses hold no frame"),
+        ("decode_video.DecodeVideo", "vae=vae, latent=clip, chunk_frames=4", "takes latents of"),
+    ],
+)
+def test_an_empty_batch(in_comfyui, node, inputs, message):
+    module, name = node.split(".")
+    said = in_comfyui(
+        f"""
+import importlib, types, torch
+empty = torch.zeros(0, 64, 64, 3)
+vae = types.SimpleNamespace(latent_channels=4, first_stage_model=None)
+clip = dict(samples=torch.zeros(0, 4, 8, 8))
+drawing = dict(style="moore", width=0, height=0, fit="pad", body=True, hands=True,
+               face="by style", feet=False, people="by style")
+node = getattr(importlib.import_module(pack.__name__ + ".nodes.{module}"), {name!r})
+try:
+    node.execute({inputs})
+    result = "nothing"
+except Exception as error:
+    result = type(error).__name__ + ": " + str(error)
+"""
+    )
+    assert message in said
+    assert said.startswith(("ShapeError", "SettingsError", "PoseError"))
