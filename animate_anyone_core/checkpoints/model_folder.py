@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers  # its classes load when they are used
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import nn
 from transformers import CLIPVisionModelWithProjection
 
@@ -28,7 +28,7 @@ from .report import LoadReport
 from .weight_files import SUFFIXES, check_finite, read_weights
 
 #: Classes that a VAE's `config.json` may name.
-AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ def load_autoencoder(folder: Path | str, dtype: torch.dtype = torch.float32) -> 
         CheckpointError: If the folder does not hold one, or its weights are damaged.
     """
     config = read_autoencoder_config(folder)
-    return _ready(_load_pretrained(AUTOENCODERS[config["_class_name"]], Path(folder)), dtype)
+    return _ready(_load_pretrained(getattr(diffusers, config["_class_name"]), Path(folder)), dtype)
 
 
 def load_image_encoder(

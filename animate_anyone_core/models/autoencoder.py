@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import diffusers  # its classes load when they are used
 import torch
-from diffusers import AutoencoderTiny
 from torch import Tensor
 
 #: diffusers' `AutoencoderKL` (Stable Diffusion's) or `AutoencoderTiny` (TAESD's layout); diffusers
@@ -18,7 +18,7 @@ def encode_picture(vae: Autoencoder, pixels: Tensor) -> Tensor:
 
     The mean of the posterior, not a sample: what the published inference feeds ReferenceNet.
     """
-    if isinstance(vae, AutoencoderTiny):
+    if isinstance(vae, diffusers.AutoencoderTiny):
         return vae.encode(pixels).latents * vae.config.scaling_factor
     return vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
 

@@ -1,6 +1,6 @@
 """Parameter trees: diffusers' public UNet classes, built for their names and shapes alone."""
 
-from diffusers import UNet2DConditionModel, UNetMotionModel
+import diffusers  # its classes load when they are used
 from torch import nn
 
 from .attention import Tree
@@ -10,13 +10,13 @@ from .config import TemporalConfig, UNetConfig
 def spatial_tree(config: UNetConfig) -> Tree:
     """Build the 2-D UNet with these shapes."""
     settings = {k: v for k, v in config.to_diffusers().items() if k != "_class_name"}
-    return UNet2DConditionModel(**settings)
+    return diffusers.UNet2DConditionModel(**settings)
 
 
 def motion_tree(config: UNetConfig, temporal: TemporalConfig) -> Tree:
     """Build the UNet with temporal layers; their norms and positions as this family has them."""
     levels = config.attention_levels
-    tree = UNetMotionModel(
+    tree = diffusers.UNetMotionModel(
         in_channels=config.in_channels,
         out_channels=config.out_channels,
         down_block_types=tuple(

@@ -3,22 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    UniPCMultistepScheduler,
-)
+import diffusers  # its classes load when they are used
 
 from ..errors import SettingsError
 
-SOLVERS: dict[str, Any] = {
-    "ddim": DDIMScheduler,
-    "dpm++": DPMSolverMultistepScheduler,
-    "euler": EulerDiscreteScheduler,
-    "euler-ancestral": EulerAncestralDiscreteScheduler,
-    "unipc": UniPCMultistepScheduler,
+#: Our name -> diffusers' class.
+SOLVERS: dict[str, str] = {
+    "ddim": "DDIMScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler-ancestral": "EulerAncestralDiscreteScheduler",
+    "unipc": "UniPCMultistepScheduler",
 }
 
 
@@ -60,4 +55,4 @@ def make_solver(schedule: NoiseSchedule, solver: str = "ddim") -> Any:
     options = {"steps_offset": 1}
     if solver == "ddim":
         options["clip_sample"] = False
-    return SOLVERS[solver](**asdict(schedule), **options)
+    return getattr(diffusers, SOLVERS[solver])(**asdict(schedule), **options)

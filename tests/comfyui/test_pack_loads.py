@@ -100,6 +100,14 @@ def test_importing_the_pack_keeps_heavy_libraries_out(in_comfyui):
     assert heavy & added == set()
 
 
+def test_importing_the_pack_loads_no_network_class(in_comfyui):
+    """diffusers' classes take most of a second; they load with the first model."""
+    added = in_comfyui("result = new_modules")
+    assert [
+        name for name in added if name.startswith(("diffusers.models.", "diffusers.sched"))
+    ] == []
+
+
 def test_starting_with_the_pack_contacts_no_other_machine(server):
     calls = [note for note in server.audit if note["event"].startswith("socket.")]
     assert calls == []
