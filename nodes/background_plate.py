@@ -84,6 +84,8 @@ class BackgroundPlate(io.ComfyNode):
         skeletons: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         frames, _, height, width = pose.features.shape
+        if mask is not None:
+            mask = _cut_like(image, mask, pose)
         allowed = _allowed(mask, skeletons, frames)
         cells = cell_mask(allowed, height, width, grow // CELL, feather // CELL)
         plates = _for_frames(image, frames, "background pictures")
@@ -105,13 +107,20 @@ def fitted(images: torch.Tensor, width: int, height: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(made)).float() / 255.0
 
 
+def _cut_like(image: torch.Tensor, mask: torch.Tensor, pose: EncodedPose) -> torch.Tensor:
+    """A mask drawn on the picture (same size) is cut as the picture is; others are stretched."""
+    mask = mask.reshape(-1, *mask.shape[-2:])
+    if mask.shape[-2:] != image.shape[1:3]:
+        return mask
+    return fitted(mask[..., None].expand(-1, -1, -1, 3), pose.width, pose.height)[..., 0]
+
+
 def _allowed(
     mask: torch.Tensor | None, skeletons: torch.Tensor | None, frames: int
 ) -> torch.Tensor:
     """Where the character may be drawn, (1 or F, H, W)."""
     parts = []
     if mask is not None:
-        mask = mask.reshape(-1, *mask.shape[-2:])
         parts.append(_for_frames(mask, frames, "masks"))
     if skeletons is not None:
         drawn = (skeletons[..., :3].amax(dim=-1) > _DRAWN).float()

@@ -212,6 +212,13 @@ result["plate"] = [off(still[~open_cells], latent["samples"][~open_cells]),
 skeletons = (mask[..., None] * 0.5).expand(-1, -1, -1, 3)
 result["skeleton plate"] = bool(torch.equal(plate(skeletons=skeletons)["noise_mask"],
                                             latent["noise_mask"]))
+# wider than the video by 16 pixels on either side: the mask is cut as the picture is
+aside = torch.nn.functional.pad
+wide = dict(image=aside(picture, (0, 0, 16, 16)), mask=aside(mask, (16, 16)))
+cut = of_ours("background_plate", "BackgroundPlate", vae=Codec(), pose=pose, grow=0, feather=0,
+              **wide)
+result["wide plate"] = [off(cut["samples"], latent["samples"]),
+                        bool(torch.equal(cut["noise_mask"], latent["noise_mask"]))]
 errors = {}
 for name, call in {
     "no mask": lambda: plate(),
@@ -329,6 +336,9 @@ def test_the_plate_stays_outside_the_mask(results):
     assert inside > 0.1
     assert cells == 4
     assert results["skeleton plate"]
+    difference, same_mask = results["wide plate"]
+    assert difference < 0.01  # the cut picture is rounded to whole levels
+    assert same_mask
 
 
 @pytest.mark.parametrize(
