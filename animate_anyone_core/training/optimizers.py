@@ -16,9 +16,17 @@ _LAST_SHARE = 0.05
 
 
 def make_optimizers(
-    config: OptimizerConfig, trained: Mapping[str, nn.Parameter]
+    config: OptimizerConfig,
+    trained: Mapping[str, nn.Parameter],
+    orthogonal_dtype: torch.dtype = torch.float32,
 ) -> list[torch.optim.Optimizer]:
-    """Build the optimizers of the trained parameters; see `OptimizerConfig.kind`."""
+    """Build the optimizers of the trained parameters; see `OptimizerConfig.kind`.
+
+    Args:
+        config: Which, and how fast.
+        trained: Name -> parameter.
+        orthogonal_dtype: Type of Muon's matrix products, see `OrthogonalSteps`.
+    """
     inner: dict[str, nn.Parameter] = {}
     if config.kind == "muon":
         inner = {
@@ -36,7 +44,10 @@ def make_optimizers(
     optimizers: list[torch.optim.Optimizer] = [adam]
     if inner:
         steps = OrthogonalSteps(
-            inner.values(), config.orthogonal_lr, weight_decay=config.weight_decay
+            inner.values(),
+            config.orthogonal_lr,
+            weight_decay=config.weight_decay,
+            dtype=orthogonal_dtype,
         )
         optimizers.insert(0, steps)
     for optimizer in optimizers:

@@ -5,7 +5,7 @@ far fewer steps than with Adam.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 # The quintic iteration of the published method: brings all singular values near 1.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
+#: Matrices iterated at once: few enough to stay in a processor's cache.
+_TOGETHER = 8
 
 
 class OrthogonalSteps(torch.optim.Optimizer):
@@ -23,6 +25,8 @@ class OrthogonalSteps(torch.optim.Optimizer):
         lr: Length of a step.
         momentum: Nesterov momentum.
         weight_decay: Share of the weights taken off at every step, in learning rates.
+        dtype: Type of the matrix products that make a step orthogonal. The published method takes
+            bfloat16, which is faster where the hardware has it; weights stay as they are.
     """
 
     def __init__(
@@ -31,35 +35,67 @@ class OrthogonalSteps(torch.optim.Optimizer):
         lr: float = 0.02,
         momentum: float = 0.95,
         weight_decay: float = 0.01,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__(weights, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move all weights that have a gradient."""
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                memory = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-                memory.mul_(group["momentum"]).add_(weight.grad)
-                wanted = weight.grad + group["momentum"] * memory
-                matrix = orthogonal(wanted.contiguous().view(len(weight), -1))
-                length = group["lr"] * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+            moved = [weight for weight in group["params"] if weight.grad is not None]
+            wanted = [self._wanted(weight, group["momentum"]) for weight in moved]
+            for weight, step in zip(moved, orthogonal(wanted, self._dtype), strict=True):
+                rows, columns = step.shape
+                length = group["lr"] * max(1.0, rows / columns) ** 0.5
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(matrix.view(weight.shape), alpha=-length)
+                weight.add_(step.view(weight.shape), alpha=-length)
+
+    def _wanted(self, weight: nn.Parameter, momentum: float) -> Tensor:
+        """Where momentum would go, as a matrix."""
+        assert weight.grad is not None
+        memory = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
+        memory.mul_(momentum).add_(weight.grad)
+        wanted = weight.grad + momentum * memory
+        return wanted.contiguous().view(len(weight), -1)
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """Bring all singular values of a matrix near 1 by Newton-Schulz iterations."""
-    matrix = matrix / (matrix.norm() + 1e-7)
-    is_tall = matrix.shape[0] > matrix.shape[1]
-    if is_tall:
-        matrix = matrix.T
+def orthogonal(matrices: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """Bring all singular values of each matrix near 1 by Newton-Schulz iterations.
+
+    Matrices of one shape are iterated together: a network has hundreds of small ones.
+
+    Args:
+        matrices: Each (rows, columns).
+        dtype: Type of the products.
+
+    Returns:
+        In the same order, shapes and types.
+    """
+    wide = [matrix.T if matrix.shape[0] > matrix.shape[1] else matrix for matrix in matrices]
+    alike: dict[torch.Size, list[int]] = {}
+    for index, matrix in enumerate(wide):
+        alike.setdefault(matrix.shape, []).append(index)
+    found = list(matrices)
+    for indices in alike.values():
+        for start in range(0, len(indices), _TOGETHER):
+            chunk = indices[start : start + _TOGETHER]
+            steps = _newton_schulz(torch.stack([wide[index] for index in chunk]), dtype)
+            for index, step in zip(chunk, steps, strict=True):
+                is_turned = wide[index].shape != matrices[index].shape
+                found[index] = (step.T if is_turned else step).contiguous()
+    return found
+
+
+def _newton_schulz(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Iterate matrices (N, rows, columns) with no more rows than columns."""
+    full = x.dtype
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
     for _ in range(_ITERATIONS):
-        gram = matrix @ matrix.T
-        matrix = _A * matrix + (_B * gram + _C * gram @ gram) @ matrix
-    return matrix.T if is_tall else matrix
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
+    return x.to(full)
 
 
 def warm_cosine(step: int, num_steps: int) -> float:

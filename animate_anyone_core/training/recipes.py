@@ -47,27 +47,39 @@ _MOORE: dict[str, Any] = {
     "run": {"mixed_precision": "fp16"},
 }
 
+_BUILTIN_STAGE1: dict[str, Any] = {
+    "stage": 1,
+    "steps": 3300,
+    "batch_size": 8,  # times 4 targets: 32 pictures a step
+    "data": {"num_frames": 4, "cache_scenes": 3000, "cache_frames": 5},
+    "optimizer": {
+        "kind": "muon",
+        "orthogonal_lr": 0.02,
+        "lr": 1e-3,
+        "lr_schedule": "cosine",
+        "lr_warmup_steps": 40,
+        "ema_decay": 0.998,
+        "trained_reference": "all",
+    },
+    "run": {"checkpoint_every": 200, "sample_every": 400, "num_samples": 8},
+}
+
 #: Recipe -> (what it trains, tables of settings laid over each other from left to right).
 RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "builtin-stage1": (
         "the built-in model's ReferenceNet, Pose Guider and spatial UNet",
+        (_BUILTIN, _BUILTIN_STAGE1),
+    ),
+    "builtin-stage1-longer": (
+        "the same, going on with 3,000 other characters; needs --init-from",
         (
             _BUILTIN,
+            _BUILTIN_STAGE1,
             {
-                "stage": 1,
-                "steps": 3300,
-                "batch_size": 8,  # times 4 targets: 32 pictures a step
-                "data": {"num_frames": 4, "cache_scenes": 3000, "cache_frames": 5},
-                "optimizer": {
-                    "kind": "muon",
-                    "orthogonal_lr": 0.02,
-                    "lr": 1e-3,
-                    "lr_schedule": "cosine",
-                    "lr_warmup_steps": 40,
-                    "ema_decay": 0.998,
-                    "trained_reference": "all",
-                },
-                "run": {"checkpoint_every": 200, "sample_every": 400, "num_samples": 8},
+                "seed": 2,
+                "steps": 5000,
+                "optimizer": {"orthogonal_lr": 0.015, "lr": 7.5e-4},
+                "init": {"kind": "files"},
             },
         ),
     ),

@@ -142,7 +142,7 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     stage.choose(networks)
     trained = dict(stage.trained(networks))
     model, *optimizers = accelerator.prepare(
-        networks.train(), *make_optimizers(config.optimizer, trained)
+        networks.train(), *make_optimizers(config.optimizer, trained, _products_in(config))
     )
     average = MovingAverage(trained.items(), config.optimizer.ema_decay)
     accelerator.register_for_checkpointing(average)
@@ -202,6 +202,11 @@ def _accelerator(config: TrainConfig) -> tuple[Any, int]:
         kwargs_handlers=[parallel],
     )
     return accelerator, accumulation
+
+
+def _products_in(config: TrainConfig) -> torch.dtype:
+    """Type of the matrix products outside of autocast: bfloat16 needs no scaling, float16 would."""
+    return torch.bfloat16 if config.run.mixed_precision == "bf16" else torch.float32
 
 
 def _crashes_channels_last(config: TrainConfig, device: torch.device) -> bool:

@@ -9,15 +9,27 @@ from animate_anyone_core.training.orthogonal_steps import OrthogonalSteps, ortho
 def test_all_singular_values_come_near_one():
     for shape in ((6, 20), (20, 6), (9, 9)):
         matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(1))
-        values = torch.linalg.svdvals(orthogonal(matrix))
-        assert values.min() > 0.3
-        assert values.max() < 1.3
+        for dtype in (torch.float32, torch.bfloat16):
+            (step,) = orthogonal([matrix], dtype)
+            values = torch.linalg.svdvals(step)
+            assert values.min() > 0.3
+            assert values.max() < 1.3
 
 
 def test_directions_are_kept():
     matrix = torch.diag(torch.tensor([5.0, -1.0, 0.5]))
     signs = torch.diag(torch.tensor([1.0, -1.0, 1.0]))
-    assert (orthogonal(matrix) * signs).diagonal().min() > 0.5
+    assert (orthogonal([matrix])[0] * signs).diagonal().min() > 0.5
+
+
+def test_matrices_of_one_shape_do_not_mix():
+    generator = torch.Generator().manual_seed(3)
+    shapes = [(4, 7), (7, 4), (4, 7), (5, 5), *[(7, 4)] * 20]
+    matrices = [torch.randn(*shape, generator=generator) for shape in shapes]
+    together = orthogonal(matrices)
+    for matrix, step in zip(matrices, together, strict=True):
+        assert step.shape == matrix.shape
+        assert torch.allclose(step, orthogonal([matrix])[0], atol=1e-5)
 
 
 def test_a_step_does_not_depend_on_the_size_of_the_gradient():

@@ -197,12 +197,13 @@ class AblationTrainer:
         for key, parameter in networks.named_parameters():
             parameter.requires_grad_(moves(key))
         trained = {key: p for key, p in networks.named_parameters() if p.requires_grad}
-        optimizers = make_optimizers(config.optimizer, trained)
+        is_half = config.run.mixed_precision == "bf16"
+        products_in = torch.bfloat16 if is_half else torch.float32
+        optimizers = make_optimizers(config.optimizer, trained, products_in)
         average = MovingAverage(trained.items(), config.optimizer.ema_decay)
         objective = Objective(config.objective, self._device)
         size = config.batch_size
         loader = DataLoader(samples, batch_sampler=ShareOfSteps(0, config.steps, size, size, 0, 1))
-        is_half = config.run.mixed_precision == "bf16"
         networks.train()
         for step, collated in enumerate(loader, start=1):
             set_learning_rates(optimizers, rate_of_step(config.optimizer, step, config.steps))
