@@ -1,15 +1,23 @@
-"""`evaluate`: measure a result video against the truth and the poses that drove it."""
+"""`evaluate`: measure result videos against the truth and the poses that drove them."""
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from ..errors import AnimateAnyoneError, MediaError, SettingsError
+from ..errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
 from ..evaluation.perceptual import LPIPS_NETWORKS, Lpips, load_lpips
-from ..evaluation.pose_following import PoseFollowing, pose_following
+from ..evaluation.pose_following import (
+    DetectsPoses,
+    PoseFollowing,
+    length_message,
+    mean_following,
+    pose_following,
+)
 from ..evaluation.report import (
     draw_stick_figures,
     picture_grid,
@@ -18,12 +26,13 @@ from ..evaluation.report import (
     side_by_side,
     write_json,
 )
-from ..evaluation.scores import score_clip
+from ..evaluation.scores import ClipScores, FvdPool, mean_scores, score_clip
 from ..evaluation.video_distance import load_i3d
 from ..images import fit, read_picture
 from ..pose.openpose_json import load_poses
 from ..pose.skeleton import PoseSequence
 from ..video import VideoClip, read_video, write_video
+from .clip_folders import ClipFiles, find_clips
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
@@ -31,13 +40,22 @@ logger = logging.getLogger("animate_anyone")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
+    parser.epilog = (
+        "Several clips at once: give folders for --result and --truth (and --mask, --poses, "
+        "--reference); files of one name without its ending belong together."
+    )
     add = parser.add_argument
-    add("--result", type=Path, required=True, metavar="VIDEO", help="what the model made")
-    add("--truth", type=Path, required=True, metavar="VIDEO", help="what it should have made")
+    add("--result", type=Path, required=True, metavar="PATH", help="what the model made")
+    add("--truth", type=Path, required=True, metavar="PATH", help="what it should have made")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for table and pictures")
-    add("--reference", type=Path, metavar="IMG", help="reference picture, shown beside")
-    add("--poses", type=Path, metavar="JSON", help="poses that drove the result")
-    add("--mask", type=Path, metavar="VIDEO", help="white where the person is: also score it alone")
+    add("--reference", type=Path, metavar="PATH", help="reference picture, shown beside")
+    add("--poses", type=Path, metavar="PATH", help="poses that drove the result, JSON")
+    add(
+        "--mask",
+        type=Path,
+        metavar="PATH",
+        help="video, white where the person is: scored alone",
+    )
     add("--detector", type=Path, metavar="FILE", help="person detector (default: whole picture)")
     add("--estimator", type=Path, metavar="FILE", help="pose estimator: measures pose following")
     add("--i3d", type=Path, metavar="FILE", help="i3d_torchscript.pt: measures FVD")
@@ -50,37 +68,111 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     _check(args)
-    result = read_video(args.result, args.max_frames)
-    truth = read_video(args.truth, args.max_frames)
-    mask = None if args.mask is None else read_video(args.mask, args.max_frames).frames.max(axis=3)
-    poses = None if args.poses is None else _first_frames(load_poses(args.poses), args.max_frames)
+    files = find_clips(args)
     i3d = None if args.i3d is None else load_i3d(args.i3d, args.device)
     lpips, skipped = _lpips_if_there(args)
+    detector = None
+    if args.estimator is not None:
+        from ..pose.detection import load_pose_detector
+
+        detector = load_pose_detector(args.detector, args.estimator, args.device)
+    if i3d is not None and args.result.is_dir():
+        skipped["fvd"] = "one number for all clips of the folder"
+    tools = _Tools(lpips, skipped, detector, FvdPool(i3d))
+    if args.result.is_dir():
+        _evaluate_folder(args, files, tools)
+    else:
+        measured = _measure(args, files[0], tools)
+        scores = tools.fvd.measure(measured.scores)
+        _write(args.output, measured._replace(scores=scores))
+        logger.info("%s", scores_table(scores, measured.following))
+        logger.info("scores.json, side_by_side.mp4, grid.png: %s", args.output)
+
+
+class _Tools(NamedTuple):
+    """What all clips share."""
+
+    lpips: Lpips | None
+    skipped: dict[str, str]
+    detector: DetectsPoses | None
+    fvd: FvdPool
+
+
+class _Measured(NamedTuple):
+    """What one clip gave."""
+
+    scores: ClipScores
+    following: PoseFollowing | None
+    panels: dict[str, np.ndarray]
+    fps: float
+    settings: dict[str, object]
+
+
+def _evaluate_folder(args: argparse.Namespace, files: list[ClipFiles], tools: _Tools) -> None:
+    """Measure clip by clip; FVD is one number for all."""
+    clips: dict[str, tuple[ClipScores, PoseFollowing | None]] = {}
+    for clip in files:
+        logger.info("%s", clip.name)
+        try:
+            measured = _measure(args, clip, tools)
+        except AnimateAnyoneError as error:
+            raise MediaError(f"{clip.name}: {error}") from error
+        clips[clip.name] = (measured.scores, measured.following)
+        _write(args.output / clip.name, measured)
+    scores = tools.fvd.measure(mean_scores([scores for scores, _ in clips.values()]))
+    known = [following for _, following in clips.values() if following is not None]
+    following = mean_following(known) if known else None
+    settings = {
+        "result": args.result.name,
+        "truth": args.truth.name,
+        "lpips_network": None if tools.lpips is None else tools.lpips.name,
+    }
+    document = scores_document(scores, following, **settings)
+    document["clips"] = {name: scores_document(*of) for name, of in clips.items()}
+    write_json(document, args.output / "scores.json")
+    logger.info("%d clips, each counting the same\n%s", len(clips), scores_table(scores, following))
+    logger.info("scores.json, and a folder for each clip: %s", args.output)
+
+
+def _measure(args: argparse.Namespace, files: ClipFiles, tools: _Tools) -> _Measured:
+    """Read and score one clip."""
+    result = read_video(files.result, args.max_frames)
+    truth = read_video(files.truth, args.max_frames)
+    mask = poses = following = None
+    if files.mask is not None:
+        mask = read_video(files.mask, args.max_frames).frames.max(axis=3)
+    if files.poses is not None:
+        poses = _first_frames(load_poses(files.poses), args.max_frames)
+    if poses is not None and poses.num_frames != len(result.frames):
+        raise PoseError(length_message(len(result.frames), poses.num_frames))
     with progress_bar("measure") as on_step:
         scores = score_clip(
             result.frames,
             truth.frames,
             mask,
-            lpips=lpips,
-            i3d=i3d,
-            skipped=skipped,
+            lpips=tools.lpips,
+            skipped=tools.skipped,
             on_step=on_step,
         )
-    following = None if args.estimator is None else _follow(args, result, poses)
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"Cannot make the folder {args.output}: {error}.") from error
-    settings = {
-        "result": args.result.name,
-        "truth": args.truth.name,
-        "lpips_network": None if lpips is None else lpips.name,
+    if abs(result.fps / truth.fps - 1.0) > 0.02:
+        note = (
+            f"The result runs at {result.fps:g} frames a second, the truth at {truth.fps:g}. Frames "
+            "are compared in their order: check that they show the same moments."
+        )
+        scores = replace(scores, notes=(*scores.notes, note))
+    tools.fvd.add(result.frames, truth.frames)
+    if tools.detector is not None and poses is not None:
+        with progress_bar("follow poses") as on_step:
+            following = pose_following(result.frames, poses, tools.detector, on_step=on_step)
+    settings: dict[str, object] = {
+        "result": files.result.name,
+        "truth": files.truth.name,
+        "lpips_network": None if tools.lpips is None else tools.lpips.name,
         "size": f"{truth.frames.shape[2]}x{truth.frames.shape[1]}",
+        "fps": [result.fps, truth.fps],
     }
-    write_json(scores_document(scores, following, **settings), args.output / "scores.json")
-    _show(args, result, truth, poses)
-    logger.info("%s", scores_table(scores, following))
-    logger.info("scores.json, side_by_side.mp4, grid.png: %s", args.output)
+    panels = _panels(files, result, truth, poses)
+    return _Measured(scores, following, panels, result.fps, settings)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -102,33 +194,31 @@ def _lpips_if_there(args: argparse.Namespace) -> tuple[Lpips | None, dict[str, s
         return None, {"lpips": str(error)}
 
 
-def _follow(
-    args: argparse.Namespace, result: VideoClip, poses: PoseSequence | None
-) -> PoseFollowing | None:
-    if poses is None:
-        return None
-    from ..pose.detection import load_pose_detector
-
-    detector = load_pose_detector(args.detector, args.estimator, args.device)
-    with progress_bar("follow poses") as on_step:
-        return pose_following(result.frames, poses, detector, on_step=on_step)
-
-
 def _first_frames(poses: PoseSequence, max_frames: int | None) -> PoseSequence:
     return PoseSequence(
         poses.points[:max_frames], poses.scores[:max_frames], poses.width, poses.height, poses.fps
     )
 
 
-def _show(
-    args: argparse.Namespace, result: VideoClip, truth: VideoClip, poses: PoseSequence | None
-) -> None:
+def _panels(
+    files: ClipFiles, result: VideoClip, truth: VideoClip, poses: PoseSequence | None
+) -> dict[str, np.ndarray]:
+    """What to show beside each other."""
     height, width = truth.frames.shape[1:3]
     panels: dict[str, np.ndarray] = {}
-    if args.reference is not None:
-        panels["reference"] = np.asarray(fit(read_picture(args.reference), width, height))[None]
-    if poses is not None and poses.num_frames == len(truth.frames):
+    if files.reference is not None:
+        panels["reference"] = np.asarray(fit(read_picture(files.reference), width, height))[None]
+    if poses is not None:
         panels["poses"] = draw_stick_figures(poses, width, height)
-    panels |= {"result": result.frames, "truth": truth.frames}
-    write_video(args.output / "side_by_side.mp4", side_by_side(panels), result.fps)
-    Image.fromarray(picture_grid(panels)).save(args.output / "grid.png")
+    return panels | {"result": result.frames, "truth": truth.frames}
+
+
+def _write(output: Path, measured: _Measured) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"Cannot make the folder {output}: {error}.") from error
+    document = scores_document(measured.scores, measured.following, **measured.settings)
+    write_json(document, output / "scores.json")
+    write_video(output / "side_by_side.mp4", side_by_side(measured.panels), measured.fps)
+    Image.fromarray(picture_grid(measured.panels)).save(output / "grid.png")

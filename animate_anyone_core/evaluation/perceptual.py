@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import MissingDependencyError, MissingWeightsError
+from ..errors import MissingDependencyError, MissingWeightsError, ShapeError
 from ..progress import OnStep, silent
 from .metrics import unit_tensor
 
 LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
+#: Below this the backbones have nothing left after their poolings.
+SMALLEST_SIDE = 32
 
 
 class Lpips:
@@ -47,7 +49,15 @@ class Lpips:
 
         Returns:
             NaN if the mask is empty in all frames.
+
+        Raises:
+            ShapeError: If frames are smaller than 32 pixels a side.
         """
+        if min(truth.shape[1:3]) < SMALLEST_SIDE:
+            raise ShapeError(
+                f"LPIPS needs frames of at least {SMALLEST_SIDE} pixels a side, got "
+                f"{truth.shape[2]}x{truth.shape[1]}."
+            )
         self._network.spatial = mask is not None
         values = []
         for frame in range(len(truth)):

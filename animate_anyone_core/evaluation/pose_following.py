@@ -5,6 +5,7 @@ Symbols: F frames, P persons, K keypoints.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -154,6 +155,43 @@ def compare_poses(
     )
 
 
+def mean_following(clips: Sequence[PoseFollowing]) -> PoseFollowing:
+    """Average over clips, each counting the same.
+
+    Errors are averaged over the clips in which something was found, `missed` and `correct` over
+    all. There is no worst frame.
+
+    Raises:
+        PoseError: If there are no clips.
+    """
+    if not clips:
+        raise PoseError("No clips to average: measure at least one.")
+    parts = {}
+    for name in PARTS:
+        of = [clip.parts[name] for clip in clips if name in clip.parts]
+        if of:
+            parts[name] = PartFollowing(
+                _mean_of_known(part.error_percent for part in of),
+                float(np.mean([part.missed for part in of])),
+                sum(part.num_keypoints for part in of),
+            )
+    return PoseFollowing(
+        error_percent=_mean_of_known(clip.error_percent for clip in clips),
+        error_pixels=_mean_of_known(clip.error_pixels for clip in clips),
+        missed=float(np.mean([clip.missed for clip in clips])),
+        parts=parts,
+        worst_frame=None,
+        height=float(np.mean([clip.height for clip in clips])),
+        median_percent=_mean_of_known(clip.median_percent for clip in clips),
+        correct=float(np.mean([clip.correct for clip in clips])),
+    )
+
+
+def _mean_of_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
 def pose_following(
     frames: np.ndarray,
     driving: PoseSequence,
@@ -175,12 +213,13 @@ def pose_following(
         PoseError: If the lengths differ or the driving poses show nobody.
     """
     if len(frames) != driving.num_frames:
-        raise PoseError(_length_message(len(frames), driving.num_frames))
+        raise PoseError(length_message(len(frames), driving.num_frames))
     found, _ = detector.detect(frames, on_step=on_step)
     return compare_poses(found, driving, seen_score)
 
 
-def _length_message(result: int, driving: int) -> str:
+def length_message(result: int, driving: int) -> str:
+    """What to say if a result and its poses differ in length."""
     return (
         f"Result and driving poses must have the same length: the result has {result} frames, the "
         f"poses {driving}. Cut the longer one."
@@ -189,7 +228,7 @@ def _length_message(result: int, driving: int) -> str:
 
 def _on_driving_canvas(found: PoseSequence, driving: PoseSequence) -> np.ndarray:
     if found.num_frames != driving.num_frames:
-        raise PoseError(_length_message(found.num_frames, driving.num_frames))
+        raise PoseError(length_message(found.num_frames, driving.num_frames))
     scale = np.array([driving.width / found.width, driving.height / found.height])
     if abs(np.log(scale[0] / scale[1])) > 0.03:
         raise PoseError(

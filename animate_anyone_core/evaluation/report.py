@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from ..errors import MediaError, ShapeError
 from ..pose.skeleton import PoseSequence
 from .metrics import METRICS
-from .pose_following import PoseFollowing
+from .pose_following import CORRECT_PERCENT, PoseFollowing
 from .scores import ClipScores
 
 _GAP = 4
@@ -58,7 +58,9 @@ def _following_rows(following: PoseFollowing) -> list[tuple[str, str, str, str, 
         error = "-" if part.error_percent is None else f"{part.error_percent:.2f} %"
         meaning = f"of the height; {100 * part.missed:.1f} % of the keypoints missed"
         rows.append((f"pose_{name}", "", error, "lower is better", meaning))
-    return rows
+    correct = f"{100 * following.correct:.1f} %"
+    meaning = f"driven body joints found within {CORRECT_PERCENT:g} % of the height"
+    return [*rows, ("pose_correct", "", correct, "higher is better", meaning)]
 
 
 def _number(value: float | None, unit: str) -> str:

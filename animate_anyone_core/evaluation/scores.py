@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from .video_distance import (
     FVD_FEW_CLIPS,
     FVD_FRAMES,
     VideoFeatures,
+    clip_features,
     cut_clips,
-    fvd,
+    frechet_distance,
     temporal_difference_distance,
 )
 
@@ -79,9 +80,14 @@ def score_clip(
     whole: dict[str, float] = {}
     person: dict[str, float] = {}
     notes: list[str] = []
-    total = len(_FRAME_METRICS) + 3
+    metrics = dict(_FRAME_METRICS)
+    if lpips is None:
+        reasons.setdefault("lpips", "no LPIPS network was given")
+    else:
+        metrics["lpips"] = lpips.distance
+    total = len(metrics) + 2
 
-    for done, (name, metric) in enumerate(_FRAME_METRICS.items(), start=1):
+    for done, (name, metric) in enumerate(metrics.items(), start=1):
         try:
             whole[name] = metric(result, truth, None)
             if mask is not None:
@@ -89,53 +95,69 @@ def score_clip(
         except AnimateAnyoneError as error:
             reasons[name] = str(error)
         on_step(done, total)
-    if lpips is None:
-        reasons.setdefault("lpips", "no LPIPS network was given")
-    else:
-        whole["lpips"] = lpips.distance(result, truth)
-        if mask is not None:
-            person["lpips"] = lpips.distance(result, truth, mask)
-    on_step(total - 2, total)
     whole["temporal_difference_distance"] = temporal_difference_distance(result, truth)
     on_step(total - 1, total)
-    _score_fvd(result, truth, i3d, whole, reasons, notes)
-    on_step(total, total)
 
-    for scores in (whole, person):
-        for name in [name for name, score in scores.items() if math.isnan(score)]:
-            del scores[name]
-            if scores is whole:
+    for values in (whole, person):
+        for name in [name for name, score in values.items() if math.isnan(score)]:
+            del values[name]
+            if values is whole:
                 reasons[name] = "needs at least 2 frames"
     if mask is not None and not (mask > 127).any():
         notes.append("The mask shows no person in any frame.")
-    return ClipScores(len(truth), whole, person, reasons, tuple(notes))
+    scores = ClipScores(len(truth), whole, person, reasons, tuple(notes))
+    fvd = FvdPool(i3d)
+    fvd.add(result, truth)
+    scores = fvd.measure(scores)
+    on_step(total, total)
+    return scores
 
 
-def _score_fvd(
-    result: np.ndarray,
-    truth: np.ndarray,
-    i3d: VideoFeatures | None,
-    whole: dict[str, float],
-    reasons: dict[str, str],
-    notes: list[str],
-) -> None:
-    if i3d is None:
-        reasons.setdefault("fvd", "no I3D file was given")
-        return
-    results, truths = cut_clips(result), cut_clips(truth)
-    if len(truths) < 2:
-        reasons["fvd"] = f"needs at least 2 clips of {FVD_FRAMES} frames, the video is too short"
-        return
-    whole["fvd"] = fvd(results, truths, i3d)
-    if len(truths) < FVD_FEW_CLIPS:
-        notes.append(
-            f"FVD comes from {len(truths)} overlapping clips of one video: compare it only with "
-            "runs on the same video, not with papers."
-        )
+class FvdPool:
+    """Collects the clips of many videos for one FVD: it is a distance of sets, not of videos.
+
+    Args:
+        i3d: See `video_distance.load_i3d`; None skips FVD.
+    """
+
+    def __init__(self, i3d: VideoFeatures | None) -> None:
+        self._i3d = i3d
+        self._features: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        self._num_videos = 0
+
+    def add(self, result: np.ndarray, truth: np.ndarray) -> None:
+        """Keep the features of a result and its truth, both (F, H, W, 3) uint8."""
+        self._num_videos += 1
+        if self._i3d is None or len(truth) < FVD_FRAMES:
+            return
+        for kept, frames in zip(self._features, (result, truth), strict=True):
+            kept.append(clip_features(cut_clips(frames), self._i3d))
+
+    def measure(self, scores: ClipScores) -> ClipScores:
+        """Give scores with the FVD of all that was added, or with why there is none."""
+        results, truths = ([row for part in side for row in part] for side in self._features)
+        if self._i3d is None:
+            return replace(scores, skipped={"fvd": "no I3D file was given"} | scores.skipped)
+        if len(truths) < 2:
+            reason = f"needs at least 2 clips of {FVD_FRAMES} frames, the video is too short"
+            return replace(scores, skipped=scores.skipped | {"fvd": reason})
+        value = frechet_distance(np.stack(results), np.stack(truths))
+        notes = scores.notes
+        if len(truths) < FVD_FEW_CLIPS:
+            of = "one video" if self._num_videos == 1 else f"{self._num_videos} videos"
+            notes += (
+                f"FVD comes from {len(truths)} overlapping clips of {of}: compare it only with "
+                "runs on the same videos, not with papers.",
+            )
+        skipped = {name: reason for name, reason in scores.skipped.items() if name != "fvd"}
+        return replace(scores, whole=scores.whole | {"fvd": value}, skipped=skipped, notes=notes)
 
 
 def mean_scores(clips: Sequence[ClipScores]) -> ClipScores:
     """Average over clips, each counting the same; a metric skipped in one clip is skipped.
+
+    Scores of the person are averaged over the clips that show one. An FVD is no mean: measure it
+    with `FvdPool`.
 
     Raises:
         SettingsError: If there are no clips.
@@ -144,7 +166,7 @@ def mean_scores(clips: Sequence[ClipScores]) -> ClipScores:
         raise SettingsError("No clips to average: score at least one.")
 
     def mean(of: Sequence[dict[str, float]]) -> dict[str, float]:
-        names = [name for name in of[0] if all(name in scores for scores in of)]
+        names = [name for name in of[0] if all(name in scores for scores in of)] if of else []
         return {name: float(np.mean([scores[name] for scores in of])) for name in names}
 
     reasons: dict[str, str] = {}
@@ -153,8 +175,8 @@ def mean_scores(clips: Sequence[ClipScores]) -> ClipScores:
     notes = tuple(dict.fromkeys(note for clip in clips for note in clip.notes))
     return ClipScores(
         sum(clip.num_frames for clip in clips),
-        mean([clip.whole for clip in clips]),
-        mean([clip.person for clip in clips]),
+        {name: value for name, value in mean([c.whole for c in clips]).items() if name != "fvd"},
+        mean([clip.person for clip in clips if clip.person]),
         reasons,
         notes,
     )

@@ -51,9 +51,16 @@ def load_i3d(path: Path | str, device: torch.device | str = "cpu") -> VideoFeatu
         ) from error
 
     def features(clips: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            # Raw logits, and no scaling inside: as in StyleGAN-V's and the original FVD.
-            return network(clips.to(device), rescale=False, resize=False, return_features=True)
+        try:
+            with torch.inference_mode():
+                # Raw logits, and no scaling inside: as in StyleGAN-V's and the original FVD.
+                return network(clips.to(device), rescale=False, resize=False, return_features=True)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{path.name} cannot be run as the I3D network of FVD, which is called with clips "
+                f"{tuple(clips.shape)} and rescale, resize, return_features. FVD needs "
+                f"i3d_torchscript.pt. PyTorch says: {str(error).strip().splitlines()[-1]}"
+            ) from error
 
     return features
 
@@ -115,17 +122,22 @@ def fvd(
 
     Raises:
         ShapeError: If there are too few clips.
+        CheckpointError: If the network cannot be run as the I3D file is.
     """
-    done, total = 0, len(results) + len(truths)
-    found = []
-    for clips in (results, truths):
-        rows = []
-        for clip in clips:
-            rows.append(features(_i3d_input(clip)).double().cpu().numpy())
-            done += 1
-            on_step(done, total)
-        found.append(np.concatenate(rows) if rows else np.zeros((0, 0)))
-    return frechet_distance(found[0], found[1])
+    total = len(results) + len(truths)
+    found = clip_features([*results, *truths], features, lambda done, _: on_step(done, total))
+    return frechet_distance(found[: len(results)], found[len(results) :])
+
+
+def clip_features(
+    clips: Sequence[np.ndarray], features: VideoFeatures, on_step: OnStep = silent
+) -> np.ndarray:
+    """Features (N, D) of N clips (F, H, W, 3) uint8, for `frechet_distance`; (0, 0) for none."""
+    rows = []
+    for done, clip in enumerate(clips, start=1):
+        rows.append(features(_i3d_input(clip)).double().cpu().numpy())
+        on_step(done, len(clips))
+    return np.concatenate(rows) if rows else np.zeros((0, 0))
 
 
 def _i3d_input(clip: np.ndarray) -> torch.Tensor:

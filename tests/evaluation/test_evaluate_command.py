@@ -9,7 +9,8 @@ from PIL import Image
 
 from animate_anyone_core.__main__ import main
 from animate_anyone_core.pose import detection
-from animate_anyone_core.pose.openpose_json import save_poses
+from animate_anyone_core.pose.openpose_json import load_poses, save_poses
+from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.synthetic.dancers import reference_frame, render_clip
 from animate_anyone_core.video import read_video, write_video
 
@@ -46,6 +47,100 @@ def test_it_writes_numbers_a_video_and_a_grid(files, tmp_path):
     clip = read_video(tmp_path / "out" / "side_by_side.mp4")
     assert clip.frames.shape == (5, 78, 4 * 64 + 3 * 4, 3)
     assert Image.open(tmp_path / "out" / "grid.png").size == (5 * 68 - 4, 4 * 78)
+
+
+def test_another_frame_rate_is_noted(files, tmp_path):
+    frames = read_video(files / "result.mp4").frames
+    write_video(files / "fast.mp4", frames, 16.0)
+    assert evaluate(files, tmp_path, "--result", str(files / "fast.mp4")) == 0
+    notes = json.loads((tmp_path / "scores.json").read_text())["notes"]
+    assert notes[0].startswith("The result runs at 16 frames a second, the truth at 8.")
+
+
+def test_poses_of_another_length_are_refused_before_anything_is_measured(files, tmp_path, capsys):
+    args = ("--result", str(files / "result.mp4"), "--poses", str(files / "poses3.json"))
+    poses = load_poses(files / "poses.json")
+    save_poses(
+        PoseSequence(poses.points[:3], poses.scores[:3], poses.width, poses.height),
+        files / "poses3.json",
+    )
+    assert evaluate(files, tmp_path, *args) == 2
+    assert "the result has 5 frames, the poses 3" in capsys.readouterr().err
+    assert not (tmp_path / "scores.json").exists()
+
+
+class TestFolders:
+    """Results and truths in folders with blanks in their names."""
+
+    @pytest.fixture
+    def folders(self, files, tmp_path):
+        for side, videos in (("results", "result truth"), ("truths", "truth truth")):
+            (tmp_path / "my clips" / side).mkdir(parents=True)
+            for name, video in zip(("a b", "c"), videos.split(), strict=True):
+                target = tmp_path / "my clips" / side / f"{name}.mp4"
+                target.write_bytes((files / f"{video}.mp4").read_bytes())
+        (tmp_path / "my clips" / "results" / "notes.txt").write_text("left alone")
+        return tmp_path / "my clips"
+
+    def run(self, folders, *more: str) -> int:
+        sides = ("--result", str(folders / "results"), "--truth", str(folders / "truths"))
+        return main(["evaluate", *sides, "--output", str(folders / "out"), "--no-lpips", *more])
+
+    def test_each_clip_is_scored_and_counts_the_same(self, folders):
+        assert self.run(folders) == 0
+        document = json.loads((folders / "out" / "scores.json").read_text())
+        clips = document["clips"]
+        assert list(clips) == ["a b", "c"]
+        assert clips["c"]["whole_frame"]["psnr"] == 100.0
+        one = clips["a b"]["whole_frame"]["psnr"]
+        assert one < 40
+        assert document["whole_frame"]["psnr"] == pytest.approx((one + 100) / 2)
+        assert document["num_frames"] == 10
+        for name in clips:
+            kept = {path.name for path in (folders / "out" / name).iterdir()}
+            assert kept == {"scores.json", "side_by_side.mp4", "grid.png"}
+
+    def test_poses_and_masks_come_from_folders_too(self, folders, files):
+        for option, file in (("mask", "mask.mp4"), ("poses", "poses.json")):
+            (folders / option).mkdir()
+            for name in ("a b", "c"):
+                target = folders / option / f"{name}{Path(file).suffix}"
+                target.write_bytes((files / file).read_bytes())
+        options = [f"--{o}={folders / o}" for o in ("mask", "poses")]
+        assert self.run(folders, *options) == 0
+        document = json.loads((folders / "out" / "scores.json").read_text())
+        assert document["person"]["psnr"] < document["whole_frame"]["psnr"]
+
+    def test_a_truth_without_a_result_is_named(self, folders, capsys):
+        (folders / "results" / "c.mp4").unlink()
+        assert self.run(folders) == 2
+        assert "but c is only in --truth (1 such)" in capsys.readouterr().err
+
+    def test_a_result_without_its_mask_is_named(self, folders, files, capsys):
+        (folders / "masks").mkdir()
+        (folders / "masks" / "c.mp4").write_bytes((files / "mask.mp4").read_bytes())
+        assert self.run(folders, "--mask", str(folders / "masks")) == 2
+        assert "but a b is only in --result" in capsys.readouterr().err
+
+    def test_a_clip_that_cannot_be_compared_is_named(self, folders, files, capsys):
+        (folders / "results" / "c.mp4").write_bytes((files / "short.mp4").read_bytes())
+        assert self.run(folders) == 2
+        assert "error: c: Result and truth must match" in capsys.readouterr().err
+
+    def test_two_files_of_one_name_are_refused(self, folders, capsys):
+        (folders / "truths" / "c.mov").write_bytes(b"")
+        assert self.run(folders) == 2
+        assert "c.mov and c.mp4" in capsys.readouterr().err
+
+    def test_a_folder_and_a_file_do_not_go_together(self, folders, files, capsys):
+        assert self.run(folders, "--poses", str(files / "poses.json")) == 2
+        error = capsys.readouterr().err
+        assert "--result and --truth are folders, --poses are not" in error
+
+    def test_an_empty_folder_is_named(self, folders, capsys):
+        (folders / "empty").mkdir()
+        assert self.run(folders, "--mask", str(folders / "empty")) == 2
+        assert "holds no files that end in .mp4" in capsys.readouterr().err
 
 
 def test_a_video_against_itself_is_perfect(files, tmp_path):

@@ -22,7 +22,7 @@ from animate_anyone_core.evaluation.metrics import (
     temporal_flicker,
 )
 from animate_anyone_core.evaluation.perceptual import Lpips, load_lpips
-from animate_anyone_core.evaluation.scores import mean_scores, score_clip
+from animate_anyone_core.evaluation.scores import FvdPool, mean_scores, score_clip
 from animate_anyone_core.evaluation.video_distance import (
     cut_clips,
     frechet_distance,
@@ -220,6 +220,26 @@ class TestFvd:
         with pytest.raises(CheckpointError, match=r"no I3D file .*absent.pt.*i3d_torchscript.pt"):
             load_i3d(tmp_path / "absent.pt")
 
+    def test_a_network_that_is_called_otherwise_is_refused(self, tmp_path):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "linear.pt"))
+        network = load_i3d(tmp_path / "linear.pt")
+        with pytest.raises(CheckpointError, match=r"linear.pt cannot be run as the I3D network"):
+            fvd([clip(16)], [clip(16)], network)
+
+    def test_many_videos_share_one_distance(self, i3d_path):
+        """Two videos that swapped their places: each is far from its truth, the set is not."""
+        dark, bright = clip(16, 16, 16), clip(16, 16, 16, seed=1) + np.uint8(50)
+        i3d = load_i3d(i3d_path)
+        pool = FvdPool(i3d)
+        pool.add(dark, bright)
+        pool.add(bright, dark)
+        scores = pool.measure(score_clip(dark, bright))
+        assert scores.whole["fvd"] == pytest.approx(0.0, abs=1e-6)
+        assert "fvd" not in scores.skipped
+        assert "2 overlapping clips of 2 videos" in scores.notes[0]
+
     def test_another_file_is_refused(self, tmp_path):
         (tmp_path / "picture.pt").write_bytes(b"not a network")
         with pytest.raises(CheckpointError, match="no TorchScript network"):
@@ -249,6 +269,13 @@ class TestLpips:
         left[:, :, :24] = 255
         right[:, :, 104:] = 255
         assert network.distance(result, truth, left) < network.distance(result, truth, right)
+
+    def test_frames_too_small_for_it_are_named_and_leave_the_rest(self, network):
+        scores = score_clip(clip(2), clip(2), lpips=network)
+        assert scores.skipped["lpips"] == (
+            "LPIPS needs frames of at least 32 pixels a side, got 32x24."
+        )
+        assert scores.whole["psnr"] == 100.0
 
     def test_without_the_backbone_it_says_what_is_missing(self, monkeypatch):
         package = pytest.importorskip("lpips")
@@ -304,6 +331,12 @@ class TestScores:
         mean = mean_scores([one, other])
         assert mean.whole["l1"] == pytest.approx(5 / 255)
         assert mean.num_frames == 8
+
+    def test_a_clip_without_a_person_does_not_hide_the_others(self):
+        mask = np.full((2, 24, 32), 255, np.uint8)
+        one = score_clip(clip(2) + np.uint8(2), clip(2), mask)
+        nobody = score_clip(clip(2), clip(2), np.zeros_like(mask))
+        assert mean_scores([nobody, one]).person == one.person
 
     def test_the_mean_of_nothing_is_refused(self):
         with pytest.raises(SettingsError, match="at least one"):

@@ -6,6 +6,7 @@ import pytest
 from animate_anyone_core.errors import PoseError
 from animate_anyone_core.evaluation.pose_following import (
     compare_poses,
+    mean_following,
     person_height,
     pose_following,
 )
@@ -96,6 +97,20 @@ def test_a_squat_does_not_make_a_person_smaller():
     points = person(frames=20)
     points[5:15, 0, BODY, 1] = 0.5 * (points[5:15, 0, BODY, 1] + 120.0)
     assert person_height(poses(points)) == pytest.approx(100.0)
+
+
+def test_clips_are_averaged_and_one_without_a_person_still_counts_as_missed():
+    near = compare_poses(poses(person() + 0.4 * SHIFT), poses(person()))
+    far = compare_poses(poses(person() + 2 * SHIFT), poses(person()))
+    nobody = compare_poses(poses(person(), np.zeros((5, 1, NUM_KEYPOINTS))), poses(person()))
+    mean = mean_following([near, far, nobody])
+    assert [mean.error_percent, mean.median_percent] == pytest.approx([6.0, 6.0])
+    assert mean.missed == pytest.approx(1 / 3)
+    assert mean.correct == pytest.approx(1 / 3)
+    assert mean.parts["body"].num_keypoints == 3 * 5 * 18
+    assert mean_following([nobody]).error_percent is None
+    with pytest.raises(PoseError, match="at least one"):
+        mean_following([])
 
 
 class Oracle:
