@@ -220,6 +220,26 @@ def test_joint_training_moves_everything(bench):
     assert any(not is_temporal(n) and not torch.equal(joint[n], staged[n]) for n in joint)
 
 
+def test_joint_training_draws_as_many_pictures_as_both_stages(bench):
+    """Stage 1 draws 3 scenes of 5 pictures, stage 2 draws 2 clips of 9: 33 pictures."""
+    output, _, _ = bench
+    drawn = {
+        np.load(folder / "frames.npy", mmap_mode="r").shape[:2]
+        for folder in (output / "scenes").glob("drawn_*")
+        if (folder / "frames.npy").is_file()
+    }
+    assert drawn == {(3, 5), (2, 9), (3, 9)}, "no clip is drawn in part"
+
+
+def test_networks_of_another_recipe_are_not_taken(bench):
+    from dataclasses import replace
+
+    other = AblationTrainer(SETTINGS, bench[0], torch.device("cpu"))
+    other.configs[1] = replace(other.configs[1], batch_size=7)
+    with pytest.raises(SettingsError, match="was trained with other settings"):
+        other.train(VARIANTS[OURS], lambda what: lambda done, total: None)
+
+
 def test_a_second_run_trains_nothing_and_gives_the_same(bench):
     output, trained, _ = bench
     names: list[str] = []
@@ -256,6 +276,8 @@ def test_orders_are_compared_pair_by_pair():
     assert same_order(table, scores(1.0, 2.0, 3.0, 4.0), "video_distance") == (6, 6)
     assert same_order(table, scores(2.0, 1.0, 3.0, 4.0), "video_distance") == (5, 6)
     assert same_order(table, scores(1.0, 2.0, 3.0, 4.0), "psnr") == (0, 6), "higher is better"
+    assert same_order(table, scores(1.0, 1.0, 1.0, 1.0), "psnr") == (0, 6), "nothing is ordered"
+    assert same_order(table, scores(1.0, 2.0, 3.0, float("nan")), "video_distance") == (3, 6)
     text = tables_text(scores(1.0, 2.0, 3.0, 4.0))
     assert "Table 4 of the paper" in text
     assert "| 208.5" in text
@@ -278,6 +300,13 @@ def test_the_command_prints_the_tables_and_writes_what_it_found(tmp_path, capsys
     assert list(rows) == ["truth", "reference repeated", "CLIP", OURS]
     assert np.isfinite(rows[OURS]["video_distance"])
     assert (tmp_path / "grid.png").is_file()
+    document = json.loads((tmp_path / "scores.json").read_text())
+    assert document["settings"]["window"] == 4
+    order = document["tables"]["4"]["ordered_as_in_the_paper"]["video_distance"]
+    assert order["pairs"] == 1
+    found = rows[OURS]["video_distance"] < rows["CLIP"]["video_distance"]
+    assert order["agree"] == int(found)
+    assert document["tables"]["6"]["ordered_as_in_the_paper"]["psnr"]["pairs"] == 0
 
 
 @pytest.mark.parametrize(

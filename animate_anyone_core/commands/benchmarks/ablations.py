@@ -51,10 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> bool:
     """Train what is missing, score, print; True, as the numbers are not judged."""
     from ...checkpoints.builtin import built_in_pose_networks
-    from ...evaluation.model_scores import ModelScores
+    from ...evaluation.model_scores import MODEL_METRICS, ModelScores
     from ...evaluation.report import write_json
     from ...pose.detection import load_pose_detector
-    from ...training.ablation.paper import tables_text
+    from ...training.ablation.paper import tables_document, tables_text
     from ...training.ablation.training import AblationSettings, AblationTrainer
     from ..animate import choose_device
 
@@ -73,7 +73,12 @@ def run(args: argparse.Namespace) -> bool:
     table = scores.table("truth")
     sys.stdout.write(f"\n{_described(settings, sizes)}\n\n{tables_text(table)}")
     write_json(
-        {"settings": sizes, "rows": {row: _plain(values) for row, values in table.items()}},
+        {
+            "settings": {**sizes, "window": args.window},
+            "rows": {row: _plain(values) for row, values in table.items()},
+            "metrics": {name: metric._asdict() for name, metric in MODEL_METRICS.items()},
+            "tables": tables_document(table),
+        },
         args.output / "scores.json",
     )
     _write_grid(shown, args.output / "grid.png")

@@ -1,7 +1,9 @@
 """Train the variants of the ablations, each in the built-in model's two stages.
 
 All variants see the same samples in the same order with the same noise, for the same number of
-pictures. What is trained is kept in the output folder, so a stopped bench goes on with the next.
+pictures; without two stages, clips take the place of the pictures of stage 1: as many of them are
+drawn and as many are seen. What is trained is kept in the output folder, so a stopped bench goes on
+with the next.
 
 output/
   scenes/                          drawn and encoded once for all variants
@@ -105,7 +107,7 @@ class AblationTrainer:
         self.encoders: FrozenEncoders = load_frozen_encoders(settings.config(1, 4).init, device)
         channels = self.encoders.vae.config.latent_channels
         self.configs = {stage: settings.config(stage, channels) for stage in (1, 2)}
-        self._samples: dict[int, Samples] = {}
+        self._samples: dict[tuple[int, int], Samples] = {}
 
     def train(self, variant: Variant, report: Callable[[str], OnStep]) -> AblationNetworks:
         """The trained networks of a variant, ready to sample from.
@@ -129,12 +131,17 @@ class AblationTrainer:
     def _joint(
         self, variant: Variant, name: str, report: Callable[[str], OnStep]
     ) -> AblationNetworks:
-        """All at once, on clips, for as many pictures as both stages see."""
+        """All at once, on clips, with as many pictures as both stages draw and see."""
         one, two = self.configs[1], self.configs[2]
         pictures = one.steps * one.batch_size * one.data.num_frames
         per_step = two.batch_size * two.data.num_frames
+        drawn = one.data.cache_scenes * one.data.cache_frames // two.data.cache_frames
         config = replace(
-            two, steps=two.steps + pictures // per_step, optimizer=one.optimizer, seed=one.seed
+            two,
+            steps=two.steps + pictures // per_step,
+            data=replace(two.data, cache_scenes=two.data.cache_scenes + drawn),
+            optimizer=one.optimizer,
+            seed=one.seed,
         )
         return self._trained(variant, config, None, f"{name}_joint", report, lambda key: True)
 
@@ -163,7 +170,8 @@ class AblationTrainer:
         if start is not None:
             networks.take(start)
         path = self._output / "trained" / f"{name}.safetensors"
-        signature = json.dumps({**asdict(self._settings), "steps_here": config.steps})
+        stages = [asdict(self.configs[1]), asdict(config)]
+        signature = json.dumps([asdict(self._settings), *stages], sort_keys=True, default=str)
         if path.is_file():
             if read_metadata(path).get(_METADATA_KEY) != signature:
                 raise SettingsError(
@@ -224,7 +232,8 @@ class AblationTrainer:
 
     def _scenes(self, config: TrainConfig, report: Callable[[str], OnStep]) -> Samples:
         """The samples of a stage; drawn and encoded the first time they are wanted."""
-        if config.stage not in self._samples:
+        key = (config.stage, config.data.cache_scenes)
+        if key not in self._samples:
             root = self._output / "scenes"
             source = DancerScenes(config.data, config.stage, config.seed)
             drawn = draw_scenes(root, source, config, report("draw scenes"))
@@ -236,7 +245,5 @@ class AblationTrainer:
                 clip_size=encoders.image_encoder.config.image_size,
                 num_train_timesteps=config.objective.noise.num_train_timesteps,
             )
-            self._samples[config.stage] = Samples(
-                config, CachedScenes(drawn, latents, seen), shapes
-            )
-        return self._samples[config.stage]
+            self._samples[key] = Samples(config, CachedScenes(drawn, latents, seen), shapes)
+        return self._samples[key]
