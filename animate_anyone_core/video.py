@@ -51,7 +51,7 @@ def read_video(path: Path | str, max_frames: int | None = None) -> VideoClip:
             stream.thread_type = "AUTO"
             fps = float(stream.average_rate or stream.guessed_rate or 0)
             for frame in container.decode(stream):
-                frames.append(frame.to_ndarray(format="rgb24"))
+                frames.append(upright_pixels(frame))
                 if max_frames is not None and len(frames) >= max_frames:
                     break
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -63,6 +63,15 @@ def read_video(path: Path | str, max_frames: int | None = None) -> VideoClip:
     if len({frame.shape for frame in frames}) > 1:
         raise MediaError(f"{path.name} changes its size in the middle. Re-encode it at one size.")
     return VideoClip(np.stack(frames), fps or 25.0)
+
+
+def upright_pixels(frame: av.VideoFrame) -> np.ndarray:
+    """Pixels (H, W, 3) uint8 RGB of a decoded frame as players show it.
+
+    Phones write every video lying on its side, with a note of how to turn it.
+    """
+    turns = round(frame.rotation / 90)  # quarter turns, counter-clockwise as in NumPy
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
 
 
 def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> int:

@@ -3,7 +3,8 @@
 Known layouts, `path` being a folder or a JSON file:
 
     meta.json                          a list of {"video_path", "kps_path"} (Moore-AnimateAnyone's)
-    clips/a.mp4    clips_dwpose/a.mp4  skeleton videos in a sibling folder, same relative names
+    clips/a.mp4    clips_dwpose/a.mp4  skeleton videos in a sibling folder, same relative names;
+                                       `path` may be `clips` or a folder above it
     clips/a.mp4    clips/a.json        poses beside the video (ours, POSE_KEYPOINT or OpenPose's)
     clips/a/0.png  clips_dwpose/a/0.png         folders of frames (UBC), skeletons in a sibling
     clips/a/images/0.png  clips/a/dwpose/0.png  folders of frames (TikTok, Champ); or poses/
@@ -11,6 +12,7 @@ Known layouts, `path` being a folder or a JSON file:
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ from ..images import read_picture
 from ..pose.drawing import draw_poses
 from ..pose.openpose_json import load_poses
 from ..pose.skeleton import PoseSequence
+from ..video import upright_pixels
+
+logger = logging.getLogger("animate_anyone")
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -47,6 +52,8 @@ class Clip:
 def find_clips(path: Path | str) -> list[Clip]:
     """List the clips of a folder or of a JSON list, in a fixed order.
 
+    What has no poses is left out of a folder, with a warning that counts it.
+
     Raises:
         SettingsError: If there is nothing of that name, or nothing in a known layout.
     """
@@ -55,7 +62,7 @@ def find_clips(path: Path | str) -> list[Clip]:
         return _from_list(path)
     if not path.is_dir():
         raise SettingsError(f"data.path: there is no file or folder {path}.")
-    clips = []
+    clips, without = [], []
     for place in sorted(path.rglob("*"), key=str):
         is_video = place.suffix.lower() in VIDEO_SUFFIXES and place.is_file()
         if not is_video and not (place.is_dir() and _pictures(place)):
@@ -65,12 +72,23 @@ def find_clips(path: Path | str) -> list[Clip]:
         poses = _poses_of(place, path)
         if poses is not None:
             clips.append(Clip(place, poses))
+        elif _is_source(place) and not _holds_poses(place.relative_to(path)):
+            without.append(place)
     if not clips:
         raise SettingsError(
             f"data.path: {path} holds no clips with poses. Put the poses of clips/a.mp4 into "
             "clips/a.json, or its skeleton video into clips_dwpose/a.mp4; folders of frames "
             "likewise (clips/a/images, clips/a/dwpose). The command `prepare --videos "
             f"{path}` finds the poses."
+        )
+    if without:
+        logger.warning(
+            "%d of %d clips have no poses and are left out, such as %s. "
+            "The command `prepare --videos %s` finds them.",
+            len(without),
+            len(without) + len(clips),
+            without[0].relative_to(path),
+            path,
         )
     return clips
 
@@ -148,7 +166,7 @@ def iterate_frames(path: Path) -> Iterator[np.ndarray]:
     try:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+                yield upright_pixels(frame)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
 
@@ -167,7 +185,7 @@ def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
         with av.open(str(path)) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number in wanted:
-                    found[number] = frame.to_ndarray(format="rgb24")
+                    found[number] = upright_pixels(frame)
                 if number >= max(wanted):
                     break
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -213,9 +231,13 @@ def _from_list(path: Path) -> list[Clip]:
 
 
 def _poses_of(place: Path, root: Path) -> Path | None:
-    relative = place.relative_to(root)
     candidates = [place.with_name(f"{place.stem if place.is_file() else place.name}.json")]
-    candidates += [root.with_name(root.name + ending) / relative for ending in _SIBLINGS]
+    folders = (folder for folder in place.parents if folder.is_relative_to(root))
+    candidates += [
+        folder.with_name(folder.name + ending) / place.relative_to(folder)
+        for folder in folders
+        for ending in _SIBLINGS
+    ]
     if place.is_dir():
         candidates += [place.parent / name for name in _POSE_FOLDERS if place.name == "images"]
     return next((candidate for candidate in candidates if candidate.exists()), None)
