@@ -135,8 +135,10 @@ class InitConfig:
         unet: A `denoising_unet` of this family, or Stable Diffusion's UNet in diffusers' layout; a
             file, or a folder that holds it.
         reference: A `reference_unet`; None starts ReferenceNet from the same file as the UNet.
-        pose_guider: A `pose_guider`; None starts it from scratch.
-        motion: AnimateDiff's or a published motion module; None starts the layers from scratch.
+        pose_guider: A `pose_guider`, or a ControlNet in diffusers' layout, whose encoder of its
+            condition picture is taken; None starts it from scratch.
+        motion: AnimateDiff's or a published motion module; None takes the `motion_module` in the
+            folder `unet`, and without one starts the layers from scratch.
         vae: Folder of a diffusers autoencoder, or "built-in".
         image_encoder: Folder of a transformers CLIP vision model with projection, or "built-in".
     """
@@ -230,6 +232,17 @@ class OptimizerConfig:
         _check_choice("optimizer.kind", self.kind, OPTIMIZERS)
         _check_choice("optimizer.lr_schedule", self.lr_schedule, LR_SCHEDULES)
         _check_choice("optimizer.trained_reference", self.trained_reference, TRAINED_REFERENCE)
+        for name in ("lr", "orthogonal_lr", "lr_warmup_steps", "weight_decay", "epsilon"):
+            _check_least(f"optimizer.{name}", getattr(self, name), 0)
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise SettingsError(
+                f"optimizer.betas are two numbers from 0 to below 1, got {list(self.betas)}."
+            )
+        if not self.max_grad_norm > 0:
+            raise SettingsError(
+                f"optimizer.max_grad_norm must be above 0, got {self.max_grad_norm}: every "
+                "gradient would be cut to nothing."
+            )
         if not 0 <= self.ema_decay < 1:
             raise SettingsError(f"optimizer.ema_decay is from 0 to below 1, got {self.ema_decay}.")
 
@@ -271,7 +284,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         _check_choice("run.mixed_precision", self.mixed_precision, MIXED_PRECISIONS)
         _check_choice("run.attention", self.attention, ATTENTIONS)
-        for name in ("checkpoint_every", "keep_checkpoints", "log_every", "num_samples"):
+        positive = ("checkpoint_every", "keep_checkpoints", "log_every", "num_samples")
+        for name in (*positive, "sample_steps"):
             _check_least(f"run.{name}", getattr(self, name), 1)
 
 
@@ -310,6 +324,12 @@ class TrainConfig:
                 "Stage 2 trains only the temporal layers of a trained model: set init.kind to "
                 "files and init.unet, init.reference and init.pose_guider to stage 1's result "
                 "(or give its folder with --init-from)."
+            )
+        if self.optimizer.kind == "muon" and self.run.mixed_precision == "fp16":
+            raise SettingsError(
+                "optimizer.kind muon is two optimizers, and fp16's gradient scaling goes with one: "
+                "the second would get gradients scaled down twice. Set run.mixed_precision to bf16 "
+                "or no, or optimizer.kind to adamw."
             )
 
     def micro_batch(self, num_processes: int) -> int:

@@ -45,11 +45,14 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
         loss = optimizer_step(run, batches)
         run.average.update(step)
         is_last = run.agree(watch.is_over) or step == config.steps
+        is_saved = step % config.run.checkpoint_every == 0 or is_last
+        if is_saved:
+            check_loss(step, loss)
         if step % config.run.log_every == 0 or is_last:
             log_step(run, step, loss, lr, watch.samples_per_second(step, config.batch_size))
         if config.run.sample_every and (step % config.run.sample_every == 0 or is_last):
             run.sample(step)
-        if step % config.run.checkpoint_every == 0 or is_last:
+        if is_saved:
             save_checkpoint(run, step)
         on_step(step, config.steps)
         if is_last:
@@ -77,18 +80,19 @@ def optimizer_step(run: Run, batches: Iterator[Mapping[str, Tensor]]) -> Tensor:
 
 
 def log_step(run: Run, step: int, loss: Tensor, lr: float, speed: float) -> None:
-    """Write an entry of the metrics.
+    """Write an entry of the metrics, unless the run diverged, see `check_loss`."""
+    check_loss(step, loss)
+    run.metrics.write(step, {"loss": float(loss), "lr": lr, "samples_per_second": speed})
 
-    Raises:
-        SettingsError: If the loss is NaN or infinite.
-    """
+
+def check_loss(step: int, loss: Tensor) -> None:
+    """Raise SettingsError if the loss is NaN or infinite: such weights must not be kept."""
     value = float(loss)
     if not math.isfinite(value):
         raise SettingsError(
             f"The loss is {value} at step {step}: the training diverged. The checkpoints before "
             "are intact; start a new run with a lower optimizer.lr, or with bf16 instead of fp16."
         )
-    run.metrics.write(step, {"loss": value, "lr": lr, "samples_per_second": speed})
 
 
 def save_checkpoint(run: Run, step: int) -> None:

@@ -12,13 +12,14 @@ from ..checkpoints.key_map import is_temporal, to_published_key
 from ..checkpoints.load import METADATA_KEY
 from ..checkpoints.weight_files import write_weights
 from ..errors import MediaError
+from ..models.denoising_unet import DenoisingUNet
 from .config import TrainConfig
 from .stages import TrainedNetworks
 
 
-def profile_of(config: TrainConfig) -> FamilyProfile:
+def profile_of(config: TrainConfig, unet: DenoisingUNet) -> FamilyProfile:
     """The settings that the trained weights expect; written into every file's header."""
-    temporal = config.network.temporal
+    temporal = unet.temporal or config.network.temporal
     longest = config.data.num_frames if config.stage == 2 else temporal.max_frames
     frames = min(temporal.max_frames, longest)
     return FamilyProfile(
@@ -47,7 +48,7 @@ def write_model(folder: Path, networks: TrainedNetworks, config: TrainConfig) ->
     unet = networks.denoising_unet
     settings = {
         "unet": unet.config.to_diffusers(),
-        "profile": profile_of(config).to_json(),
+        "profile": profile_of(config, unet).to_json(),
         "stage": config.stage,
     }
     if unet.temporal is not None:

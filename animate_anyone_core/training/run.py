@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..errors import MissingDependencyError
+from ..errors import AnimateAnyoneError, MissingDependencyError, SettingsError
 from ..progress import OnStep
 from .cached_scenes import CachedScenes, draw_scenes, encode_appearances, encode_latents
 from .clip_scenes import ClipScenes
@@ -19,19 +20,22 @@ from .config import TrainConfig
 from .config_files import check_resume, to_text
 from .dancer_scenes import DancerScenes
 from .frozen_encoders import FrozenEncoders
-from .initial_weights import load_frozen_encoders, make_networks
+from .initial_weights import check_encoders_fit, load_frozen_encoders, make_networks
 from .metrics_log import MetricsLog
 from .moving_average import MovingAverage
 from .objective import Objective
 from .optimizers import make_optimizers
 from .run_folder import RunFolder
 from .sample_grids import SampleGrids
-from .samples import Samples, Shapes, ShareOfSteps
+from .samples import OrError, Samples, Shapes, ShareOfSteps, collate_or_error
 from .scenes import SceneSource
 from .stages import ATTENTION_KERNELS, Stage, TrainedNetworks
 
 logger = logging.getLogger("animate_anyone")
 logging.getLogger("accelerate").setLevel(logging.WARNING)  # it reports every file of a checkpoint
+
+#: Processes wait this long for the first one, which alone fills caches, samples and writes.
+_PATIENCE = timedelta(hours=12)
 
 
 @dataclass
@@ -73,7 +77,11 @@ class Run:
     accumulation: int
 
     def batches(self) -> Iterator[Mapping[str, Tensor]]:
-        """Collated samples of this process, from the first step that is still to do."""
+        """Collated samples of this process, from the first step that is still to do.
+
+        Raises:
+            AnimateAnyoneError: If a sample cannot be made, by whichever worker.
+        """
         config, accelerator = self.config, self.accelerator
         share = ShareOfSteps(
             self.first_step,
@@ -85,13 +93,17 @@ class Run:
         )
         workers = config.data.num_workers
         loader = DataLoader(
-            self.samples,
+            OrError(self.samples),
             batch_sampler=share,
+            collate_fn=collate_or_error,
             num_workers=workers,
             pin_memory=accelerator.device.type == "cuda",
             prefetch_factor=4 if workers else None,
         )
-        return iter(loader)
+        for batch in loader:
+            if isinstance(batch, AnimateAnyoneError):
+                raise batch
+            yield batch
 
     def agree(self, is_over: Callable[[], bool]) -> bool:
         """Let the first process decide for all whether the time is up."""
@@ -132,9 +144,11 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     position: dict[str, Any] = folder.position(checkpoint) if checkpoint else {"step": 0}
     if checkpoint:
         check_resume(position["settings"], config)
+    check_same_start(accelerator, position["step"], folder)
     device = accelerator.device
     encoders = load_frozen_encoders(config.init, device)
     networks = make_networks(config)
+    check_encoders_fit(encoders, networks)
     networks.attention = ATTENTION_KERNELS[config.run.attention]
     if config.run.channels_last and not _crashes_channels_last(config, device):
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -173,6 +187,8 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         _describe(run, trained)
     if checkpoint:
         accelerator.load_state(str(checkpoint / "state"))
+        # it counts forwards; other processes or micro-batches make another number of them a step
+        accelerator.step = 0
         logger.info("Going on after step %d.", run.first_step)
     return run
 
@@ -187,21 +203,36 @@ def make_source(config: TrainConfig) -> SceneSource:
 def _accelerator(config: TrainConfig) -> tuple[Any, int]:
     try:
         from accelerate import Accelerator, PartialState
-        from accelerate.utils import DistributedDataParallelKwargs
+        from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
     except ImportError as error:
         raise MissingDependencyError(
             "Training needs accelerate: pip install 'animate-anyone[train]'."
         ) from error
     # In stage 1 a batch without conditional samples leaves ReferenceNet out
     parallel = DistributedDataParallelKwargs(find_unused_parameters=config.stage == 1)
-    processes = PartialState().num_processes
+    processes = PartialState(timeout=_PATIENCE).num_processes
     accumulation = config.batch_size // (config.micro_batch(processes) * processes)
     accelerator = Accelerator(
         mixed_precision=config.run.mixed_precision,
-        gradient_accumulation_steps=accumulation,
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=accumulation),
         kwargs_handlers=[parallel],
     )
     return accelerator, accumulation
+
+
+def check_same_start(accelerator: Any, step: int, folder: RunFolder) -> None:
+    """Have all processes begin at the same step: on several machines they may see several disks.
+
+    Raises:
+        SettingsError: If one process sees another checkpoint than the others, or none.
+    """
+    mine = torch.tensor([step], device=accelerator.device)
+    steps = accelerator.gather(mine).tolist()
+    if len(set(steps)) > 1:
+        raise SettingsError(
+            f"The processes would go on after different steps ({steps}). All machines must see the "
+            f"same --output folder, got {folder.path}. Put it on a disk that they share."
+        )
 
 
 def _products_in(config: TrainConfig) -> torch.dtype:

@@ -95,7 +95,7 @@ class SampleGrids:
             pose_guider=networks.pose_guider,
             vae=encoders.vae,
             image_encoder=encoders.image_encoder,
-            profile=profile_of(config),
+            profile=profile_of(config, networks.denoising_unet),
         )
         frames = len(scene.skeletons) - 1
         settings = AnimateSettings(

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, default_collate
 
+from ..errors import AnimateAnyoneError
 from ..models.image_encoder import clip_pixels
 from .cached_scenes import CachedScenes
 from .config import TrainConfig
@@ -72,6 +73,28 @@ class Samples(Dataset):
         else:
             noise = draw_noise(channels, *size, offset, generator)
         return {"noise": noise, "t": t, "is_conditional": kept}
+
+
+class OrError(Dataset):
+    """Samples, or in place of one the error that it met.
+
+    An error raised in a worker would arrive as a traceback; handed over, it arrives as it is.
+    """
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+
+    def __getitem__(self, index: int) -> Sample | AnimateAnyoneError:
+        try:
+            return self._samples[index]
+        except AnimateAnyoneError as error:
+            return error
+
+
+def collate_or_error(samples: list[Sample | AnimateAnyoneError]) -> Sample | AnimateAnyoneError:
+    """Stack samples entry by entry; or hand on the first error among them."""
+    found = (sample for sample in samples if isinstance(sample, AnimateAnyoneError))
+    return next(found, None) or default_collate(samples)
 
 
 def scene_tensors(scene: Scene, clip_size: int) -> Sample:

@@ -1,21 +1,23 @@
 """Real clips: which are found, how they are cut, and what happens to bad ones."""
 
 import json
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from animate_anyone_core.__main__ import main
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.pose.openpose_json import save_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.synthetic.dancers import render_clip
-from animate_anyone_core.training.clip_files import find_clips, read_frames
+from animate_anyone_core.training.clip_files import find_clips, iterate_frames, read_frames
 from animate_anyone_core.training.clip_scenes import ClipScenes
 from animate_anyone_core.training.config import DataConfig, TrainConfig
 from animate_anyone_core.training.config_files import make_config, merge
 from animate_anyone_core.training.loop import train
-from animate_anyone_core.video import write_video
+from animate_anyone_core.video import read_video, write_video
 
 FRAMES = 12
 
@@ -131,6 +133,62 @@ def test_stage_2_takes_every_stride_th_frame(tmp_path, frames):
     scenes = ClipScenes(data(tmp_path / "clips", frame_stride=3, crop_scale=1.0), 2, 0)
     window = scenes.scene(0, 5).frames[1:, 0, 0, 0].astype(int)
     assert np.diff(window).tolist() == [30, 30, 30]
+
+
+def test_siblings_are_found_from_a_folder_above(tmp_path, frames):
+    for part in ("train", "test"):
+        write_video(tmp_path / part / "a.mp4", frames, 12)
+        write_video(tmp_path / f"{part}_dwpose" / "a.mp4", frames, 12)
+    clips = find_clips(tmp_path)
+    assert [clip.frames.parent.name for clip in clips] == ["test", "train"]
+    assert [clip.poses.parent.name for clip in clips] == ["test_dwpose", "train_dwpose"]
+
+
+def test_clips_without_poses_are_counted(tmp_path, dancer, caplog):
+    for name in ("a", "b", "c"):
+        write_video(tmp_path / f"{name}.mp4", dancer.frames, 12)
+    save_poses(dancer.poses, tmp_path / "b.json")
+    (clip,) = find_clips(tmp_path)
+    assert clip.frames.name == "b.mp4"
+    assert caplog.messages == [
+        "2 of 3 clips have no poses and are left out, such as a.mp4. "
+        f"The command `prepare --videos {tmp_path}` finds them."
+    ]
+
+
+def test_a_phone_video_is_turned_upright(tmp_path):
+    """Its pixels lie on their side; the track's header says how to show them (ISO 14496-12)."""
+    lying = np.zeros((32, 64, 3), np.uint8)
+    lying[:, :32] = 200  # left when lying: on top when turned clockwise
+    path = tmp_path / "a.mp4"
+    write_video(path, [lying] * 3, 12)
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44  # behind times, numbers, duration, layer and volume
+    turned = (0, 65536, 0, -65536, 0, 0, 32 * 65536, 0, 1 << 30)
+    content[matrix : matrix + 36] = struct.pack(">9i", *turned)
+    path.write_bytes(content)
+    for frame in (*read_frames(path, [1]), *iterate_frames(path), *read_video(path).frames):
+        assert frame.shape == (64, 32, 3)
+        assert frame[:24].min() > 150
+        assert frame[40:].max() < 50
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_in_a_worker_is_one_clear_line(tmp_path, settings, dancer, capsys, workers):
+    write_video(tmp_path / "clips" / "a.mp4", dancer.frames, 12)
+    save_poses(dancer.poses, tmp_path / "clips" / "a.json")
+    video = tmp_path / "clips" / "a.mp4"
+    content = bytearray(video.read_bytes())  # whole to the eye: only the pictures are damaged
+    start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    content[start:end] = bytes(end - start)
+    video.write_bytes(content)
+    (tmp_path / "settings.json").write_text(
+        json.dumps(merge(settings, {"data": {"num_workers": workers}}))
+    )
+    arguments = ["--config", tmp_path / "settings.json", "--output", tmp_path / "run"]
+    assert main(["train", *map(str, arguments), "--data", str(tmp_path / "clips")]) == 2
+    (error,) = (e for e in capsys.readouterr().err.splitlines() if e.startswith("error"))
+    assert error.startswith("error: 20 clips in a row could not be read. The last problem: a.mp4")
 
 
 def test_bad_clips_are_left_out_and_counted(tmp_path, frames, caplog):

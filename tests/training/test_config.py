@@ -55,6 +55,14 @@ def test_yaml_json_and_toml_say_the_same(tmp_path):
         ({"objective": {"unconditional_rate": 2}}, r"from 0 to 1, got 2"),
         ({"run": {"keep_checkpoints": 0}}, r"run\.keep_checkpoints must be at least 1"),
         ({"network": {"guider_widths": [1, 2]}}, r"guider_widths are four"),
+        ({"optimizer": {"lr": -1e-4}}, r"optimizer\.lr must be at least 0"),
+        ({"optimizer": {"betas": [0.9]}}, r"betas are two numbers .* got \[0\.9\]"),
+        ({"optimizer": {"max_grad_norm": 0}}, r"max_grad_norm must be above 0"),
+        ({"run": {"sample_steps": 0}}, r"run\.sample_steps must be at least 1"),
+        (
+            {"optimizer": {"kind": "muon"}, "run": {"mixed_precision": "fp16"}},
+            r"muon is two optimizers.* Set run\.mixed_precision to bf16",
+        ),
     ],
 )
 def test_wrong_settings_are_named(settings, message):

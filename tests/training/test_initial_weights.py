@@ -2,15 +2,22 @@
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ControlNetModel, UNet2DConditionModel
 
 from animate_anyone_core.checkpoints.key_map import is_temporal, to_published_key
 from animate_anyone_core.checkpoints.weight_files import write_weights
-from animate_anyone_core.errors import CheckpointError, MissingWeightsError, SettingsError
+from animate_anyone_core.errors import (
+    CheckpointError,
+    MissingWeightsError,
+    SettingsError,
+    UnknownCheckpointError,
+)
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.training.config import InitConfig, TrainConfig
 from animate_anyone_core.training.config_files import make_config, merge
 from animate_anyone_core.training.initial_weights import load_frozen_encoders, make_networks
+from animate_anyone_core.training.loop import train
+from animate_anyone_core.training.published_files import write_model
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +85,99 @@ def test_new_temporal_layers_change_nothing_at_first(settings, stable_diffusion)
         clip = networks.denoising_unet(sample, torch.tensor(7), appearance)
         pictures = picture_model(sample, torch.tensor(7), appearance)
     assert torch.allclose(clip, pictures, atol=1e-5)
+
+
+def second_stage(settings, folder, **init):
+    below = merge(settings, {"stage": 2, "init": {"kind": "files", "unet": "x"}})
+    return from_files(below, unet=str(folder), **init)
+
+
+def temporal_of(unet) -> dict[str, torch.Tensor]:
+    return {to_published_key(k): v for k, v in unet.state_dict().items() if is_temporal(k)}
+
+
+def test_a_layer_that_animate_diff_lacks_starts_as_identity(
+    settings, stable_diffusion, animate_diff, tmp_path, caplog
+):
+    """AnimateDiff's first and third motion module have no layer in the mid block."""
+    motion = {k: v for k, v in animate_diff[1].items() if not k.startswith("mid_block.")}
+    torch.save({"state_dict": motion}, tmp_path / "v3_sd15_mm.ckpt")
+    caplog.set_level("INFO")
+    config = second_stage(settings, stable_diffusion[0], motion=str(tmp_path / "v3_sd15_mm.ckpt"))
+    own = temporal_of(make_networks(config).denoising_unet)
+    middle = "mid_block.motion_modules.0.temporal_transformer.proj_out"
+    assert own[f"{middle}.weight"].abs().max() == own[f"{middle}.bias"].abs().max() == 0
+    assert all(torch.equal(own[key], motion[key]) for key in motion if not key.endswith(".pe"))
+    assert (
+        "1 of 7 temporal layers are in no file and start as identity: mid_block.motion_modules.0."
+    ) in caplog.messages
+
+
+def test_a_motion_module_that_lacks_a_part_is_refused(
+    settings, stable_diffusion, animate_diff, tmp_path
+):
+    gone = "mid_block.motion_modules.0.temporal_transformer.proj_out.weight"
+    motion = {k: v for k, v in animate_diff[1].items() if k != gone}
+    torch.save(motion, tmp_path / "motion_module.pth")
+    with pytest.raises(MissingWeightsError, match=r"lacks mid_block.motion_modules.0.proj_out"):
+        make_networks(second_stage(settings, stable_diffusion[0], motion=str(tmp_path)))
+
+
+def test_a_file_without_temporal_layers_is_no_motion_module(settings, stable_diffusion):
+    folder = str(stable_diffusion[0])
+    with pytest.raises(UnknownCheckpointError, match=r"temporal layers: expected temporal layers"):
+        make_networks(second_stage(settings, folder, motion=folder))
+
+
+def test_stage_2_goes_on_from_the_motion_module_in_the_folder(settings, stable_diffusion, tmp_path):
+    """A trained folder keeps its temporal layers, and its header their heads and frames."""
+    temporal = {"max_frames": 5, "num_attention_heads": 4, "norm_num_groups": 8}
+    config = second_stage(merge(settings, {"network": {"temporal": temporal}}), stable_diffusion[0])
+    first = make_networks(config)
+    with torch.no_grad():
+        for parameter in first.denoising_unet.parameters():
+            parameter.add_(0.5)
+    write_model(tmp_path, first, config)
+    again = make_networks(second_stage(settings, tmp_path)).denoising_unet
+    assert again.temporal == first.denoising_unet.temporal
+    before = temporal_of(first.denoising_unet)
+    assert all(torch.equal(value, before[key]) for key, value in temporal_of(again).items())
+
+
+def test_the_pose_guider_starts_from_a_controlnet(settings, network, stable_diffusion, tmp_path):
+    """As the published training: all of its encoder but the last convolution, which is zero."""
+    shapes = {k: v for k, v in network.unet.to_diffusers().items() if k != "_class_name"}
+    del shapes["up_block_types"], shapes["out_channels"]
+    control = ControlNetModel(**shapes, conditioning_embedding_out_channels=(4, 4, 8, 8))
+    torch.nn.init.ones_(control.controlnet_cond_embedding.conv_out.weight)
+    control.save_pretrained(tmp_path)
+    networks = make_networks(
+        from_files(settings, unet=str(stable_diffusion[0]), pose_guider=str(tmp_path))
+    )
+    encoder = control.controlnet_cond_embedding.state_dict()
+    for name, value in networks.pose_guider.state_dict().items():
+        wanted = torch.zeros_like(value) if "conv_out" in name else encoder[name]
+        assert torch.equal(value, wanted), name
+        assert value.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"cross_attention_dim": 16},
+            r"init\.image_encoder gives 8 numbers a picture, the UNet takes 16\.",
+        ),
+        (
+            {"in_channels": 8, "out_channels": 8},
+            r"init\.vae gives 4 latent channels, the UNet takes 8\.",
+        ),
+    ],
+)
+def test_encoders_of_another_model_are_refused(settings, tmp_path, changes, message):
+    config = make_config(TrainConfig, merge(settings, {"network": {"unet": changes}}))
+    with pytest.raises(SettingsError, match=message):
+        train(config, tmp_path)
 
 
 def test_the_same_seed_makes_the_same_networks(settings):

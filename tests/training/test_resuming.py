@@ -20,6 +20,7 @@ from animate_anyone_core.training import published_files, run_folder
 from animate_anyone_core.training.config import TrainConfig
 from animate_anyone_core.training.config_files import make_config, merge
 from animate_anyone_core.training.loop import train
+from animate_anyone_core.training.run import check_same_start
 
 ROOT = Path(__file__).parents[2]
 FILES = ("denoising_unet", "reference_unet", "pose_guider")
@@ -78,6 +79,49 @@ def test_accumulated_forwards_give_the_same_losses_as_one(quick, tmp_path):
     train(in_two, tmp_path / "two")
     one, two = losses_of(tmp_path / "once"), losses_of(tmp_path / "two")
     assert one == pytest.approx(two, rel=1e-4)
+
+
+def test_a_run_goes_on_with_other_micro_batches(quick, tmp_path):
+    """Three steps of two forwards, then steps of four: what is counted must begin anew."""
+    settings = merge(quick, {"batch_size": 4, "steps": 5, "run": {"checkpoint_every": 3}})
+    whole, before, after = (
+        make_config(TrainConfig, merge(settings, changes))
+        for changes in ({}, {"micro_batch_size": 2, "steps": 3}, {"micro_batch_size": 1})
+    )
+    train(whole, tmp_path / "whole")
+    train(before, tmp_path / "changed")
+    train(after, tmp_path / "changed")
+    assert losses_of(tmp_path / "changed") == pytest.approx(losses_of(tmp_path / "whole"), rel=1e-4)
+
+
+def test_a_diverged_run_keeps_no_bad_checkpoint(quick, tmp_path, monkeypatch):
+    def diverged(run, batches):
+        return torch.tensor(float("nan"))
+
+    monkeypatch.setattr("animate_anyone_core.training.loop.optimizer_step", diverged)
+    config = make_config(TrainConfig, merge(quick, {"run": {"log_every": 100}}))
+    with pytest.raises(SettingsError, match="The loss is nan at step 2: the training diverged"):
+        train(config, tmp_path)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+class Processes:
+    """Stands for accelerate's `Accelerator` on several machines."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, *others: int) -> None:
+        self._others = torch.tensor(others)
+
+    def gather(self, mine: torch.Tensor) -> torch.Tensor:
+        return torch.cat([mine, self._others])
+
+
+def test_machines_that_see_other_checkpoints_are_refused(tmp_path):
+    folder = run_folder.RunFolder(tmp_path)
+    check_same_start(Processes(200, 200), 200, folder)
+    with pytest.raises(SettingsError, match=r"after different steps \(\[200, 0\]\)\. All machines"):
+        check_same_start(Processes(0), 200, folder)
 
 
 def test_only_the_newest_checkpoints_are_kept_and_each_is_whole(quick, tmp_path):
