@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .attention import (
     AttentionKernel,
@@ -60,6 +61,7 @@ class ReferenceNet(nn.Module):
         *,
         timestep: int = 0,
         attention: AttentionKernel = scaled_dot_product,
+        recompute: bool = False,
     ) -> dict[str, Tensor]:
         """Collect what enters every spatial self-attention.
 
@@ -68,6 +70,7 @@ class ReferenceNet(nn.Module):
             appearance: Appearance tokens (B, T, D).
             timestep: Diffusion time; the reference is clean, so 0.
             attention: The attention kernel.
+            recompute: Gradient checkpointing, layer by layer as in the denoising UNet.
 
         Returns:
             Block path -> tokens (B, L, D) after that block's first norm.
@@ -78,7 +81,7 @@ class ReferenceNet(nn.Module):
         self.config.check_latents(len(latents), *latents.shape[-2:])
         time = torch.full((latents.shape[0],), timestep, device=latents.device)
         emb = self.time_embedding(self.time_proj(time).to(latents.dtype))
-        run = _Collector(self.feature_paths()[-1], emb, appearance, attention)
+        run = _Collector(self.feature_paths()[-1], emb, appearance, attention, recompute)
         h = self.conv_in(latents)
         skips = [h]
         for level, block in enumerate(self.down_blocks):
@@ -104,11 +107,17 @@ class _Collector:
     """Run layers and keep what enters every spatial self-attention."""
 
     def __init__(
-        self, last: str, emb: Tensor, appearance: Tensor, attention: AttentionKernel
+        self,
+        last: str,
+        emb: Tensor,
+        appearance: Tensor,
+        attention: AttentionKernel,
+        recompute: bool,
     ) -> None:
         self.features: dict[str, Tensor] = {}
         self._last, self._emb = last, emb
         self._appearance, self._attention = appearance, attention
+        self._recompute = recompute
 
     @property
     def is_done(self) -> bool:
@@ -116,21 +125,31 @@ class _Collector:
         return self._last in self.features
 
     def layer(self, path: str, block: Tree, index: int, h: Tensor) -> Tensor:
+        if self._recompute:
+            h, found = checkpoint(self._layer, path, block, index, h, use_reentrant=False)
+        else:
+            h, found = self._layer(path, block, index, h)
+        self.features |= found
+        return h
+
+    def _layer(
+        self, path: str, block: Tree, index: int, h: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One layer's output, and what entered its spatial self-attentions."""
+        found: dict[str, Tensor] = {}
         h = block.resnets[index](h, self._emb)
         if not getattr(block, "attentions", None):
-            return h
+            return h, found
         module = block.attentions[index]
         tokens = tokens_in(module, h)
         for number, transformer in enumerate(module.transformer_blocks):
             name = f"{path}.attentions.{index}.transformer_blocks.{number}"
-            self.features[name] = transformer.norm1(tokens)
-            if self.is_done:
-                return h
-            tokens = tokens + self_attention(
-                transformer.attn1, self.features[name], self._attention
-            )
+            found[name] = transformer.norm1(tokens)
+            if name == self._last:
+                return h, found
+            tokens = tokens + self_attention(transformer.attn1, found[name], self._attention)
             tokens = tokens + cross_attention(
                 transformer.attn2, transformer.norm2(tokens), self._appearance, self._attention
             )
             tokens = tokens + transformer.ff(transformer.norm3(tokens))
-        return tokens_out(module, tokens, h)
+        return tokens_out(module, tokens, h), found

@@ -9,6 +9,9 @@ from transformers import CLIPVisionModelWithProjection
 
 from ..models.autoencoder import Autoencoder, encode_picture
 
+#: Pictures that the VAE encodes at once: bounds the memory, not the result.
+_CHUNK = 4
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -68,8 +71,8 @@ class FrozenEncoders:
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) uint8 to scaled latents (N, C, h, w) in float32."""
-        pixels = pictures.to(self.vae.dtype) / 127.5 - 1.0
-        return encode_picture(self.vae, pixels).float()
+        chunks = (chunk.to(self.vae.dtype) / 127.5 - 1.0 for chunk in pictures.split(_CHUNK))
+        return torch.cat([encode_picture(self.vae, pixels).float() for pixels in chunks])
 
     @torch.no_grad()
     def embed(self, clip_pictures: Tensor) -> Tensor:

@@ -15,29 +15,30 @@ class MovingAverage:
 
     Args:
         parameters: (name, parameter) pairs.
-        decay: Limit of d.
+        decay: Limit of d; 0 keeps no averages, and no memory for them.
     """
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], decay: float) -> None:
         self._parameters = dict(parameters)
         self._decay = decay
-        self.average = {name: p.detach().clone() for name, p in self._parameters.items()}
+        averaged = self._parameters.items() if decay else ()
+        self.average = {name: p.detach().clone() for name, p in averaged}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the parameters after step number `step`, counted from 1."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        for name, parameter in self._parameters.items():
-            average = self.average[name]
-            average.lerp_(parameter.detach().to(average.dtype), 1 - decay)
+        for name, average in self.average.items():
+            average.lerp_(self._parameters[name].detach().to(average.dtype), 1 - decay)
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange parameters and averages; a second call exchanges them back."""
-        for name, parameter in self._parameters.items():
+        for name, average in self.average.items():
+            parameter = self._parameters[name]
             kept = parameter.detach().clone()
-            parameter.copy_(self.average[name])
-            self.average[name].copy_(kept)
+            parameter.copy_(average)
+            average.copy_(kept)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages by name."""
@@ -45,5 +46,5 @@ class MovingAverage:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take averages that `state_dict` gave."""
-        for name, value in state.items():
-            self.average[name].copy_(value)
+        for name, average in self.average.items():
+            average.copy_(state[name])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +48,9 @@ class TrainedNetworks(nn.Module):
             objective: What is learnt.
             recompute: Gradient checkpointing.
         """
-        reads = partial(self.reference_net, attention=self.attention)
-        features = _maybe_again(recompute, reads, batch.reference, batch.appearance)
+        features = self.reference_net(
+            batch.reference, batch.appearance, attention=self.attention, recompute=recompute
+        )
         pose = _maybe_again(recompute, encode_poses, self.pose_guider, batch.skeletons)
         per_sample = batch.t.shape[1]
         latents, noise = batch.latents, batch.noise

@@ -17,7 +17,7 @@ from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.checkpoints.weight_files import read_weights
 from animate_anyone_core.training.config import TrainConfig
 from animate_anyone_core.training.config_files import make_config, merge
-from animate_anyone_core.training.initial_weights import make_networks
+from animate_anyone_core.training.initial_weights import load_frozen_encoders, make_networks
 from animate_anyone_core.training.loop import optimizer_step, train
 from animate_anyone_core.training.moving_average import MovingAverage
 from animate_anyone_core.training.optimizers import (
@@ -267,6 +267,43 @@ def test_gradient_checkpointing_gives_the_same_gradients(settings):
     for a, b in zip(*gradients, strict=True):
         assert (a is None) == (b is None)
         assert a is None or torch.allclose(a, b, atol=1e-6)
+
+
+def test_checkpointing_keeps_one_layer_of_reference_net_at_a_time(settings):
+    """On the way back, a layer is computed again only when the one after it is done with."""
+    net = make_networks(make_config(TrainConfig, settings)).reference_net
+    events = []
+    blocks = (*net.down_blocks, net.mid_block, *net.up_blocks)
+    layers = [block.resnets[0] for block in blocks]
+    for number, layer in enumerate(layers):
+        layer.register_forward_hook(lambda *_, n=number: events.append(("again", n)))
+        layer.register_full_backward_hook(lambda *_, n=number: events.append(("back", n)))
+    latents = torch.randn(1, 4, 8, 8, requires_grad=True)
+    features = net(latents, torch.randn(1, 1, 8), recompute=True)
+    events.clear()
+    sum(value.square().sum() for value in features.values()).backward()
+    order = reversed(range(len(layers)))
+    assert events == [(what, number) for number in order for what in ("again", "back")]
+
+
+def test_the_vae_sees_a_few_pictures_at_once(settings, monkeypatch):
+    encoders = load_frozen_encoders(
+        make_config(TrainConfig, settings).init, device=torch.device("cpu")
+    )
+    pictures = torch.randint(0, 256, (9, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        at_once = encoders.vae.encode(pictures / 127.5 - 1).latents
+    seen = []
+    encode = encoders.vae.encode
+    monkeypatch.setattr(encoders.vae, "encode", lambda x: seen.append(len(x)) or encode(x))
+    assert torch.allclose(encoders.encode(pictures), at_once, atol=1e-5)
+    assert seen == [4, 4, 1]
+
+
+def test_no_average_takes_no_memory():
+    average = MovingAverage([("w", torch.nn.Parameter(torch.ones(1)))], decay=0.0)
+    average.update(1)
+    assert average.state_dict() == {}
 
 
 def test_moving_average_follows_its_formula():
