@@ -202,22 +202,33 @@ def make_source(config: TrainConfig) -> SceneSource:
 
 def _accelerator(config: TrainConfig) -> tuple[Any, int]:
     try:
-        from accelerate import Accelerator, PartialState
-        from accelerate.utils import DistributedDataParallelKwargs, GradientAccumulationPlugin
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
     except ImportError as error:
         raise MissingDependencyError(
             "Training needs accelerate: pip install 'animate-anyone[train]'."
         ) from error
-    # In stage 1 a batch without conditional samples leaves ReferenceNet out
-    parallel = DistributedDataParallelKwargs(find_unused_parameters=config.stage == 1)
-    processes = PartialState(timeout=_PATIENCE).num_processes
-    accumulation = config.batch_size // (config.micro_batch(processes) * processes)
     accelerator = Accelerator(
         mixed_precision=config.run.mixed_precision,
-        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=accumulation),
-        kwargs_handlers=[parallel],
+        # unless told, accelerate does not let processes without a GPU find each other
+        cpu=_has_only_a_cpu(),
+        kwargs_handlers=[
+            # in stage 1 a batch without conditional samples leaves ReferenceNet out
+            DistributedDataParallelKwargs(find_unused_parameters=config.stage == 1),
+            InitProcessGroupKwargs(timeout=_PATIENCE),
+        ],
     )
+    processes = accelerator.num_processes
+    accumulation = config.batch_size // (config.micro_batch(processes) * processes)
+    accelerator.gradient_accumulation_steps = accumulation
     return accelerator, accumulation
+
+
+def _has_only_a_cpu() -> bool:
+    if hasattr(torch, "accelerator"):  # PyTorch 2.6
+        return not torch.accelerator.is_available()
+    places = (torch.cuda, torch.backends.mps, torch.xpu)
+    return not any(place.is_available() for place in places)
 
 
 def check_same_start(accelerator: Any, step: int, folder: RunFolder) -> None:
