@@ -43,7 +43,14 @@ def compare(scores: ModelScores, table: Table) -> list[tuple[str, bool]]:
     """What the model must beat: a sentence with the numbers, and whether it does."""
     checks = []
     for rival in (REPEATED, NO_REFERENCE, NO_POSE):
-        for metric in ("psnr", "person_psnr", "ssim", "pose_error", "pose_correct"):
+        for metric in (
+            "psnr",
+            "person_psnr",
+            "ssim",
+            "person_ssim",
+            "pose_error",
+            "pose_correct",
+        ):
             if rival not in table or math.isnan(table[rival][metric]):
                 continue
             ours, theirs = table[MODEL][metric], table[rival][metric]
@@ -52,10 +59,17 @@ def compare(scores: ModelScores, table: Table) -> list[tuple[str, bool]]:
             text = f"{rival}: {metric} {_number(ours)} against {_number(theirs)}"
             checks.append((f"{text}, better in {won} of {of} clips", is_better))
     if NO_TEMPORAL in table:
-        for metric in ("flicker", "added_flicker", "video_distance"):
+        for metric in ("flicker", "added_flicker", "tof", "video_distance"):
             ours, theirs = table[MODEL][metric], table[NO_TEMPORAL][metric]
             gaps = (abs(ours - 1), abs(theirs - 1)) if metric == "flicker" else (ours, theirs)
             text = f"{NO_TEMPORAL}: {metric} {_number(ours)} against {_number(theirs)}"
+            if metric in scores.rows[MODEL].clips:
+                won, of = scores.wins(metric, MODEL, NO_TEMPORAL)
+                text += f", better in {won} of {of} clips"
+            elif metric == "video_distance":
+                gap, error = scores.distance_gap(MODEL, NO_TEMPORAL, TRUTH)
+                if not math.isnan(error):
+                    text += f", difference {gap:.2f} with a standard error of {error:.2f}"
             checks.append((text, gaps[0] < gaps[1]))
     return checks
 

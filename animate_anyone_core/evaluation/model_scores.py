@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import SettingsError
 from .held_out import HeldOutClip
 from .metrics import Metric, psnr, ssim, temporal_flicker
+from .optical_flow import tof
 from .pose_following import CORRECT_PERCENT, DetectsPoses, pose_following
 from .random_features import RandomFeatures, random_network_distance
 
@@ -20,12 +21,14 @@ MODEL_METRICS: dict[str, Metric] = {
     "psnr": Metric("dB", True, "whole frame, mean over frames"),
     "ssim": Metric("", True, "whole frame"),
     "person_psnr": Metric("dB", True, "the person's pixels alone"),
+    "person_ssim": Metric("", True, "the person's pixels alone"),
     "pose_error": Metric("%", False, "of the person's height, body joints the detector found"),
     "pose_median": Metric("%", False, "the same, the median over joints and frames"),
     "pose_correct": Metric("%", True, f"driven body joints found within {CORRECT_PERCENT:g} %"),
     "pose_found": Metric("%", True, "driven body joints that the detector found"),
     "flicker": Metric("x", False, "change from frame to frame over the truth's; 1 is right"),
     "added_flicker": Metric("", False, "change that the truth has not, 0..255"),
+    "tof": Metric("px", False, "how far the optical flow is from the truth's, as TecoGAN's tOF"),
     "video_distance": Metric("", False, "Frechet, random 3-D network of fixed seed; no FVD"),
 }
 
@@ -80,11 +83,13 @@ class ModelScores:
             "psnr": psnr(result, truth),
             "ssim": ssim(result, truth),
             "person_psnr": psnr(result, truth, masks),
+            "person_ssim": ssim(result, truth, masks),
             "pose_error": _known(following.error_percent),
             "pose_median": _known(following.median_percent),
             "pose_correct": 100.0 * following.correct,
             "pose_found": 100.0 * (1.0 - following.missed),
             "added_flicker": 255.0 * temporal_flicker(result, truth),
+            "tof": tof(result, truth),
             "_change": _change(result),
         }
         self.rows.setdefault(row, RowScores()).add(scores, self._features.of_clip(result))
@@ -106,6 +111,31 @@ class ModelScores:
         sign = 1 if MODEL_METRICS[metric].higher_is_better else -1
         known = [sign * (a - b) for a, b in pairs if not np.isnan(a - b)]
         return sum(gap > 0 for gap in known), len(known)
+
+    def distance_gap(self, row: str, other: str, truth_row: str) -> tuple[float, float]:
+        """How much larger a row's video distance is than another's, and the standard error of that.
+
+        The error is the jackknife's: how much the difference changes with one clip left out. A
+        difference below twice its error says nothing. NaN for fewer than three clips.
+        """
+        truths = self.rows[truth_row].features
+        clips = range(len(truths))
+
+        def gap(left_out: int | None) -> float:
+            kept = [clip for clip in clips if clip != left_out]
+            distances = [
+                random_network_distance(
+                    [self.rows[name].features[clip] for clip in kept],
+                    [truths[clip] for clip in kept],
+                )
+                for name in (row, other)
+            ]
+            return distances[0] - distances[1]
+
+        if len(clips) < 3:
+            return gap(None), float("nan")
+        without = np.array([gap(clip) for clip in clips])
+        return gap(None), float(np.sqrt((len(clips) - 1) * without.var()))
 
 
 def _known(value: float | None) -> float:

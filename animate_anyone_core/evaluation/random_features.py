@@ -6,6 +6,15 @@ blocks of the videos are compared, not whole videos, so that a few dozen clips g
 for a covariance. Random filters see edges, colours and changes over time; they know nothing of
 people. It grows with blur, noise, freezing and flicker, and is 0 for equal videos.
 
+What it can tell. Compare only equal clips, equally many: with 2 clips of 24 frames it is twice what
+it is with 32, and two sets of 16 different true dancers are 8 apart. Over 32 clips it is known to
+some 15 %; blocks of a clip resemble each other, so that clips are what counts, not blocks
+(`ModelScores.distance_gap` gives the error). Like FVD (Ge et al., "On the Content Bias in Frechet
+Video Distance", CVPR 2024) it minds what single frames look like as much as how they change:
+softening by 0.7 pixels cost ten clips 13, smearing over 0.7 frames 18, a brightness that jumps by 6
+levels 31.
+For time alone there are flicker and `optical_flow.tof`.
+
 Symbols: N blocks, F frames, H W pixels, D features.
 """
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import AnimateAnyoneError, SettingsError
 from ..progress import OnStep, silent
 from .metrics import check_clips, l1, psnr, psnr_wrapped, ssim, temporal_flicker
+from .optical_flow import tof
 from .perceptual import Lpips
 from .video_distance import (
     FVD_FEW_CLIPS,
@@ -29,6 +30,7 @@ _FRAME_METRICS: dict[str, _FrameMetric] = {
     "ssim": ssim,
     "l1": l1,
     "temporal_flicker": temporal_flicker,
+    "tof": tof,
 }
 
 

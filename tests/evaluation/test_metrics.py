@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from animate_anyone_core.errors import (
     CheckpointError,
@@ -21,6 +22,7 @@ from animate_anyone_core.evaluation.metrics import (
     ssim,
     temporal_flicker,
 )
+from animate_anyone_core.evaluation.optical_flow import tof
 from animate_anyone_core.evaluation.perceptual import Lpips, load_lpips
 from animate_anyone_core.evaluation.scores import FvdPool, mean_scores, score_clip
 from animate_anyone_core.evaluation.video_distance import (
@@ -136,6 +138,29 @@ class TestTime:
         result = truth.copy()
         result[2] += 12  # two of the four changes are off by 12
         assert temporal_flicker(result, truth) == pytest.approx(2 / 4 * 12 / 255)
+
+    @pytest.mark.parametrize("step", [(0, 2), (3, 0)])
+    def test_a_still_picture_misses_the_motion_by_its_speed(self, step):
+        """A smooth texture that slides by known pixels a frame, against one that stands still."""
+        rng = np.random.default_rng(0)
+        texture = gaussian_filter(rng.normal(0, 1, (160, 160)), 4)
+        texture = (texture / np.abs(texture).max() * 120 + 128).astype(np.uint8)
+        y, x = step
+        moving = np.stack([texture[y * t : 128 + y * t, x * t : 128 + x * t] for t in range(4)])
+        truth = moving[..., None].repeat(3, axis=3)
+        still = truth[:1].repeat(4, axis=0)
+        inside = np.zeros(truth.shape[:3], np.uint8)
+        inside[:, 24:-24, 24:-24] = 255
+        assert tof(still, truth, inside) == pytest.approx(np.hypot(*step), rel=0.1)
+        assert tof(truth, truth) == 0.0
+        assert tof(truth // 2 + 20, truth, inside) < 0.2, "it does not mind colours"
+
+    def test_a_flickering_texture_moves_where_nothing_should(self):
+        still = clip(1, 64, 64).repeat(4, axis=0)
+        flickering = still + np.random.default_rng(1).integers(0, 40, still.shape, dtype=np.uint8)
+        assert tof(flickering, still) > 0.1
+        assert np.isnan(tof(still[:1], still[:1]))
+        assert np.isnan(tof(still, still, np.zeros(still.shape[:3], np.uint8)))
 
     def test_a_single_frame_has_no_flicker_to_measure(self):
         assert np.isnan(temporal_flicker(clip(1), clip(1)))

@@ -97,14 +97,39 @@ def test_scores_of_known_damage(scores):
         expected = 20 * np.log10(255 / shift)
         assert table[row]["psnr"] == pytest.approx(expected)
         assert table[row]["person_psnr"] == pytest.approx(expected)
+        assert table[row]["tof"] < 0.05, "a constant shift does not move"
         assert table[row]["flicker"] == pytest.approx(1.0)
     assert table[REPEATED]["flicker"] == 0.0
     assert table[NO_POSE]["person_psnr"] < table[NO_POSE]["psnr"], "only the person is wrong"
+    assert table[NO_POSE]["person_ssim"] < 0.7 * table[NO_POSE]["ssim"]
+    assert table[REPEATED]["tof"] > 0.2, "a still picture lacks the motion"
     assert table[NO_POSE]["pose_error"] > 5.0
     assert table[NO_POSE]["pose_correct"] == 0.0
     assert table[NO_TEMPORAL]["flicker"] > 2.0
     assert table[NO_TEMPORAL]["added_flicker"] == pytest.approx(20.0, abs=0.5)
     assert table[NO_TEMPORAL]["video_distance"] > 10 * table[MODEL]["video_distance"]
+
+
+def test_the_error_of_a_difference_of_distances_is_that_of_leaving_clips_out():
+    """Features whose distances are known: one number a block, shifted by 1 and by the clip."""
+    from animate_anyone_core.evaluation.model_scores import RowScores
+
+    rng = np.random.default_rng(0)
+    truth = [rng.normal(size=(50, 1)) for _ in range(8)]
+    found = ModelScores(KnowsTheAnswer())
+    found.rows = {
+        TRUTH: RowScores(features=truth),
+        "a": RowScores(features=[x + 1.0 for x in truth]),
+        "b": RowScores(features=[x + shift for x, shift in zip(truth, range(8), strict=True)]),
+    }
+    same, no_error = found.distance_gap("a", "a", TRUTH)
+    assert same == no_error == 0.0
+    gap, error = found.distance_gap("b", "a", TRUTH)
+    other_gap, other_error = found.distance_gap("a", "b", TRUTH)
+    assert gap > 2 * error > 0
+    assert (other_gap, other_error) == pytest.approx((-gap, error))
+    found.rows = {name: RowScores(features=row.features[:2]) for name, row in found.rows.items()}
+    assert np.isnan(found.distance_gap("b", "a", TRUTH)[1])
 
 
 def test_what_is_better_wins(scores):

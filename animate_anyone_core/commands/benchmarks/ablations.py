@@ -137,7 +137,7 @@ def _train_and_score(
         repeated = np.repeat(clip.reference[None], len(clip.truth), axis=0)
         scores.add("reference repeated", repeated, clip)
     per_clip = count_steps(sizes["frames"], sampling)
-    for name in args.variants or VARIANTS:
+    for name in dict.fromkeys(args.variants or VARIANTS):
         with ExitStack() as bars:
             networks = trainer.train(VARIANTS[name], _bars(bars, name))
         with progress_bar(f"score {name}") as on_step:
