@@ -8,8 +8,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -147,19 +149,18 @@ def _complete(
         logger.info("Taken from the cache: %s", folder.name)
         return folder
     part = folder.with_name(f"{folder.name}.part")
-    arrays: dict[str, np.memmap] = {}
     try:
         part.mkdir(parents=True, exist_ok=True)
-        for index, entry in enumerate(entries()):
-            for name, value in entry.items():
-                if name not in arrays:
-                    arrays[name] = np.lib.format.open_memmap(
-                        part / f"{name}.npy", "w+", value.dtype, (count, *value.shape)
-                    )
-                arrays[name][index] = value
-            on_step(index + 1, count)
-        for array in arrays.values():
-            array.flush()
+        with ExitStack() as opened:
+            files: dict[str, BinaryIO] = {}
+            for index, entry in enumerate(entries()):
+                for name, value in entry.items():
+                    if name not in files:
+                        # no memory map: on a full disk it ends the process without a word
+                        files[name] = opened.enter_context((part / f"{name}.npy").open("wb"))
+                        _write_header(files[name], value, count)
+                    files[name].write(np.ascontiguousarray(value).tobytes())
+                on_step(index + 1, count)
         part.replace(folder)
     except OSError as error:
         raise MediaError(
@@ -167,6 +168,14 @@ def _complete(
             "data.cache_path to another one."
         ) from error
     return folder
+
+
+def _write_header(file: BinaryIO, first: np.ndarray, count: int) -> None:
+    """Begin a file of `count` arrays like the first, in NumPy's format."""
+    shape = (count, *first.shape)
+    np.lib.format.write_array_header_2_0(
+        file, {"descr": first.dtype.str, "fortran_order": False, "shape": shape}
+    )
 
 
 def _weights_digest(network: nn.Module) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.training.cached_scenes import draw_scenes
 from animate_anyone_core.training.config import TrainConfig
 from animate_anyone_core.training.config_files import make_config, merge
 from animate_anyone_core.training.run import make_source
@@ -89,3 +90,36 @@ def test_a_batch_that_cannot_be_shared_is_refused(config):
     with pytest.raises(SettingsError, match="batch_size 4 cannot be shared evenly by 3 processes"):
         config.micro_batch(3)
     assert config.micro_batch(2) == 2
+
+
+@pytest.fixture(scope="module")
+def cached(settings) -> TrainConfig:
+    return make_config(TrainConfig, merge(settings, {"data": {"cache_scenes": 4}}))
+
+
+def test_cached_scenes_are_the_drawn_ones(cached, tmp_path):
+    source = make_source(cached)
+    folder = draw_scenes(tmp_path, source, cached)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name], "complete, or not there"
+    frames = np.load(folder / "frames.npy", mmap_mode="r")
+    skeletons = np.load(folder / "skeletons.npy", mmap_mode="r")
+    assert len(frames) == len(skeletons) == 4
+    for index in range(4):
+        scene = source.scene(index, cached.data.cache_frames)
+        assert np.array_equal(frames[index], scene.frames)
+        assert np.array_equal(skeletons[index], scene.skeletons)
+
+
+def test_a_cache_takes_no_byte_before_it_is_written(cached, tmp_path):
+    """A mapped file is promised whole: where the disk is full, the process dies by SIGBUS."""
+
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw_scenes(tmp_path, make_source(cached), cached, stop)
+    (part,) = tmp_path.iterdir()
+    assert part.name.endswith(".part")
+    half = 2 * cached.data.cache_frames * 64 * 64 * 3
+    assert half < (part / "frames.npy").stat().st_size < half + 1000
