@@ -138,11 +138,23 @@ def count_frames(path: Path) -> int:
             if not container.streams.video:
                 raise MediaError(f"{path.name} has no picture track.")
             stream = container.streams.video[0]
-            return stream.frames or sum(1 for _ in container.decode(stream))
+            return _promised_frames(stream) or sum(1 for _ in container.decode(stream))
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, MediaError):
             raise
         raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+
+
+def _promised_frames(stream: av.VideoStream) -> int:
+    """Frames that a file says it has; 0 if it does not say.
+
+    A video cut without encoding it again keeps frames that its edit list hides: they are counted in
+    its header, and never decoded.
+    """
+    entries = getattr(
+        stream, "index_entries", ()
+    )  # newer PyAV; without it such videos are left out
+    return stream.frames and stream.frames - sum(entry.is_discard for entry in entries)
 
 
 def frame_rate(path: Path) -> float | None:

@@ -3,6 +3,7 @@
 import json
 import struct
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +13,12 @@ from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.pose.openpose_json import save_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.synthetic.dancers import render_clip
-from animate_anyone_core.training.clip_files import find_clips, iterate_frames, read_frames
+from animate_anyone_core.training.clip_files import (
+    count_frames,
+    find_clips,
+    iterate_frames,
+    read_frames,
+)
 from animate_anyone_core.training.clip_scenes import ClipScenes
 from animate_anyone_core.training.config import DataConfig, TrainConfig
 from animate_anyone_core.training.config_files import make_config, merge
@@ -171,6 +177,21 @@ def test_a_phone_video_is_turned_upright(tmp_path):
         assert frame.shape == (64, 32, 3)
         assert frame[:24].min() > 150
         assert frame[40:].max() < 50
+
+
+@pytest.mark.skipif(not hasattr(av.stream.Stream, "index_entries"), reason="needs a newer PyAV")
+def test_frames_that_a_lossless_cut_hides_are_not_counted(tmp_path, frames):
+    """An edit list (ISO 14496-12) that starts five frames late, as cutting tools write it."""
+    path = tmp_path / "a.mp4"
+    write_video(path, frames, 12)
+    content = bytearray(path.read_bytes())
+    scale_at = content.index(b"mdhd") + 16
+    (scale,) = struct.unpack(">I", content[scale_at : scale_at + 4])
+    at = content.index(b"elst") + 16  # behind version, count and length
+    (start,) = struct.unpack(">i", content[at : at + 4])
+    content[at : at + 4] = struct.pack(">i", start + 5 * scale // 12)
+    path.write_bytes(content)
+    assert count_frames(path) == len(list(iterate_frames(path))) == FRAMES - 5
 
 
 @pytest.mark.parametrize("workers", [0, 2])
