@@ -22,7 +22,7 @@ MODEL_METRICS: dict[str, Metric] = {
     "ssim": Metric("", True, "whole frame"),
     "person_psnr": Metric("dB", True, "the person's pixels alone"),
     "person_ssim": Metric("", True, "the person's pixels alone"),
-    "pose_error": Metric("%", False, "of the person's height, body joints the detector found"),
+    "pose_error": Metric("%", False, "of the person's height, over what pose_found counts"),
     "pose_median": Metric("%", False, "the same, the median over joints and frames"),
     "pose_correct": Metric("%", True, f"driven body joints found within {CORRECT_PERCENT:g} %"),
     "pose_found": Metric("%", True, "driven body joints that the detector found"),

@@ -125,13 +125,16 @@ class FvdPool:
     def __init__(self, i3d: VideoFeatures | None) -> None:
         self._i3d = i3d
         self._features: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        self._num_videos = 0
+        self._num_videos = self._num_short = 0
 
     def add(self, result: np.ndarray, truth: np.ndarray) -> None:
         """Keep the features of a result and its truth, both (F, H, W, 3) uint8."""
-        self._num_videos += 1
-        if self._i3d is None or len(truth) < FVD_FRAMES:
+        if self._i3d is None:
             return
+        if len(truth) < FVD_FRAMES:
+            self._num_short += 1
+            return
+        self._num_videos += 1
         for kept, frames in zip(self._features, (result, truth), strict=True):
             kept.append(clip_features(cut_clips(frames), self._i3d))
 
@@ -151,6 +154,9 @@ class FvdPool:
                 f"FVD comes from {len(truths)} overlapping clips of {of}: compare it only with "
                 "runs on the same videos, not with papers.",
             )
+        if self._num_short:
+            short = f"{self._num_short} of {self._num_short + self._num_videos}"
+            notes += (f"FVD leaves out videos of less than {FVD_FRAMES} frames: {short}.",)
         skipped = {name: reason for name, reason in scores.skipped.items() if name != "fvd"}
         return replace(scores, whole=scores.whole | {"fvd": value}, skipped=skipped, notes=notes)
 

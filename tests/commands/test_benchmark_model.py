@@ -36,6 +36,7 @@ def test_it_writes_table_numbers_and_pictures(tmp_path, capsys):
     [
         ("--clips=0", "--clips must be at least 1, got 0."),
         ("--frames=7", "--frames must be at least 8, got 7."),
+        ("--grid=a.jpeg", "--grid writes a .png, got a.jpeg."),
         ("--grid-clips=-1", "--grid-clips must be at least 0, got -1."),
         ("--models=nowhere", "There is no folder nowhere."),
     ],

@@ -260,10 +260,12 @@ class TestFvd:
         pool = FvdPool(i3d)
         pool.add(dark, bright)
         pool.add(bright, dark)
+        pool.add(dark[:9], bright[:9])
         scores = pool.measure(score_clip(dark, bright))
         assert scores.whole["fvd"] == pytest.approx(0.0, abs=1e-6)
         assert "fvd" not in scores.skipped
         assert "2 overlapping clips of 2 videos" in scores.notes[0]
+        assert scores.notes[1] == "FVD leaves out videos of less than 16 frames: 1 of 3."
 
     def test_another_file_is_refused(self, tmp_path):
         (tmp_path / "picture.pt").write_bytes(b"not a network")

@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> bool:
         if getattr(args, name) < least:
             option = f"--{name.replace('_', '-')}"
             raise SettingsError(f"{option} must be at least {least}, got {getattr(args, name)}.")
+    if args.grid is not None and args.grid.suffix.lower() != ".png":
+        raise SettingsError(f"--grid writes a .png, got {args.grid.name}.")
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
     from ...evaluation.model_scores import ModelScores
