@@ -64,6 +64,23 @@ _BUILTIN_STAGE1: dict[str, Any] = {
     "run": {"checkpoint_every": 200, "sample_every": 400, "num_samples": 8},
 }
 
+_BUILTIN_STAGE2: dict[str, Any] = {
+    "stage": 2,
+    "steps": 900,
+    "batch_size": 3,
+    "data": {"num_frames": 12, "cache_scenes": 500, "cache_frames": 17},
+    "optimizer": {
+        "kind": "muon",
+        "orthogonal_lr": 0.02,
+        "lr": 1e-3,
+        "lr_schedule": "cosine",
+        "lr_warmup_steps": 20,
+        "ema_decay": 0.99,
+    },
+    "init": {"kind": "files"},
+    "run": {"checkpoint_every": 100, "sample_every": 200, "num_samples": 4},
+}
+
 #: Recipe -> (what it trains, tables of settings laid over each other from left to right).
 RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "builtin-stage1": (
@@ -85,24 +102,14 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     ),
     "builtin-stage2": (
         "the built-in model's temporal layers",
+        (_BUILTIN, _BUILTIN_STAGE2),
+    ),
+    "builtin-stage2-longer": (
+        "the same, going on with 1,500 clips; needs --init-from and init.motion",
         (
             _BUILTIN,
-            {
-                "stage": 2,
-                "steps": 900,
-                "batch_size": 3,
-                "data": {"num_frames": 12, "cache_scenes": 500, "cache_frames": 17},
-                "optimizer": {
-                    "kind": "muon",
-                    "orthogonal_lr": 0.02,
-                    "lr": 1e-3,
-                    "lr_schedule": "cosine",
-                    "lr_warmup_steps": 20,
-                    "ema_decay": 0.99,
-                },
-                "init": {"kind": "files"},
-                "run": {"checkpoint_every": 100, "sample_every": 200, "num_samples": 4},
-            },
+            _BUILTIN_STAGE2,
+            {"steps": 1300, "batch_size": 6, "data": {"cache_scenes": 1500}},
         ),
     ),
     "moore-stage1": (
