@@ -76,7 +76,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """Turn `optimizer.lr=1e-4` into nested settings; values are JSON, or else plain text.
 
     Raises:
-        SettingsError: If there is no "=".
+        SettingsError: If there is no "=", or a value and a table have one name.
     """
     settings: dict[str, Any] = {}
     for assignment in assignments:
@@ -91,6 +91,8 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         *path, last = name.strip().split(".")
         for part in path:
             table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise SettingsError(f"--set {assignment}: {part} was set to {table!r} before.")
         table[last] = value
     return settings
 

@@ -148,6 +148,13 @@ def _with_temporal_layers(
     temporal = config.network.temporal
     if "temporal" in settings:
         temporal = TemporalConfig(**settings["temporal"])
+    for name in ("norm_num_groups", "num_attention_heads"):
+        divisor = getattr(temporal, name)
+        if any(width % divisor for width in shapes.block_out_channels):
+            raise SettingsError(
+                f"network.temporal.{name} must divide every width of the UNet "
+                f"({', '.join(map(str, shapes.block_out_channels))}), got {divisor}."
+            )
     unet = DenoisingUNet(shapes, temporal)
     start_as_identity(unet)
     _fill(unet, dict(spatial) | motion, path.name)

@@ -77,6 +77,8 @@ def test_assignments_are_json_or_text():
     }
     with pytest.raises(SettingsError, match="NAME=VALUE"):
         parse_assignments(["lr"])
+    with pytest.raises(SettingsError, match=r"--set a\.b=1: a was set to 3 before"):
+        parse_assignments(["a=3", "a.b=1"])
 
 
 def test_merge_keeps_what_is_not_overridden():

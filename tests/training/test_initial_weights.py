@@ -123,6 +123,13 @@ def test_a_motion_module_that_lacks_a_part_is_refused(
         make_networks(second_stage(settings, stable_diffusion[0], motion=str(tmp_path)))
 
 
+@pytest.mark.parametrize("name", ["norm_num_groups", "num_attention_heads"])
+def test_temporal_layers_that_do_not_fit_the_widths_are_refused(settings, stable_diffusion, name):
+    settings = merge(settings, {"network": {"temporal": {name: 32}}})
+    with pytest.raises(SettingsError, match=rf"{name} must divide .* \(16, 16\), got 32"):
+        make_networks(second_stage(settings, stable_diffusion[0]))
+
+
 def test_a_file_without_temporal_layers_is_no_motion_module(settings, stable_diffusion):
     folder = str(stable_diffusion[0])
     with pytest.raises(UnknownCheckpointError, match=r"temporal layers: expected temporal layers"):

@@ -274,7 +274,7 @@ def test_two_processes_have_the_losses_of_one(settings, tmp_path):
     done = subprocess.run(
         [*arguments[:1], *launcher, *arguments[1:]],
         cwd=ROOT,
-        env=environment(),
+        env=environment() | {"CUDA_VISIBLE_DEVICES": ""},
         capture_output=True,
         text=True,
         timeout=240,
