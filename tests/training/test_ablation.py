@@ -282,6 +282,16 @@ def test_orders_are_compared_pair_by_pair():
     assert "Table 4 of the paper" in text
     assert "| 208.5" in text
     assert "as the paper by FVD: 6 of 6 pairs" in text
+    assert "Too little trained" not in text
+
+
+@pytest.mark.parametrize(("repeated", "is_early"), [(15.0, True), (14.9, False)])
+def test_networks_that_beat_no_still_picture_are_not_compared_in_earnest(repeated, is_early):
+    scores = {
+        OURS: dict.fromkeys(MODEL_METRICS, 15.0),
+        "reference repeated": dict.fromkeys(MODEL_METRICS, repeated),
+    }
+    assert ("Too little trained to compare" in tables_text(scores)) == is_early
 
 
 def test_the_command_prints_the_tables_and_writes_what_it_found(tmp_path, capsys):
@@ -302,6 +312,7 @@ def test_the_command_prints_the_tables_and_writes_what_it_found(tmp_path, capsys
     assert (tmp_path / "grid.png").is_file()
     document = json.loads((tmp_path / "scores.json").read_text())
     assert document["settings"]["window"] == 4
+    assert document["too_little_trained"], "one step does not beat a still picture"
     order = document["tables"]["4"]["ordered_as_in_the_paper"]["video_distance"]
     assert order["pairs"] == 1
     found = rows[OURS]["video_distance"] < rows["CLIP"]["video_distance"]

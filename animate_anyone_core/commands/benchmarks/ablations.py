@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> bool:
     from ...evaluation.model_scores import MODEL_METRICS, ModelScores
     from ...evaluation.report import write_json
     from ...pose.detection import load_pose_detector
-    from ...training.ablation.paper import tables_document, tables_text
+    from ...training.ablation.paper import is_too_early, tables_document, tables_text
     from ...training.ablation.training import AblationSettings, AblationTrainer
     from ..animate import choose_device
 
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> bool:
             "settings": {**sizes, "window": args.window},
             "rows": {row: _plain(values) for row, values in table.items()},
             "metrics": {name: metric._asdict() for name, metric in MODEL_METRICS.items()},
+            "too_little_trained": is_too_early(table),
             "tables": tables_document(table),
         },
         args.output / "scores.json",
