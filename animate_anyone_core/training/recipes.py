@@ -44,7 +44,7 @@ _MOORE: dict[str, Any] = {
     "objective": {"noise": {"beta_schedule": "scaled_linear"}},
     "network": {"profile": "moore"},
     "init": {"kind": "files"},
-    "run": {"mixed_precision": "fp16"},
+    "run": {"mixed_precision": "fp16", "sample_guidance": 3.5},
 }
 
 _BUILTIN_STAGE1: dict[str, Any] = {
