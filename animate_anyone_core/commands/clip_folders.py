@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import MediaError, SettingsError
+from ..training.clip_files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
-#: What may stand in a folder of clips; other files are left alone.
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+#: Poses in a folder of clips.
 POSES_SUFFIXES = (".json",)
 
 
