@@ -26,7 +26,13 @@ from ..evaluation.report import (
     side_by_side,
     write_json,
 )
-from ..evaluation.scores import ClipScores, FvdPool, mean_scores, score_clip
+from ..evaluation.scores import (
+    SET_METRICS,
+    ClipScores,
+    SetDistances,
+    mean_scores,
+    score_clip,
+)
 from ..evaluation.video_distance import load_i3d
 from ..images import fit, read_picture
 from ..pose.openpose_json import load_poses
@@ -76,14 +82,16 @@ def run(args: argparse.Namespace) -> None:
         from ..pose.detection import load_pose_detector
 
         detector = load_pose_detector(args.detector, args.estimator, args.device)
-    if i3d is not None and args.result.is_dir():
-        skipped["fvd"] = "one number for all clips of the folder"
-    tools = _Tools(lpips, skipped, detector, FvdPool(i3d))
+    if args.result.is_dir():
+        skipped |= dict.fromkeys(SET_METRICS, "one number for all clips of the folder")
+        if i3d is None:
+            skipped["fvd"] = "no I3D file was given"
+    tools = _Tools(lpips, skipped, detector, SetDistances(i3d))
     if args.result.is_dir():
         _evaluate_folder(args, files, tools)
     else:
         measured = _measure(args, files[0], tools)
-        scores = tools.fvd.measure(measured.scores)
+        scores = tools.distances.measure(measured.scores)
         _write(args.output, measured._replace(scores=scores))
         logger.info("%s", scores_table(scores, measured.following))
         logger.info("scores.json, side_by_side.mp4, grid.png: %s", args.output)
@@ -95,7 +103,7 @@ class _Tools(NamedTuple):
     lpips: Lpips | None
     skipped: dict[str, str]
     detector: DetectsPoses | None
-    fvd: FvdPool
+    distances: SetDistances
 
 
 class _Measured(NamedTuple):
@@ -109,7 +117,7 @@ class _Measured(NamedTuple):
 
 
 def _evaluate_folder(args: argparse.Namespace, files: list[ClipFiles], tools: _Tools) -> None:
-    """Measure clip by clip; FVD is one number for all."""
+    """Measure clip by clip; distances of sets are one number for all."""
     clips: dict[str, tuple[ClipScores, PoseFollowing | None]] = {}
     for clip in files:
         logger.info("%s", clip.name)
@@ -119,7 +127,7 @@ def _evaluate_folder(args: argparse.Namespace, files: list[ClipFiles], tools: _T
             raise MediaError(f"{clip.name}: {error}") from error
         clips[clip.name] = (measured.scores, measured.following)
         _write(args.output / clip.name, measured)
-    scores = tools.fvd.measure(mean_scores([scores for scores, _ in clips.values()]))
+    scores = tools.distances.measure(mean_scores([scores for scores, _ in clips.values()]))
     known = [following for _, following in clips.values() if following is not None]
     following = mean_following(known) if known else None
     settings = {
@@ -151,6 +159,7 @@ def _measure(args: argparse.Namespace, files: ClipFiles, tools: _Tools) -> _Meas
             truth.frames,
             mask,
             lpips=tools.lpips,
+            distances=tools.distances,
             skipped=tools.skipped,
             on_step=on_step,
         )
@@ -160,7 +169,6 @@ def _measure(args: argparse.Namespace, files: ClipFiles, tools: _Tools) -> _Meas
             "are compared in their order: check that they show the same moments."
         )
         scores = replace(scores, notes=(*scores.notes, note))
-    tools.fvd.add(result.frames, truth.frames)
     if tools.detector is not None and poses is not None:
         with progress_bar("follow poses") as on_step:
             following = pose_following(result.frames, poses, tools.detector, on_step=on_step)

@@ -52,6 +52,7 @@ METRICS: dict[str, Metric] = {
     "temporal_flicker": Metric("", False, "change from frame to frame that the truth has not"),
     "tof": Metric("px", False, "how far the optical flow is from the truth's, as TecoGAN's tOF"),
     "temporal_difference_distance": Metric("", False, "how frames change, as distributions"),
+    "motion_distance": Metric("", False, "Frechet, velocity and acceleration of flow, after FVMD"),
     "fvd": Metric("", False, "Frechet distance of I3D features"),
 }
 

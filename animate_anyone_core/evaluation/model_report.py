@@ -59,15 +59,15 @@ def compare(scores: ModelScores, table: Table) -> list[tuple[str, bool]]:
             text = f"{rival}: {metric} {_number(ours)} against {_number(theirs)}"
             checks.append((f"{text}, better in {won} of {of} clips", is_better))
     if NO_TEMPORAL in table:
-        for metric in ("flicker", "added_flicker", "tof", "video_distance"):
+        for metric in ("flicker", "added_flicker", "tof", "motion_distance", "video_distance"):
             ours, theirs = table[MODEL][metric], table[NO_TEMPORAL][metric]
             gaps = (abs(ours - 1), abs(theirs - 1)) if metric == "flicker" else (ours, theirs)
             text = f"{NO_TEMPORAL}: {metric} {_number(ours)} against {_number(theirs)}"
             if metric in scores.rows[MODEL].clips:
                 won, of = scores.wins(metric, MODEL, NO_TEMPORAL)
                 text += f", better in {won} of {of} clips"
-            elif metric == "video_distance":
-                gap, error = scores.distance_gap(MODEL, NO_TEMPORAL, TRUTH)
+            elif metric in scores.rows[MODEL].features:
+                gap, error = scores.distance_gap(metric, MODEL, NO_TEMPORAL, TRUTH)
                 if not math.isnan(error):
                     text += f", difference {gap:.2f} with a standard error of {error:.2f}"
             checks.append((text, gaps[0] < gaps[1]))

@@ -6,6 +6,7 @@ background flatters. `flicker` is how much a result changes from frame to frame,
 the truth does: 1 is right, 0 is a still picture.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,9 +14,11 @@ import numpy as np
 from ..errors import SettingsError
 from .held_out import HeldOutClip
 from .metrics import Metric, psnr, ssim, temporal_flicker
+from .motion_features import motion_features
 from .optical_flow import tof
 from .pose_following import CORRECT_PERCENT, DetectsPoses, pose_following
-from .random_features import RandomFeatures, random_network_distance
+from .random_features import RandomFeatures
+from .video_distance import block_distance
 
 MODEL_METRICS: dict[str, Metric] = {
     "psnr": Metric("dB", True, "whole frame, mean over frames"),
@@ -29,6 +32,7 @@ MODEL_METRICS: dict[str, Metric] = {
     "flicker": Metric("x", False, "change from frame to frame over the truth's; 1 is right"),
     "added_flicker": Metric("", False, "change that the truth has not, 0..255"),
     "tof": Metric("px", False, "how far the optical flow is from the truth's, as TecoGAN's tOF"),
+    "motion_distance": Metric("", False, "Frechet, velocity and acceleration of flow, after FVMD"),
     "video_distance": Metric("", False, "Frechet, random 3-D network of fixed seed; no FVD"),
 }
 
@@ -39,27 +43,29 @@ class RowScores:
 
     Attributes:
         clips: Metric -> one score a clip; NaN where a clip has none.
-        features: Blocks of each clip, for the video distance.
+        features: Distance of sets -> features (N, D) of the blocks of each clip.
     """
 
     clips: dict[str, list[float]] = field(default_factory=dict)
-    features: list[np.ndarray] = field(default_factory=list)
+    features: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
-    def add(self, scores: dict[str, float], features: np.ndarray) -> None:
+    def add(self, scores: dict[str, float], features: dict[str, np.ndarray]) -> None:
         """Keep the scores of one more clip."""
         for name, value in scores.items():
             self.clips.setdefault(name, []).append(value)
-        self.features.append(features)
+        for name, blocks in features.items():
+            self.features.setdefault(name, []).append(blocks)
 
     def means(self, truth: "RowScores") -> dict[str, float]:
-        """Mean over clips, and the video distance to the truth."""
+        """Mean over clips, and the distances of sets to the truth."""
         found = {}
         for name, values in self.clips.items():
             known = [value for value in values if not np.isnan(value)]
             found[name] = float(np.mean(known)) if known else float("nan")
         changes = [np.sum(row.clips["_change"]) for row in (self, truth)]
         found["flicker"] = float(changes[0] / changes[1]) if changes[1] else float("nan")
-        found["video_distance"] = random_network_distance(self.features, truth.features)
+        for name, blocks in self.features.items():
+            found[name] = block_distance(blocks, truth.features[name])
         return {name: found[name] for name in MODEL_METRICS}
 
 
@@ -73,7 +79,10 @@ class ModelScores:
     def __init__(self, detector: DetectsPoses) -> None:
         self.rows: dict[str, RowScores] = {}
         self._detector = detector
-        self._features = RandomFeatures()
+        self._features: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+            "motion_distance": motion_features,
+            "video_distance": RandomFeatures().of_clip,
+        }
 
     def add(self, row: str, result: np.ndarray, clip: HeldOutClip) -> None:
         """Score a result (F, H, W, 3) uint8 of a clip."""
@@ -92,7 +101,8 @@ class ModelScores:
             "tof": tof(result, truth),
             "_change": _change(result),
         }
-        self.rows.setdefault(row, RowScores()).add(scores, self._features.of_clip(result))
+        features = {name: features_of(result) for name, features_of in self._features.items()}
+        self.rows.setdefault(row, RowScores()).add(scores, features)
 
     def table(self, truth_row: str) -> dict[str, dict[str, float]]:
         """Row -> metric -> mean.
@@ -112,20 +122,22 @@ class ModelScores:
         known = [sign * (a - b) for a, b in pairs if not np.isnan(a - b)]
         return sum(gap > 0 for gap in known), len(known)
 
-    def distance_gap(self, row: str, other: str, truth_row: str) -> tuple[float, float]:
-        """How much larger a row's video distance is than another's, and the standard error of that.
+    def distance_gap(
+        self, metric: str, row: str, other: str, truth_row: str
+    ) -> tuple[float, float]:
+        """How much larger a row's distance of sets is than another's, and the standard error.
 
         The error is the jackknife's: how much the difference changes with one clip left out. A
         difference below twice its error says nothing. NaN for fewer than three clips.
         """
-        truths = self.rows[truth_row].features
+        truths = self.rows[truth_row].features[metric]
         clips = range(len(truths))
 
         def gap(left_out: int | None) -> float:
             kept = [clip for clip in clips if clip != left_out]
             distances = [
-                random_network_distance(
-                    [self.rows[name].features[clip] for clip in kept],
+                block_distance(
+                    [self.rows[name].features[metric][clip] for clip in kept],
                     [truths[clip] for clip in kept],
                 )
                 for name in (row, other)

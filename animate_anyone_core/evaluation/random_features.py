@@ -13,12 +13,10 @@ some 15 %; blocks of a clip resemble each other, so that clips are what counts, 
 Video Distance", CVPR 2024) it minds what single frames look like as much as how they change:
 softening by 0.7 pixels cost ten clips 13, smearing over 0.7 frames 18, a brightness that jumps by 6
 levels 31.
-For time alone there are flicker and `optical_flow.tof`.
+For time alone there are flicker, `optical_flow.tof` and `motion_features`.
 
 Symbols: N blocks, F frames, H W pixels, D features.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -27,7 +25,6 @@ from torch.nn import functional as F
 
 from ..errors import ShapeError
 from .metrics import unit_tensor
-from .video_distance import frechet_distance
 
 #: A block: frames, and pixels a side. Neighbours overlap by half.
 BLOCK_FRAMES, BLOCK_SIDE = 8, 32
@@ -79,21 +76,3 @@ class RandomFeatures:
             inside = blocks.flatten(2)
             found += [inside.mean(dim=2), inside.std(dim=2, unbiased=False)]
         return torch.cat(found, dim=1)
-
-
-def random_network_distance(results: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> float:
-    """Fréchet distance between blocks of two sets of clips in features of the random network.
-
-    Args:
-        results: Features (N, D) of each result, see `RandomFeatures.of_clip`.
-        truths: Features of each truth.
-
-    Returns:
-        Squared distance, each feature measured in its deviation over the truths; at least 0.
-
-    Raises:
-        ShapeError: If there are fewer than two blocks.
-    """
-    one, other = np.concatenate(results), np.concatenate(truths)
-    deviation = other.std(axis=0).clip(min=1e-8)
-    return frechet_distance(one / deviation, other / deviation)

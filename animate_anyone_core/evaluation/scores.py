@@ -11,12 +11,14 @@ import numpy as np
 from ..errors import AnimateAnyoneError, SettingsError
 from ..progress import OnStep, silent
 from .metrics import check_clips, l1, psnr, psnr_wrapped, ssim, temporal_flicker
+from .motion_features import motion_features
 from .optical_flow import tof
 from .perceptual import Lpips
 from .video_distance import (
     FVD_FEW_CLIPS,
     FVD_FRAMES,
     VideoFeatures,
+    block_distance,
     clip_features,
     cut_clips,
     frechet_distance,
@@ -32,6 +34,8 @@ _FRAME_METRICS: dict[str, _FrameMetric] = {
     "temporal_flicker": temporal_flicker,
     "tof": tof,
 }
+#: Distances of sets of videos: no means over clips.
+SET_METRICS = ("motion_distance", "fvd")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def score_clip(
     *,
     lpips: Lpips | None = None,
     i3d: VideoFeatures | None = None,
+    distances: SetDistances | None = None,
     skipped: dict[str, str] | None = None,
     on_step: OnStep = silent,
 ) -> ClipScores:
@@ -71,6 +76,8 @@ def score_clip(
         mask: (F, H, W) uint8, above 127 where the person is; also scores the person alone.
         lpips: See `perceptual.load_lpips`; None skips it.
         i3d: See `video_distance.load_i3d`; None skips FVD.
+        distances: Where the clip is added instead, for distances over many clips: then the clip
+            has none of its own.
         skipped: Reasons already known for metrics that are not measured.
         on_step: Called after each metric.
 
@@ -108,15 +115,18 @@ def score_clip(
     if mask is not None and not (mask > 127).any():
         notes.append("The mask shows no person in any frame.")
     scores = ClipScores(len(truth), whole, person, reasons, tuple(notes))
-    fvd = FvdPool(i3d)
-    fvd.add(result, truth)
-    scores = fvd.measure(scores)
+    if distances is None:
+        own = SetDistances(i3d)
+        own.add(result, truth)
+        scores = own.measure(scores)
+    else:
+        distances.add(result, truth)
     on_step(total, total)
     return scores
 
 
-class FvdPool:
-    """Collects the clips of many videos for one FVD: it is a distance of sets, not of videos.
+class SetDistances:
+    """Collects many videos for the distances of sets: FVD, and the motion distance.
 
     Args:
         i3d: See `video_distance.load_i3d`; None skips FVD.
@@ -124,48 +134,66 @@ class FvdPool:
 
     def __init__(self, i3d: VideoFeatures | None) -> None:
         self._i3d = i3d
-        self._features: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        self._num_videos = self._num_short = 0
+        self._i3d_features: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        self._motion: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        self._why_no_motion = "there are no clips"
+        self._num_videos = 0
 
     def add(self, result: np.ndarray, truth: np.ndarray) -> None:
         """Keep the features of a result and its truth, both (F, H, W, 3) uint8."""
-        if self._i3d is None:
-            return
-        if len(truth) < FVD_FRAMES:
-            self._num_short += 1
-            return
         self._num_videos += 1
-        for kept, frames in zip(self._features, (result, truth), strict=True):
-            kept.append(clip_features(cut_clips(frames), self._i3d))
+        try:
+            both = motion_features(result), motion_features(truth)
+        except AnimateAnyoneError as error:
+            self._why_no_motion = str(error)
+        else:
+            for kept, features in zip(self._motion, both, strict=True):
+                kept.append(features)
+        if self._i3d is not None and len(truth) >= FVD_FRAMES:
+            for kept, frames in zip(self._i3d_features, (result, truth), strict=True):
+                kept.append(clip_features(cut_clips(frames), self._i3d))
 
     def measure(self, scores: ClipScores) -> ClipScores:
-        """Give scores with the FVD of all that was added, or with why there is none."""
-        results, truths = ([row for part in side for row in part] for side in self._features)
+        """Give scores with the distances of all that was added, or with why there are none."""
+        whole, skipped, notes = dict(scores.whole), dict(scores.skipped), list(scores.notes)
+        for name in SET_METRICS:
+            skipped.pop(name, None)
+        if self._motion[0]:
+            whole["motion_distance"] = block_distance(*self._motion)
+            num_used = len(self._motion[0])
+            notes += self._left_out("The motion distance", num_used, self._why_no_motion)
+        else:
+            skipped["motion_distance"] = self._why_no_motion
         if self._i3d is None:
-            return replace(scores, skipped={"fvd": "no I3D file was given"} | scores.skipped)
+            skipped["fvd"] = "no I3D file was given"
+            return replace(scores, whole=whole, skipped=skipped, notes=tuple(notes))
+        results, truths = ([row for part in side for row in part] for side in self._i3d_features)
+        num_videos = len(self._i3d_features[0])
         if len(truths) < 2:
             reason = f"needs at least 2 clips of {FVD_FRAMES} frames, the video is too short"
-            return replace(scores, skipped=scores.skipped | {"fvd": reason})
-        value = frechet_distance(np.stack(results), np.stack(truths))
-        notes = scores.notes
+            return replace(scores, whole=whole, skipped=skipped | {"fvd": reason})
+        whole["fvd"] = frechet_distance(np.stack(results), np.stack(truths))
         if len(truths) < FVD_FEW_CLIPS:
-            of = "one video" if self._num_videos == 1 else f"{self._num_videos} videos"
-            notes += (
+            of = "one video" if num_videos == 1 else f"{num_videos} videos"
+            notes.append(
                 f"FVD comes from {len(truths)} overlapping clips of {of}: compare it only with "
-                "runs on the same videos, not with papers.",
+                "runs on the same videos, not with papers."
             )
-        if self._num_short:
-            short = f"{self._num_short} of {self._num_short + self._num_videos}"
-            notes += (f"FVD leaves out videos of less than {FVD_FRAMES} frames: {short}.",)
-        skipped = {name: reason for name, reason in scores.skipped.items() if name != "fvd"}
-        return replace(scores, whole=scores.whole | {"fvd": value}, skipped=skipped, notes=notes)
+        notes += self._left_out("FVD", num_videos, f"less than {FVD_FRAMES} frames.")
+        return replace(scores, whole=whole, skipped=skipped, notes=tuple(notes))
+
+    def _left_out(self, name: str, num_used: int, reason: str) -> list[str]:
+        num_left = self._num_videos - num_used
+        if not num_left:
+            return []
+        return [f"{name} leaves out {num_left} of {self._num_videos} videos: {reason}"]
 
 
 def mean_scores(clips: Sequence[ClipScores]) -> ClipScores:
     """Average over clips, each counting the same; a metric skipped in one clip is skipped.
 
-    Scores of the person are averaged over the clips that show one. An FVD is no mean: measure it
-    with `FvdPool`.
+    Scores of the person are averaged over the clips that show one. Distances of sets are no
+    means: measure them with `SetDistances`.
 
     Raises:
         SettingsError: If there are no clips.
@@ -181,9 +209,10 @@ def mean_scores(clips: Sequence[ClipScores]) -> ClipScores:
     for clip in clips:
         reasons |= clip.skipped
     notes = tuple(dict.fromkeys(note for clip in clips for note in clip.notes))
+    whole = mean([clip.whole for clip in clips])
     return ClipScores(
         sum(clip.num_frames for clip in clips),
-        {name: value for name, value in mean([c.whole for c in clips]).items() if name != "fvd"},
+        {name: value for name, value in whole.items() if name not in SET_METRICS},
         mean([clip.person for clip in clips if clip.person]),
         reasons,
         notes,

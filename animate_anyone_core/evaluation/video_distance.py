@@ -103,6 +103,24 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(max(distance, 0.0))
 
 
+def block_distance(results: Sequence[np.ndarray], truths: Sequence[np.ndarray]) -> float:
+    """Fréchet distance between the blocks of two sets of clips, whatever their features.
+
+    Args:
+        results: Features (N, D) of each result, see `random_features` and `motion_features`.
+        truths: Features of each truth.
+
+    Returns:
+        Squared distance, each feature measured in its deviation over the truths; at least 0.
+
+    Raises:
+        ShapeError: If there are fewer than two blocks.
+    """
+    one, other = np.concatenate(results), np.concatenate(truths)
+    deviation = other.std(axis=0).clip(min=1e-8)
+    return frechet_distance(one / deviation, other / deviation)
+
+
 def fvd(
     results: Sequence[np.ndarray],
     truths: Sequence[np.ndarray],

@@ -96,6 +96,8 @@ class TestFolders:
         assert one < 40
         assert document["whole_frame"]["psnr"] == pytest.approx((one + 100) / 2)
         assert document["num_frames"] == 10
+        assert clips["c"]["skipped"]["motion_distance"] == "one number for all clips of the folder"
+        assert "at least 8 frames" in document["skipped"]["motion_distance"]
         for name in clips:
             kept = {path.name for path in (folders / "out" / name).iterdir()}
             assert kept == {"scores.json", "side_by_side.mp4", "grid.png"}

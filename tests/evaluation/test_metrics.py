@@ -24,7 +24,7 @@ from animate_anyone_core.evaluation.metrics import (
 )
 from animate_anyone_core.evaluation.optical_flow import tof
 from animate_anyone_core.evaluation.perceptual import Lpips, load_lpips
-from animate_anyone_core.evaluation.scores import FvdPool, mean_scores, score_clip
+from animate_anyone_core.evaluation.scores import SetDistances, mean_scores, score_clip
 from animate_anyone_core.evaluation.video_distance import (
     cut_clips,
     frechet_distance,
@@ -257,7 +257,7 @@ class TestFvd:
         """Two videos that swapped their places: each is far from its truth, the set is not."""
         dark, bright = clip(16, 16, 16), clip(16, 16, 16, seed=1) + np.uint8(50)
         i3d = load_i3d(i3d_path)
-        pool = FvdPool(i3d)
+        pool = SetDistances(i3d)
         pool.add(dark, bright)
         pool.add(bright, dark)
         pool.add(dark[:9], bright[:9])
@@ -265,7 +265,26 @@ class TestFvd:
         assert scores.whole["fvd"] == pytest.approx(0.0, abs=1e-6)
         assert "fvd" not in scores.skipped
         assert "2 overlapping clips of 2 videos" in scores.notes[0]
-        assert scores.notes[1] == "FVD leaves out videos of less than 16 frames: 1 of 3."
+        assert scores.notes[-1] == "FVD leaves out 1 of 3 videos: less than 16 frames."
+
+    def test_the_motion_of_many_videos_shares_one_distance_too(self):
+        """Two videos that swapped their places, one that is too short, and no I3D file."""
+        one, other = clip(12, 32, 32), clip(12, 32, 32, seed=1)
+        own = score_clip(one, other).whole["motion_distance"]
+        pool = SetDistances(None)
+        pool.add(one, other)
+        pool.add(other, one)
+        pool.add(one[:7], other[:7])
+        scores = pool.measure(score_clip(one, other, distances=SetDistances(None)))
+        assert scores.whole["motion_distance"] == pytest.approx(0.0, abs=1e-6) != own
+        assert scores.skipped["fvd"] == "no I3D file was given"
+        (note,) = scores.notes
+        assert note.startswith("The motion distance leaves out 1 of 3 videos: A motion distance")
+        assert "at least 8 frames of 32x32 pixels, got 7 of 32x32" in note
+
+    def test_a_short_video_says_why_its_motion_is_not_measured(self):
+        scores = score_clip(clip(7, 32, 32), clip(7, 32, 32))
+        assert "at least 8 frames of 32x32 pixels, got 7" in scores.skipped["motion_distance"]
 
     def test_another_file_is_refused(self, tmp_path):
         (tmp_path / "picture.pt").write_bytes(b"not a network")

@@ -91,6 +91,7 @@ def test_scores_of_known_damage(scores):
     assert table[TRUTH]["psnr"] == table[TRUTH]["person_psnr"] == 100.0
     assert table[TRUTH]["flicker"] == 1.0
     assert table[TRUTH]["video_distance"] == pytest.approx(0.0, abs=1e-6)
+    assert table[TRUTH]["motion_distance"] == pytest.approx(0.0, abs=1e-6)
     assert table[TRUTH]["pose_error"] == 0.0
     assert table[TRUTH]["pose_correct"] == table[TRUTH]["pose_found"] == 100.0
     for shift, row in ((5, MODEL), (20, NO_REFERENCE)):
@@ -108,6 +109,8 @@ def test_scores_of_known_damage(scores):
     assert table[NO_TEMPORAL]["flicker"] > 2.0
     assert table[NO_TEMPORAL]["added_flicker"] == pytest.approx(20.0, abs=0.5)
     assert table[NO_TEMPORAL]["video_distance"] > 10 * table[MODEL]["video_distance"]
+    assert table[MODEL]["motion_distance"] < 0.1, "a constant shift does not move"
+    assert table[REPEATED]["motion_distance"] > 1.0, "a still picture lacks the motion"
 
 
 def test_the_error_of_a_difference_of_distances_is_that_of_leaving_clips_out():
@@ -118,18 +121,21 @@ def test_the_error_of_a_difference_of_distances_is_that_of_leaving_clips_out():
     truth = [rng.normal(size=(50, 1)) for _ in range(8)]
     found = ModelScores(KnowsTheAnswer())
     found.rows = {
-        TRUTH: RowScores(features=truth),
-        "a": RowScores(features=[x + 1.0 for x in truth]),
-        "b": RowScores(features=[x + shift for x, shift in zip(truth, range(8), strict=True)]),
+        TRUTH: RowScores(features={"video_distance": truth}),
+        "a": RowScores(features={"video_distance": [x + 1.0 for x in truth]}),
+        "b": RowScores(
+            features={"video_distance": [x + i for i, x in enumerate(truth)]},
+        ),
     }
-    same, no_error = found.distance_gap("a", "a", TRUTH)
+    same, no_error = found.distance_gap("video_distance", "a", "a", TRUTH)
     assert same == no_error == 0.0
-    gap, error = found.distance_gap("b", "a", TRUTH)
-    other_gap, other_error = found.distance_gap("a", "b", TRUTH)
+    gap, error = found.distance_gap("video_distance", "b", "a", TRUTH)
+    other_gap, other_error = found.distance_gap("video_distance", "a", "b", TRUTH)
     assert gap > 2 * error > 0
     assert (other_gap, other_error) == pytest.approx((-gap, error))
-    found.rows = {name: RowScores(features=row.features[:2]) for name, row in found.rows.items()}
-    assert np.isnan(found.distance_gap("b", "a", TRUTH)[1])
+    for row in found.rows.values():
+        row.features["video_distance"] = row.features["video_distance"][:2]
+    assert np.isnan(found.distance_gap("video_distance", "b", "a", TRUTH)[1])
 
 
 def test_what_is_better_wins(scores):

@@ -5,7 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from animate_anyone_core.errors import ShapeError
-from animate_anyone_core.evaluation.random_features import RandomFeatures, random_network_distance
+from animate_anyone_core.evaluation.random_features import RandomFeatures
+from animate_anyone_core.evaluation.video_distance import block_distance
 from animate_anyone_core.synthetic.dancers import render_clip
 from animate_anyone_core.synthetic.splits import split_seeds
 
@@ -26,7 +27,7 @@ def distance(clips):
     def measure(damage) -> float:
         rng = np.random.default_rng(0)
         damaged = [damage(clip.astype(float), rng).clip(0, 255).astype(np.uint8) for clip in clips]
-        return random_network_distance([features.of_clip(clip) for clip in damaged], truths)
+        return block_distance([features.of_clip(clip) for clip in damaged], truths)
 
     return measure
 
