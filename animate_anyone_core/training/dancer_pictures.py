@@ -10,7 +10,9 @@ import numpy as np
 from ..errors import SettingsError
 from ..progress import OnStep, silent
 from ..synthetic.dancers import Dancer
+from ..synthetic.free_poses import free_pose
 from ..synthetic.motions import motion_from_seed
+from ..synthetic.rig import join_tracks
 from ..synthetic.splits import split_seeds
 
 
@@ -41,6 +43,7 @@ def render_pictures(
     height: int,
     *,
     seed: int = 0,
+    free_poses: float = 0.0,
     on_step: OnStep = silent,
 ) -> DancerPictures:
     """Draw random moments of random motions.
@@ -52,24 +55,31 @@ def render_pictures(
         width: Picture width in pixels.
         height: Picture height in pixels.
         seed: Which characters, motions and moments.
+        free_poses: Share of pictures, 0 to 1, that show bodies bent in other ways than any dance
+            does (see `free_poses`).
         on_step: Called after each character.
 
     Raises:
-        SettingsError: If there is nothing to draw.
+        SettingsError: If there is nothing to draw, or a share is none.
     """
     if num_characters < 1 or per_character < 1:
         raise SettingsError(
             "Pictures need at least 1 character and 1 picture of each, got "
             f"{num_characters} and {per_character}."
         )
+    if not 0.0 <= free_poses <= 1.0:
+        raise SettingsError(f"A share of pictures must be within 0 to 1, got {free_poses}.")
     rng = np.random.default_rng([505, seed])
+    pose_rng = np.random.default_rng([506, seed])
     character_seeds, motion_seeds = (split_seeds(split, kind) for kind in ("character", "motion"))
     clips, characters = [], []
     for index in range(num_characters):
         character = int(rng.integers(character_seeds.start, character_seeds.stop))
         motions = rng.integers(motion_seeds.start, motion_seeds.stop, per_character)
         moments = [(motion_from_seed(int(m)), float(rng.uniform(0, 6))) for m in motions]
-        clips.append(Dancer(character, width, height).render_moments(moments))
+        tracks = [motion.track(np.array([second])) for motion, second in moments]
+        tracks = [free_pose(t, pose_rng) if pose_rng.random() < free_poses else t for t in tracks]
+        clips.append(Dancer(character, width, height).render_track(join_tracks(tracks)))
         characters += [character] * per_character
         on_step(index + 1, num_characters)
     return DancerPictures(
