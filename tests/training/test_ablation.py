@@ -324,7 +324,7 @@ def test_the_command_prints_the_tables_and_writes_what_it_found(tmp_path, capsys
     ("options", "message"),
     [
         (["--variants", "CLIP", "resnet"], "Unknown variant 'resnet'. Known: 'CLIP', 'ControlNet'"),
-        (["--clips", "0"], "--clips must be at least 1, got 0."),
+        (["--clips", "1"], "--clips must be at least 2, got 1."),
         (["--frames", "4"], "--frames must be at least 8, got 4."),
         (["--temporal-steps", "0"], "--temporal-steps must be at least 1, got 0."),
     ],

@@ -100,7 +100,7 @@ def _sizes(args: argparse.Namespace) -> dict[str, int]:
     for name, default in defaults.items():
         given = getattr(args, name)
         sizes[name] = default if given is None else given
-        least = {"frames": 8, "size": 32}.get(name, 1)
+        least = {"clips": 2, "frames": 8, "size": 32}.get(name, 1)
         if sizes[name] < least:
             option = f"--{name.replace('_', '-')}"
             raise SettingsError(f"{option} must be at least {least}, got {given}.")
