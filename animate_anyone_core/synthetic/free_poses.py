@@ -8,9 +8,9 @@ import numpy as np
 
 from .rig import BODY_CHANNELS, SIDE_CHANNELS, SIDES, Track
 
-#: Channel -> lowest and highest value, for the trunk as a whole and for one limb.
+#: Channel -> lowest and highest value, for the trunk as a whole and for one limb. Where a body
+#: faces stays as it is danced: that most face the viewer is worth knowing when a face is smudged.
 _TRUNK = {
-    "heading": (-np.pi, np.pi),
     "pelvis_pitch": (-0.25, 0.75),
     "pelvis_roll": (-0.25, 0.25),
     "chest_pitch": (-0.3, 0.75),

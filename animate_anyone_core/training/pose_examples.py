@@ -67,7 +67,10 @@ def person_boxes(pictures: DancerPictures) -> np.ndarray:
 def random_crops(
     pictures: DancerPictures, boxes: np.ndarray, count: int, rng: np.random.Generator
 ) -> CropExamples:
-    """Cut people out as a detector that is not quite right would, in changed colours."""
+    """Cut people out as a detector that is not quite right would, in changed colours.
+
+    Two of five are blurred, as the pictures that models make often are.
+    """
     cv2 = import_cv2()
     chosen = rng.integers(len(pictures.frames), size=count)
     sides = boxes[chosen, 2:] - boxes[chosen, :2]
@@ -84,6 +87,8 @@ def random_crops(
         (a, b), (x, y) = factor / SHRINK, start / SHRINK
         matrix = np.array([[a, 0, x], [0, b, y]])
         crop = cv2.warpAffine(pictures.frames[picture], matrix, (width, height))
+        if rng.random() < 0.4:
+            crop = cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.3, 1.5))
         crops[index] = crop * rng.uniform(0.8, 1.2, 3) + rng.uniform(-12, 12, 3)
     crops = (crops.clip(0, 255) - np.array(RGB_MEAN)) / np.array(RGB_STD)
     points, scores = coco_keypoints(pictures.points[chosen], pictures.scores[chosen])

@@ -58,7 +58,7 @@ class PoseNetworksConfig:
     picture_size: int = 128
     num_characters: int = 1600
     per_character: int = 6
-    free_poses: float = 0.5
+    free_poses: float = 0.3
     detector_steps: int = 600
     estimator_steps: int = 8000
     batch_size: int = 24
