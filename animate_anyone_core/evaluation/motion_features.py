@@ -24,6 +24,8 @@ from .optical_flow import optical_flow
 #: A block: frames, of which neighbours share half, and a square of this grid over the frame.
 BLOCK_FRAMES, GRID = 8, 4
 _DIRECTIONS = 8
+#: Below so many percent of the frame's height nothing moves: equal frames have a flow of that size.
+_STILL = 0.05
 
 
 def motion_features(frames: np.ndarray) -> np.ndarray:
@@ -67,7 +69,8 @@ def motion_features(frames: np.ndarray) -> np.ndarray:
 
 def _histograms(vectors: np.ndarray) -> np.ndarray:
     """Histograms (GRID, GRID, 8) of the directions of vectors (H, W, 2), means over squares."""
-    lengths = np.log1p(np.linalg.norm(vectors, axis=-1))
+    lengths = np.linalg.norm(vectors, axis=-1)
+    lengths = np.log1p(np.where(lengths < _STILL, 0.0, lengths))
     turns = np.arctan2(vectors[..., 1], vectors[..., 0]) / (2 * np.pi)
     # sectors around the axes, so that what moves just sideways does not fall on an edge
     sectors = np.rint(turns * _DIRECTIONS).astype(int) % _DIRECTIONS

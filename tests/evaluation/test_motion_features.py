@@ -100,6 +100,24 @@ def test_frames_share_their_measure_in_blocks(clips):
     assert np.array_equal(whole[16:], motion_features(clips[0][4:]))
 
 
+def test_a_truth_that_stands_still_gives_a_distance_too(clips):
+    still = motion_features(np.repeat(clips[0][:1], FRAMES, axis=0))
+    assert still.max() == 0.0
+    moving = motion_features(clips[0])
+    assert block_distance([still], [still]) == 0.0
+    expected = (moving.mean(axis=0) ** 2).sum() + np.trace(np.cov(moving.T))
+    assert block_distance([moving], [still]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_feature_that_the_truth_hardly_has_does_not_outweigh_the_rest():
+    truth = np.zeros((100, 2))
+    truth[:, 0] = np.linspace(-1, 1, 100)
+    truth[0, 1] = 1e-9
+    deviation = truth[:, 0].std()
+    far = block_distance([truth + np.array([0.0, 0.1])], [truth])
+    assert far == pytest.approx((0.1 / (0.05 * deviation)) ** 2)
+
+
 def test_a_clip_shorter_than_a_block_is_refused():
     with pytest.raises(ShapeError, match="at least 8 frames of 32x32 pixels, got 7 of 40x64"):
         motion_features(np.zeros((7, 64, 40, 3), np.uint8))
