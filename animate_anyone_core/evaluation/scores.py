@@ -36,6 +36,8 @@ _FRAME_METRICS: dict[str, _FrameMetric] = {
 }
 #: Distances of sets of videos: no means over clips.
 SET_METRICS = ("motion_distance", "fvd")
+#: With fewer videos than this, which ones they are decides a motion distance.
+_FEW_VIDEOS = 16
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,11 @@ class SetDistances:
         if self._motion[0]:
             whole["motion_distance"] = block_distance(*self._motion)
             num_used = len(self._motion[0])
+            if num_used < _FEW_VIDEOS:
+                notes.append(
+                    f"The motion distance comes from {_videos(num_used)}: compare it only with runs "
+                    "on the same ones."
+                )
             notes += self._left_out("The motion distance", num_used, self._why_no_motion)
         else:
             skipped["motion_distance"] = self._why_no_motion
@@ -174,10 +181,9 @@ class SetDistances:
             return replace(scores, whole=whole, skipped=skipped | {"fvd": reason})
         whole["fvd"] = frechet_distance(np.stack(results), np.stack(truths))
         if len(truths) < FVD_FEW_CLIPS:
-            of = "one video" if num_videos == 1 else f"{num_videos} videos"
             notes.append(
-                f"FVD comes from {len(truths)} overlapping clips of {of}: compare it only with "
-                "runs on the same videos, not with papers."
+                f"FVD comes from {len(truths)} overlapping clips of {_videos(num_videos)}: compare "
+                "it only with runs on the same videos, not with papers."
             )
         notes += self._left_out("FVD", num_videos, f"less than {FVD_FRAMES} frames.")
         return replace(scores, whole=whole, skipped=skipped, notes=tuple(notes))
@@ -187,6 +193,10 @@ class SetDistances:
         if not num_left:
             return []
         return [f"{name} leaves out {num_left} of {self._num_videos} videos: {reason}"]
+
+
+def _videos(count: int) -> str:
+    return "one video" if count == 1 else f"{count} videos"
 
 
 def mean_scores(clips: Sequence[ClipScores]) -> ClipScores:

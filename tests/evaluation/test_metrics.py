@@ -278,7 +278,10 @@ class TestFvd:
         scores = pool.measure(score_clip(one, other, distances=SetDistances(None)))
         assert scores.whole["motion_distance"] == pytest.approx(0.0, abs=1e-6) != own
         assert scores.skipped["fvd"] == "no I3D file was given"
-        (note,) = scores.notes
+        few, note = scores.notes
+        assert few == (
+            "The motion distance comes from 2 videos: compare it only with runs on the same ones."
+        )
         assert note.startswith("The motion distance leaves out 1 of 3 videos: A motion distance")
         assert "at least 8 frames of 32x32 pixels, got 7 of 32x32" in note
 
