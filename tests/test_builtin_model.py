@@ -83,6 +83,7 @@ def test_it_is_as_good_as_its_card_says(scores):
     assert scores[MODEL]["ssim"] > 0.895
     assert scores[MODEL]["person_psnr"] > 17.8
     assert scores[MODEL]["pose_error"] < 2.2
+    assert scores[MODEL]["pose_correct"] > 90.0
 
 
 def test_temporal_layers_calm_the_flicker(scores):

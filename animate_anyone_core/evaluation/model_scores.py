@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import SettingsError
 from .held_out import HeldOutClip
-from .metrics import Metric, psnr, ssim, temporal_flicker
+from .metrics import METRICS, Metric, psnr, ssim, temporal_flicker
 from .motion_features import motion_features
 from .optical_flow import tof
 from .pose_following import CORRECT_PERCENT, DetectsPoses, pose_following
@@ -31,8 +31,8 @@ MODEL_METRICS: dict[str, Metric] = {
     "pose_found": Metric("%", True, "driven body joints that the detector found"),
     "flicker": Metric("x", False, "change from frame to frame over the truth's; 1 is right"),
     "added_flicker": Metric("", False, "change that the truth has not, 0..255"),
-    "tof": Metric("px", False, "how far the optical flow is from the truth's, as TecoGAN's tOF"),
-    "motion_distance": Metric("", False, "Frechet, velocity and acceleration of flow, after FVMD"),
+    "tof": METRICS["tof"],
+    "motion_distance": METRICS["motion_distance"],
     "video_distance": Metric("", False, "Frechet, random 3-D network of fixed seed; no FVD"),
 }
 

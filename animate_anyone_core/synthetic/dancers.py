@@ -11,7 +11,7 @@ training wants them, 90, 65 and 40. A few data workers keep a GPU busy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -114,10 +114,17 @@ class Dancer:
             raise SettingsError(f"Frames per second must be above 0, got {fps}.")
         return self.render_track(motion.track(first + np.arange(num_frames) / fps), fps)
 
-    def render_moments(self, moments: Sequence[tuple[MotionFromSeed, float]]) -> DancerClip:
+    def render_moments(
+        self,
+        moments: Sequence[tuple[MotionFromSeed, float]],
+        change: Callable[[Track], Track] | None = None,
+    ) -> DancerClip:
         """Draw single pictures of the dancer: one frame for each (motion, second).
 
-        A frame is the same as in any clip of that motion that shows the same second.
+        Args:
+            moments: What to draw. A frame is the same as in any clip of that motion that shows
+                the same second.
+            change: Called for each moment in turn; gives the pose that is drawn instead.
 
         Raises:
             SettingsError: If there are no moments.
@@ -125,6 +132,8 @@ class Dancer:
         if not moments:
             raise SettingsError("No moments to draw: give at least one (motion, second).")
         tracks = [motion.track(np.array([second])) for motion, second in moments]
+        if change is not None:
+            tracks = [change(track) for track in tracks]
         return self.render_track(join_tracks(tracks))
 
     def render_track(self, track: Track, fps: float | None = None) -> DancerClip:

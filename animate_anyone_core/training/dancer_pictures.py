@@ -12,7 +12,7 @@ from ..progress import OnStep, silent
 from ..synthetic.dancers import Dancer
 from ..synthetic.free_poses import free_pose
 from ..synthetic.motions import motion_from_seed
-from ..synthetic.rig import join_tracks
+from ..synthetic.rig import Track
 from ..synthetic.splits import split_seeds
 
 
@@ -71,15 +71,17 @@ def render_pictures(
         raise SettingsError(f"A share of pictures must be within 0 to 1, got {free_poses}.")
     rng = np.random.default_rng([505, seed])
     pose_rng = np.random.default_rng([506, seed])
+
+    def bend(track: Track) -> Track:
+        return free_pose(track, pose_rng) if pose_rng.random() < free_poses else track
+
     character_seeds, motion_seeds = (split_seeds(split, kind) for kind in ("character", "motion"))
     clips, characters = [], []
     for index in range(num_characters):
         character = int(rng.integers(character_seeds.start, character_seeds.stop))
         motions = rng.integers(motion_seeds.start, motion_seeds.stop, per_character)
         moments = [(motion_from_seed(int(m)), float(rng.uniform(0, 6))) for m in motions]
-        tracks = [motion.track(np.array([second])) for motion, second in moments]
-        tracks = [free_pose(t, pose_rng) if pose_rng.random() < free_poses else t for t in tracks]
-        clips.append(Dancer(character, width, height).render_track(join_tracks(tracks)))
+        clips.append(Dancer(character, width, height).render_moments(moments, bend))
         characters += [character] * per_character
         on_step(index + 1, num_characters)
     return DancerPictures(

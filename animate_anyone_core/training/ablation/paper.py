@@ -3,8 +3,9 @@
 Tables 4 to 6 of "Animate Anyone" (arXiv 2311.17117v3), measured on the UBC fashion videos. Of the
 ablated variants only FVD is given here. The paper's PSNR of 38.49 dB is on the scale of the first
 papers' script, whose differences overflow (see `evaluation.metrics`); ours is the usual one, so the
-two do not compare. Nor do the distances: the paper's is FVD with I3D over photographs, ours that of
-`evaluation.random_features` over drawings. What can be compared is who is better than whom.
+two do not compare. Nor do the distances: the paper's is FVD with I3D over photographs, ours those
+of `evaluation.random_features` and `evaluation.motion_features` over drawings. What can be compared
+is who is better than whom.
 """
 
 from itertools import combinations
