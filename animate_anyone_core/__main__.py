@@ -2,11 +2,15 @@
 
 import argparse
 import importlib
+import importlib.util
 import logging
 import sys
+from types import ModuleType
 
-from .commands import COMMANDS
 from .errors import AnimateAnyoneError
+
+#: Folders with commands. The laboratory's may be left out of an installation.
+ROOMS = (".commands", ".lab.commands")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -24,15 +28,16 @@ def main(argv: list[str] | None = None) -> int:
         description="Animate a character picture: train, run, measure.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, help_line) in COMMANDS.items():
+    found = find_commands()
+    for name, (module, help_line) in found.items():
         command = commands.add_parser(name, help=help_line, description=help_line)
         if argv and argv[0] == name:  # only the wanted command pays for its imports
-            importlib.import_module(f".commands.{module}", __package__).add_arguments(command)
+            _import(module).add_arguments(command)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        importlib.import_module(f".commands.{COMMANDS[args.command][0]}", __package__).run(args)
+        _import(found[args.command][0]).run(args)
     except (AnimateAnyoneError, OSError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2
@@ -40,6 +45,27 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write("stopped\n")
         return 130
     return 0
+
+
+def find_commands() -> dict[str, tuple[str, str]]:
+    """Command name -> (module, relative to this package; one line of help), of all rooms here."""
+    return {
+        name: (f"{room}.{module}", help_line)
+        for room in ROOMS
+        if _is_here(room)
+        for name, (module, help_line) in _import(room).COMMANDS.items()
+    }
+
+
+def _is_here(room: str) -> bool:
+    try:
+        return importlib.util.find_spec(room, __package__) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _import(module: str) -> ModuleType:
+    return importlib.import_module(module, __package__)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from .errors import MediaError, SettingsError
 logger = logging.getLogger("animate_anyone")
 
 SMALLEST_SIDE = 16
+#: Endings by which pictures are found in folders.
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
 def read_picture(path: Path | str) -> Image.Image:

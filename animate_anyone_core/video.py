@@ -15,6 +15,9 @@ import numpy as np
 
 from .errors import MediaError
 
+#: Endings by which videos are found in folders.
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
+
 
 class VideoClip(NamedTuple):
     """A clip in memory.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
@@ -13,6 +14,9 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from animate_anyone_core.checkpoints.convert import published_weights, with_position_tables
 from animate_anyone_core.checkpoints.key_map import is_temporal
 from animate_anyone_core.checkpoints.weight_files import write_weights
+from animate_anyone_core.evaluation.video_distance import block_distance
+from animate_anyone_core.lab.synthetic.dancers import render_clip
+from animate_anyone_core.lab.synthetic.splits import split_seeds
 from animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.pose_guider import PublishedPoseGuider
@@ -20,6 +24,8 @@ from animate_anyone_core.models.reference_net import ReferenceNet
 
 ROOT = Path(__file__).parents[1]
 MAX_FRAMES = 12
+#: A way to damage a clip, for tests of the distances of sets.
+Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +199,27 @@ def own_model_folder(tmp_path, model_folder) -> Path:
         if source.is_file():
             target.symlink_to(source)
     return folder
+
+
+@pytest.fixture(scope="session")
+def dancers() -> list[np.ndarray]:
+    """Four clips of 12 frames of 64x64."""
+    first = split_seeds("test", "character")[0]
+    return [render_clip(first + i, first + i, 12, 64, 64).frames for i in range(4)]
+
+
+@pytest.fixture(scope="session")
+def distance_after(dancers) -> Callable[[Callable[[np.ndarray], np.ndarray]], Callable]:
+    """For features of a clip: a function from damage to the distance of the damaged clips."""
+
+    def of(features: Callable[[np.ndarray], np.ndarray]) -> Callable[[Damage], float]:
+        truths = [features(clip) for clip in dancers]
+
+        def measure(damage: Damage) -> float:
+            rng = np.random.default_rng(0)
+            floats = [damage(clip.astype(float), rng).clip(0, 255) for clip in dancers]
+            return block_distance([features(clip.astype(np.uint8)) for clip in floats], truths)
+
+        return measure
+
+    return of

@@ -20,15 +20,25 @@ FLOORS = {
     "models": 2,
     "pose": 2,
     "checkpoints": 3,
-    "synthetic": 3,
     "animate": 4,
     "driving": 4,
     "face_pass": 4,
     "preflight": 4,
     "evaluation": 5,
-    "training": 6,
-    "commands": 7,
-    "__main__": 8,
+    "commands": 6,
+    "__main__": 7,
+    "lab": 8,
+}
+
+# The laboratory's rooms, likewise.
+LAB = CORE / "lab"
+LAB_FLOORS = {
+    "__init__": 0,
+    "synthetic": 0,
+    "evaluation": 1,
+    "training": 2,
+    "benchmarks": 3,
+    "commands": 4,
 }
 
 
@@ -45,8 +55,8 @@ def imports_of(path: Path) -> list[tuple[int, str]]:
     return found
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(CORE).with_suffix("").parts[0]
+def part_of(path: Path, room: Path = CORE) -> str:
+    return path.relative_to(room).with_suffix("").parts[0]
 
 
 def core_files() -> list[Path]:
@@ -69,6 +79,23 @@ def test_core_imports_point_down(path):
 def test_every_part_of_the_core_has_a_floor():
     parts = {part_of(path) for path in core_files()} - {"builtin"}
     assert parts <= set(FLOORS), sorted(parts - set(FLOORS))
+
+
+@pytest.mark.parametrize("path", sorted(LAB.rglob("*.py")), ids=lambda p: str(p.relative_to(LAB)))
+def test_imports_within_the_laboratory_point_down(path):
+    own = part_of(path, LAB)
+    depth = len(path.relative_to(LAB).parts)
+    for level, name in imports_of(path):
+        top = name.split(".")[0]
+        if level == depth and top in LAB_FLOORS:
+            assert top == own or LAB_FLOORS[top] < LAB_FLOORS[own], f"{own} must not import {top}"
+
+
+def test_nothing_of_the_product_imports_the_laboratory():
+    files = [path for path in core_files() if LAB not in path.parents]
+    for path in [*files, *sorted((ROOT / "nodes").rglob("*.py")), ROOT / "__init__.py"]:
+        for _, name in imports_of(path):
+            assert "lab" not in name.split("."), f"{path.relative_to(ROOT)} imports {name}"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "nodes").rglob("*.py")), ids=lambda p: p.name)

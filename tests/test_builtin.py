@@ -17,12 +17,12 @@ from animate_anyone_core.checkpoints.builtin import (
 from animate_anyone_core.checkpoints.model_folder import load_autoencoder, load_image_encoder
 from animate_anyone_core.errors import CheckpointError
 from animate_anyone_core.images import read_picture
+from animate_anyone_core.lab.training.codec import measure_codec
+from animate_anyone_core.lab.training.dancer_pictures import render_pictures
+from animate_anyone_core.lab.training.image_encoder import measure_image_encoder
+from animate_anyone_core.lab.training.pose_networks import measure_pose_networks
 from animate_anyone_core.pose.detection import load_pose_detector
 from animate_anyone_core.pose.openpose_json import load_poses
-from animate_anyone_core.training.codec import measure_codec
-from animate_anyone_core.training.dancer_pictures import render_pictures
-from animate_anyone_core.training.image_encoder import measure_image_encoder
-from animate_anyone_core.training.pose_networks import measure_pose_networks
 from animate_anyone_core.video import read_video
 
 FILES = (

@@ -10,10 +10,10 @@ import torch
 from animate_anyone_core.animate import AnimateSettings
 from animate_anyone_core.checkpoints.builtin import BUILT_IN, built_in_pose_networks
 from animate_anyone_core.checkpoints.model_folder import load_models
-from animate_anyone_core.evaluation.held_out import held_out_clip
-from animate_anyone_core.evaluation.model_report import CODEC, REPEATED, TRUTH
-from animate_anyone_core.evaluation.model_scores import ModelScores
-from animate_anyone_core.evaluation.model_variants import (
+from animate_anyone_core.lab.evaluation.held_out import held_out_clip
+from animate_anyone_core.lab.evaluation.model_report import CODEC, REPEATED, TRUTH
+from animate_anyone_core.lab.evaluation.model_scores import ModelScores
+from animate_anyone_core.lab.evaluation.model_variants import (
     MODEL,
     NO_POSE,
     NO_REFERENCE,

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from animate_anyone_core.__main__ import main
-from animate_anyone_core.commands import COMMANDS
-from animate_anyone_core.commands.benchmark import BENCHMARKS
+from animate_anyone_core.__main__ import find_commands, main
+from animate_anyone_core.lab.commands.benchmark import BENCHMARKS
 
 ROOT = Path(__file__).parents[1]
+COMMANDS = find_commands()
 
 
 def help_of(capsys, *arguments):

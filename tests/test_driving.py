@@ -7,9 +7,9 @@ from PIL import Image
 from animate_anyone_core.checkpoints.builtin import built_in_pose_networks
 from animate_anyone_core.driving import DrivingSettings, detect_driver, fit_to_character
 from animate_anyone_core.errors import PoseError
+from animate_anyone_core.lab.synthetic.dancers import reference_frame, render_clip
+from animate_anyone_core.lab.synthetic.splits import split_seeds
 from animate_anyone_core.pose.detection import load_pose_detector
-from animate_anyone_core.synthetic.dancers import reference_frame, render_clip
-from animate_anyone_core.synthetic.splits import split_seeds
 
 CHARACTERS, MOTIONS = split_seeds("test", "character"), split_seeds("test", "motion")
 

@@ -6,9 +6,9 @@ import torch
 
 from animate_anyone_core.errors import SettingsError, ShapeError
 from animate_anyone_core.face_pass import crop_faces, paste_faces, resampling
+from animate_anyone_core.lab.synthetic.dancers import Dancer
+from animate_anyone_core.lab.synthetic.motions import motion_from_seed
 from animate_anyone_core.pose.face_boxes import FaceBoxes, find_face_boxes
-from animate_anyone_core.synthetic.dancers import Dancer
-from animate_anyone_core.synthetic.motions import motion_from_seed
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from animate_anyone_core.checkpoints.families import MOORE, MUSEPOSE
+from animate_anyone_core.lab.synthetic.dancers import Dancer
+from animate_anyone_core.lab.synthetic.motions import motion_from_seed, standing
 from animate_anyone_core.pose.drawing import draw_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.preflight.check import check_run
 from animate_anyone_core.preflight.planned_run import PlannedRun
 from animate_anyone_core.sampling.windows import WindowSettings
-from animate_anyone_core.synthetic.dancers import Dancer
-from animate_anyone_core.synthetic.motions import motion_from_seed, standing
 
 FRAMES, SIZE = 24, (256, 384)
 LEGS = [9, 10, 12, 13]

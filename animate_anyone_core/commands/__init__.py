@@ -2,7 +2,7 @@
 
 A command module offers `add_arguments(parser)` and `run(args) -> None`. It raises
 `AnimateAnyoneError` for bad input; `python -m animate_anyone_core` turns that into one line and
-exit code 2.
+exit code 2. The laboratory has commands of its own, see `lab.commands`.
 """
 
 #: command name -> (module in this folder, one line of help), in the order `--help` lists them.
@@ -12,10 +12,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "detect-pose": ("detect_pose", "find the poses of the people in a video or picture"),
     "retarget-pose": ("retarget_pose", "fit a driver's poses to a character's body and place"),
     "draw-pose": ("draw_pose", "draw poses as skeleton pictures for a family of weights"),
-    "prepare": ("prepare", "find the poses of videos to train on"),
-    "train": ("train", "train a model in the paper's two stages, or go on with a run"),
     "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),
-    "benchmark": ("benchmark", "measure a part of the package on this machine"),
     "inspect": ("inspect", "tell what files of weights are, and whether a folder makes a model"),
     "convert": ("convert", "rewrite weights as safetensors, in another precision, split or merged"),
 }

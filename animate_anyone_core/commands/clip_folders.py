@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import MediaError, SettingsError
-from ..training.clip_files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from ..images import PICTURE_SUFFIXES
+from ..video import VIDEO_SUFFIXES
 
 #: Poses in a folder of clips.
 POSES_SUFFIXES = (".json",)

@@ -8,13 +8,13 @@ from comfyui_harness.first_light import node, ours
 from comfyui_harness.server import PromptFailedError
 from PIL import Image
 
+from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
 from animate_anyone_core.pose.drawing import draw_poses
 from animate_anyone_core.pose.overlay import draw_overlay
 from animate_anyone_core.pose.pose_keypoint import from_pose_keypoint, to_pose_keypoint
 from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.retarget_settings import RetargetSettings
 from animate_anyone_core.pose.smoothing import smooth_poses
-from animate_anyone_core.synthetic.skeletons import make_retarget_case
 
 case = make_retarget_case("dance", "chibi", 1.0, 10)
 DRIVER, REFERENCE = to_pose_keypoint(case.driver), to_pose_keypoint(case.reference)

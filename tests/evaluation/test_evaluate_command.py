@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from animate_anyone_core.__main__ import main
+from animate_anyone_core.lab.synthetic.dancers import reference_frame, render_clip
 from animate_anyone_core.pose import detection
 from animate_anyone_core.pose.openpose_json import load_poses, save_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
-from animate_anyone_core.synthetic.dancers import reference_frame, render_clip
 from animate_anyone_core.video import read_video, write_video
 
 

@@ -10,8 +10,8 @@ from animate_anyone_core.evaluation.pose_following import (
     person_height,
     pose_following,
 )
+from animate_anyone_core.lab.synthetic.dancers import render_clip
 from animate_anyone_core.pose.skeleton import BODY, FACE, NUM_KEYPOINTS, PoseSequence
-from animate_anyone_core.synthetic.dancers import render_clip
 
 SHIFT = np.array([3.0, 4.0])
 

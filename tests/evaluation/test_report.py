@@ -16,7 +16,7 @@ from animate_anyone_core.evaluation.report import (
     write_json,
 )
 from animate_anyone_core.evaluation.scores import score_clip
-from animate_anyone_core.synthetic.dancers import render_clip
+from animate_anyone_core.lab.synthetic.dancers import render_clip
 
 
 @pytest.fixture(scope="module")

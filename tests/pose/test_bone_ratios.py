@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from animate_anyone_core.lab.synthetic.skeleton_bodies import random_body
+from animate_anyone_core.lab.synthetic.skeleton_motions import CLIPS
+from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
 from animate_anyone_core.pose.bone_ratios import (
     estimate_ratios,
     find_matching_frame,
     frame_ratios,
 )
 from animate_anyone_core.pose.bones import GROUPS, measure_segments
-from animate_anyone_core.synthetic.skeleton_bodies import random_body
-from animate_anyone_core.synthetic.skeleton_motions import CLIPS
-from animate_anyone_core.synthetic.skeletons import make_retarget_case
 
 LIMBS = ["torso", "shoulders", "hips", "neck", "upper_arm", "forearm", "thigh", "shin"]
 

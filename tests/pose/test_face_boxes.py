@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from animate_anyone_core.errors import PoseError, SettingsError
+from animate_anyone_core.lab.synthetic.dancers import Dancer
+from animate_anyone_core.lab.synthetic.motions import motion_from_seed
 from animate_anyone_core.pose.face_boxes import MAX_GAP, find_face_boxes, poses_in_boxes
 from animate_anyone_core.pose.skeleton import FACE, PoseSequence
-from animate_anyone_core.synthetic.dancers import Dancer
-from animate_anyone_core.synthetic.motions import motion_from_seed
 
 FRAMES = 40
 

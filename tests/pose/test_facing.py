@@ -5,6 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from animate_anyone_core.lab.synthetic.skeleton_bodies import BODIES
+from animate_anyone_core.lab.synthetic.skeleton_motions import make_motion, make_still
+from animate_anyone_core.lab.synthetic.skeletons import find_stance, place_joints, project
 from animate_anyone_core.pose.bone_ratios import estimate_ratios
 from animate_anyone_core.pose.bones import SEGMENTS, measure_segments
 from animate_anyone_core.pose.facing import (
@@ -14,9 +17,6 @@ from animate_anyone_core.pose.facing import (
     frontal_width,
     head_turn,
 )
-from animate_anyone_core.synthetic.skeleton_bodies import BODIES
-from animate_anyone_core.synthetic.skeleton_motions import make_motion, make_still
-from animate_anyone_core.synthetic.skeletons import find_stance, place_joints, project
 
 
 def head(turn, trunk_turn=0.0):

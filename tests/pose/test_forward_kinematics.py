@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
 from animate_anyone_core.pose.bones import (
     BODY_TREE,
     FOLLOWERS,
@@ -13,7 +14,6 @@ from animate_anyone_core.pose.bones import (
     RIGID_PARTS,
 )
 from animate_anyone_core.pose.forward_kinematics import bridge_hidden_joints, rebuild
-from animate_anyone_core.synthetic.skeletons import make_retarget_case
 
 NAMES = (*GROUPS, *FOLLOWERS)
 

@@ -6,12 +6,12 @@ import pytest
 pytest.importorskip("cv2")
 
 from animate_anyone_core.errors import SettingsError, ShapeError
+from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
 from animate_anyone_core.pose.drawing import draw_poses
 from animate_anyone_core.pose.overlay import draw_overlay
 from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.retarget_settings import RetargetSettings
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
-from animate_anyone_core.synthetic.skeletons import make_retarget_case
 
 case = make_retarget_case("dance", "chibi", 1.0, 6)
 result = retarget_poses(case.driver, case.reference)

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animate_anyone_core.errors import PoseError, SettingsError
+from animate_anyone_core.lab.synthetic.skeleton_motions import CLIPS
+from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
 from animate_anyone_core.pose.bones import ANKLES, BODY_TREE, add_mid_hip
 from animate_anyone_core.pose.retarget import name_frames, retarget_poses
 from animate_anyone_core.pose.retarget_settings import RetargetSettings, parse_multipliers
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
-from animate_anyone_core.synthetic.skeleton_motions import CLIPS
-from animate_anyone_core.synthetic.skeletons import make_retarget_case
 
 clips = st.sampled_from(sorted(CLIPS))
 bodies = st.sampled_from(["adult", "lanky", "chibi", "child", "broad"])

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from animate_anyone_core.lab.synthetic.skeleton_motions import CLIPS
+from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
 from animate_anyone_core.pose.bones import ANKLES, MID_HIP
 from animate_anyone_core.pose.forward_kinematics import bridge_hidden_joints
 from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.retarget_settings import RetargetSettings
 from animate_anyone_core.pose.root_motion import Footing, find_contacts
 from animate_anyone_core.pose.skeleton import PoseSequence
-from animate_anyone_core.synthetic.skeleton_motions import CLIPS
-from animate_anyone_core.synthetic.skeletons import make_retarget_case
 
 
 def footing_of(case):

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.lab.synthetic.skeleton_motions import CLIPS
+from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
 from animate_anyone_core.pose.smoothing import (
     NO_SMOOTHING,
@@ -15,8 +17,6 @@ from animate_anyone_core.pose.smoothing import (
     fit_parabolas,
     smooth_poses,
 )
-from animate_anyone_core.synthetic.skeleton_motions import CLIPS
-from animate_anyone_core.synthetic.skeletons import make_retarget_case
 
 
 def track(points, scores=None):

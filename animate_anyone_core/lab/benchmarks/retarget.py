@@ -1,0 +1,241 @@
+"""`benchmark retarget`: errors of ours and of restated peers against exact answers, and the time."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import SettingsError
+from ...pose.skeleton import BODY, PoseSequence
+from ..synthetic.skeleton_bodies import Body, random_body
+from ..synthetic.skeleton_motions import CLIPS
+from ..synthetic.skeletons import RetargetCase, make_retarget_case
+from .retarget_errors import Errors, mean_errors, measure_errors
+from .retarget_peers import PEERS
+
+OURS = "ours"
+BODIES = {"adult": "same body", "lanky": "lanky", "chibi": "chibi", "random": "random bodies"}
+
+# What the project promises, in %; see `Errors`. Limb lengths: the same body, and others when
+# foreshortened (a planar picture of another body shows its lengths, so the same bar holds there).
+LIMB_BAR, LIMB_BAR_OTHERS = 2.0, 7.0
+PLACE_BAR, PLACE_BAR_OTHERS = 1.0, 3.0
+SLIDE_BAR = 0.1
+# Slides this close are equal: 0.04 px a frame. A method that only scales and shifts the driver's
+# picture cannot slide at all, so it can be met but not beaten.
+SLIDE_TIE = 0.005
+SECONDS_BAR = 5.0
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One row of the table.
+
+    Attributes:
+        name: What it is, for example "chibi, planar".
+        same_body: The reference has the driver's proportions.
+        errors: Method -> mean errors.
+        spread: Lowest and highest mean place error of ours over the seeds.
+    """
+
+    name: str
+    same_body: bool
+    errors: dict[str, Errors]
+    spread: tuple[float, float]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the benchmark's options."""
+    add = parser.add_argument
+    add("--seed", type=int, default=0, metavar="N", help="first seed of motions and poses")
+    add("--seeds", type=int, default=3, metavar="N", help="how many seeds (default 3)")
+    add("--frames", type=int, default=120, metavar="N", help="frames of a clip (default 120)")
+    add("--depth", type=float, default=1.0, metavar="X", help="how far limbs leave the plane")
+    add("--noise", type=float, default=0.0, metavar="PX", help="noise on both inputs (default 0)")
+    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
+
+
+def run(args: argparse.Namespace) -> bool:
+    """Measure, print, and return whether all bars are met.
+
+    Raises:
+        SettingsError: If there is nothing to measure.
+    """
+    for name, least in (("seeds", 1), ("frames", 2)):
+        if getattr(args, name) < least:
+            raise SettingsError(f"--{name} must be at least {least}, got {getattr(args, name)}.")
+    write = sys.stdout.write
+    seeds = range(args.seed, args.seed + args.seeds)
+    write(
+        f"Retargeting on exact answers: {len(CLIPS)} clips x {args.frames} frames x "
+        f"{len(seeds)} seeds from {args.seed}, noise {args.noise:g} px.\n"
+        "Cells: limb length error % / joints about the hips / joints in place / slide of the "
+        "carrying foot per frame, % of height. Slides that differ by less than "
+        f"{SLIDE_TIE:g} % count as equal.\n\n"
+    )
+    methods = _methods()
+    write(f"{'case':<28}" + "".join(f"{name:>26}" for name in methods) + "\n")
+    results = []
+    for body in BODIES:
+        for depth in (0.0, args.depth):
+            cases = [list(_cases(body, depth, s, args.frames, args.noise)) for s in seeds]
+            name = f"{BODIES[body]}, {'foreshortened' if depth else 'planar'}"
+            result = _measure_case(name, body == "adult", cases, methods)
+            results.append(result)
+            write(format_row(result))
+            sys.stdout.flush()
+    write("\nSpread of ours over the seeds (joints in place): ")
+    write("; ".join(f"{r.name} {r.spread[0]:.2f}-{r.spread[1]:.2f}" for r in results) + "\n")
+    ahead = list(where_peers_are_ahead(results))
+    write("\n" + ("\n".join(ahead) if ahead else "No peer is ahead in any column.") + "\n")
+    seconds = time_300_frames()
+    write(
+        "\n300 frames at 768x1024: "
+        + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
+        + f", together {sum(seconds.values()):.2f} s of one core.\n"
+    )
+    failures = list(missed_bars(results, sum(seconds.values())))
+    write("\n" + ("\n".join(failures) if failures else "All bars are met.") + "\n")
+    if args.json is not None:
+        args.json.write_text(json.dumps(_document(args, results, seconds, failures), indent=1))
+    return not failures
+
+
+def _methods() -> dict[str, Callable[[PoseSequence, PoseSequence], np.ndarray]]:
+    from ...pose.retarget import retarget_poses
+
+    def ours(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
+        return retarget_poses(driver, reference).poses.points[:, 0, BODY]
+
+    return {OURS: ours, **PEERS}
+
+
+def _cases(body: str, depth: float, seed: int, frames: int, noise: float) -> Iterator[RetargetCase]:
+    for index, clip in enumerate(CLIPS):
+        generator = np.random.default_rng([seed, index])
+        who: str | Body = random_body(generator) if body == "random" else body
+        case = make_retarget_case(clip, who, depth, frames, seed)
+        if noise > 0:
+            noisy = [
+                replace(p, points=p.points + generator.normal(0, noise, p.points.shape))
+                for p in (case.driver, case.reference)
+            ]
+            case = replace(case, driver=noisy[0], reference=noisy[1])
+        yield case
+
+
+def _measure_case(
+    name: str,
+    same_body: bool,
+    cases: list[list[RetargetCase]],
+    methods: dict[str, Callable[[PoseSequence, PoseSequence], np.ndarray]],
+) -> CaseResult:
+    """Run all methods on the cases of every seed."""
+    errors = {
+        method: [[measure_errors(call(c.driver, c.reference), c) for c in group] for group in cases]
+        for method, call in methods.items()
+    }
+    places = [mean_errors(group).place for group in errors[OURS]]
+    means = {method: mean_errors(list(chain(*groups))) for method, groups in errors.items()}
+    return CaseResult(name, same_body, means, (min(places), max(places)))
+
+
+def format_row(result: CaseResult) -> str:
+    """Return a line of the table."""
+    cells = [
+        f"{e.limb:.1f} / {e.relative:.1f} / {e.place:.1f} / {e.slide:.2f}"
+        for e in result.errors.values()
+    ]
+    return f"{result.name:<28}" + "".join(f"{cell:>26}" for cell in cells) + "\n"
+
+
+def where_peers_are_ahead(results: list[CaseResult]) -> Iterator[str]:
+    """Yield a sentence for every column of every case in which a peer has the smaller error."""
+    titles = {
+        "limb": "limb length",
+        "relative": "joints about the hips",
+        "place": "joints in place",
+        "slide": "slide",
+    }
+    for result in results:
+        mine = result.errors[OURS]
+        for name, errors in result.errors.items():
+            for column, title in titles.items():
+                own, other = getattr(mine, column), getattr(errors, column)
+                if name != OURS and other < own - (SLIDE_TIE if column == "slide" else 0.0):
+                    yield f"{name} is ahead in {title}: {result.name}, {other:.2f} to {own:.2f}."
+
+
+def missed_bars(results: list[CaseResult], seconds: float) -> Iterator[str]:
+    """Yield a sentence for every promise that is not kept."""
+    for result in results:
+        mine = result.errors[OURS]
+        limb = LIMB_BAR if result.same_body else LIMB_BAR_OTHERS
+        place = PLACE_BAR if result.same_body else PLACE_BAR_OTHERS
+        for title, value, bar in (
+            ("limb length error", mine.limb, limb),
+            ("joints in place", mine.place, place),
+            ("slide", mine.slide, SLIDE_BAR),
+        ):
+            if not value <= bar:
+                yield f"MISSED: {result.name}: {title} {value:.2f} %, bar {bar:g} %."
+        for name, errors in result.errors.items():
+            if name != OURS and not mine.place < errors.place:
+                yield f"MISSED: {result.name}: {name} is ahead in joints in place."
+            if name != OURS and not mine.slide <= errors.slide + SLIDE_TIE:
+                yield f"MISSED: {result.name}: {name} is ahead in slide."
+    if not seconds < SECONDS_BAR:
+        yield f"MISSED: 300 frames take {seconds:.1f} s, bar {SECONDS_BAR:g} s."
+
+
+def time_300_frames() -> dict[str, float]:
+    """Measure the processor time of smoothing, retargeting and drawing 300 frames at 768x1024."""
+    from ...pose.drawing import draw_poses
+    from ...pose.retarget import retarget_poses
+    from ...pose.smoothing import smooth_poses
+
+    case = make_retarget_case("dance", "chibi", 1.0, 300)
+    noise = np.random.default_rng(0).normal(0, 2, case.driver.points.shape)
+    driver = replace(case.driver, points=case.driver.points + noise)
+    # Processor time of all threads together: what one core would need, on a busy machine too.
+    marks = [time.process_time()]
+    smooth, _ = smooth_poses(driver)
+    marks.append(time.process_time())
+    poses = retarget_poses(smooth, case.reference).poses
+    marks.append(time.process_time())
+    pictures = draw_poses(poses, size=(768, 1024))
+    marks.append(time.process_time())
+    assert pictures.shape == (300, 1024, 768, 3)
+    return dict(zip(("smooth", "retarget", "draw"), np.diff(marks).tolist(), strict=True))
+
+
+def _document(
+    args: argparse.Namespace,
+    results: list[CaseResult],
+    seconds: dict[str, float],
+    failures: list[str],
+) -> dict[str, object]:
+    return {
+        "seed": args.seed,
+        "seeds": args.seeds,
+        "frames": args.frames,
+        "depth": args.depth,
+        "noise": args.noise,
+        "cases": [
+            {
+                "name": r.name,
+                "errors": {name: errors._asdict() for name, errors in r.errors.items()},
+                "place_over_seeds": r.spread,
+            }
+            for r in results
+        ],
+        "ahead": list(where_peers_are_ahead(results)),
+        "seconds": seconds,
+        "missed": failures,
+    }

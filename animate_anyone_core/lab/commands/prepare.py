@@ -1,0 +1,65 @@
+"""`prepare`: videos in, the poses of their main persons out, where `train` finds them."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from ...commands.pose_networks import add_network_options, open_detector
+from ...commands.progress_bar import progress_bar
+from ...errors import SettingsError
+from ...pose.smoothing import SmoothingSettings
+from ..training.prepare_clips import LIST_NAME, PrepareSettings, prepare_clips
+
+logger = logging.getLogger("animate_anyone")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command's options."""
+    parser.description = (
+        "find the poses of videos to train on; the same command goes on with a stopped run"
+    )
+    default = PrepareSettings()
+    add = parser.add_argument
+    add(
+        "--videos",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="a video, a folder of frames, or a folder with any number of them",
+    )
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help=f"write the poses and {LIST_NAME} there (default: poses beside each video)",
+    )
+    add_network_options(parser)
+    text = f"look for people every N frames ({default.interval})"
+    add("--interval", type=int, default=default.interval, metavar="N", help=text)
+    add("--smooth", action="store_true", help="smooth the poses (published training does not)")
+    text = f"leave shorter clips out ({default.min_frames})"
+    add("--min-frames", type=int, default=default.min_frames, metavar="N", help=text)
+    text = f"share of frames that must show the person ({default.min_seen:g})"
+    add("--min-seen", type=float, default=default.min_seen, metavar="X", help=text)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command.
+
+    Raises:
+        SettingsError: If no clip can be used.
+    """
+    settings = PrepareSettings(
+        interval=args.interval,
+        smoothing=SmoothingSettings() if args.smooth else None,
+        min_frames=args.min_frames,
+        min_seen=args.min_seen,
+    )
+    detector = open_detector(args)
+    with progress_bar("prepare") as on_step:
+        report = prepare_clips(args.videos, detector, args.output, settings, on_step)
+    if not report.written and not report.kept:
+        raise SettingsError(f"None of the {len(report.left_out)} clips can be used, see above.")
+    logger.info("%s", report)
+    data = args.videos if args.output is None else args.output / LIST_NAME
+    logger.info("Train on them with: train --data %s", data)

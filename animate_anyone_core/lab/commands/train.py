@@ -1,0 +1,109 @@
+"""`train`: train a model in the paper's two stages, or go on with a run."""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ...commands.progress_bar import progress_bar
+from ...errors import SettingsError
+from ..training.config import TrainConfig
+from ..training.config_files import make_config, merge, parse_assignments, read_settings, to_text
+from ..training.recipes import PART_RECIPES, RECIPES, recipe_settings
+
+logger = logging.getLogger("animate_anyone")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = "train a model in two stages; the same command goes on with a stopped run"
+    lines = [f"  {name:22} {text}" for name, (text, _) in RECIPES.items()]
+    lines += [f"  {name:22} {text}" for name, (_, text) in PART_RECIPES.items()]
+    parser.epilog = (
+        "recipes:\n"
+        + "\n".join(lines)
+        + (
+            "\n\nseveral processes: accelerate launch --num_processes 2 -m animate_anyone_core train ..."
+        )
+    )
+    add = parser.add_argument
+    add("--recipe", metavar="NAME", help="start from a recipe's settings")
+    add("--config", type=Path, metavar="FILE", help="settings: .yaml, .toml or .json")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="assignments",
+        help="one setting, such as optimizer.lr=1e-4; may be given several times",
+    )
+    add("--output", type=Path, metavar="DIR", help="folder of the run")
+    add("--init-from", metavar="DIR", help="folder of a trained model to start from (stage 2)")
+    add("--vae", metavar="DIR", help="folder of the VAE (init.vae)")
+    add("--image-encoder", metavar="DIR", help="folder of the image encoder (init.image_encoder)")
+    add("--data", metavar="PATH", help="clips to train on (data.path); sets data.kind to clips")
+    add("--max-minutes", type=float, metavar="X", help="stop after this long (run.max_minutes)")
+    add("--dry-run", action="store_true", help="print the resolved settings and stop")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    if args.recipe in PART_RECIPES:
+        _run_part(args)
+        return
+    config = make_config(TrainConfig, resolve_settings(args))
+    if args.dry_run:
+        sys.stdout.write(to_text(config))
+        return
+    if args.output is None:
+        raise SettingsError("--output is missing: name the folder of the run.")
+    from ..training.loop import train  # heavy, and not needed for a dry run
+
+    is_main = os.environ.get("LOCAL_RANK", "0") == "0"
+    if not is_main:
+        logger.setLevel(logging.ERROR)
+        train(config, args.output)
+        return
+    with progress_bar("train") as on_step:
+        folder = train(config, args.output, on_step)
+    logger.info("The model's files: %s", folder)
+
+
+def resolve_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Lay recipe, file, options and `--set` over each other, the last on top."""
+    settings: dict[str, Any] = {}
+    layers = list(recipe_settings(args.recipe)) if args.recipe else []
+    if args.config is not None:
+        layers.append(read_settings(args.config))
+    for layer in (*layers, _options(args), parse_assignments(args.assignments)):
+        settings = merge(settings, layer)
+    return settings
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    init: dict[str, Any] = {}
+    if args.init_from is not None:
+        init = {"kind": "files", "unet": args.init_from, "reference": args.init_from}
+        init["pose_guider"] = args.init_from
+    if args.vae is not None:
+        init["vae"] = args.vae
+    if args.image_encoder is not None:
+        init["image_encoder"] = args.image_encoder
+    options: dict[str, Any] = {"init": init}
+    if args.data is not None:
+        options["data"] = {"kind": "clips", "path": args.data}
+    if args.max_minutes is not None:
+        options["run"] = {"max_minutes": args.max_minutes}
+    return options
+
+
+def _run_part(args: argparse.Namespace) -> None:
+    if args.output is None:
+        raise SettingsError("--output is missing: name the folder for the recipe's files.")
+    module = importlib.import_module(f"..training.{PART_RECIPES[args.recipe][0]}", __package__)
+    with progress_bar(args.recipe) as on_step:
+        module.run_recipe(args.output, on_step)

@@ -1,0 +1,1 @@
+"""Measuring a model: held-out dancers, parts switched off, scores, report."""

@@ -1,0 +1,70 @@
+"""Clips that no training sees: new characters in new motions, always the same ones."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import SettingsError
+from ...pose.drawing import draw_poses
+from ...pose.skeleton import PoseSequence
+from ..synthetic.dancers import reference_frame, render_clip
+from ..synthetic.splits import split_seeds
+
+#: Frames per second of the clips, as dancers are drawn for training.
+FPS = 12.0
+#: Places in the test split below this are kept for the shipped samples.
+_FIRST_PLACE = 100
+_PLACES_PER_SET = 1000
+
+
+@dataclass(frozen=True)
+class HeldOutClip:
+    """A dancer to animate, and what should come out.
+
+    Attributes:
+        reference: The character standing calmly, (H, W, 3) uint8 RGB.
+        skeletons: Drawn exact poses (F, H, W, 3) uint8 RGB.
+        truth: (F, H, W, 3) uint8 RGB.
+        masks: (F, H, W) uint8, 255 where the person is.
+        poses: Exact keypoints of the truth.
+    """
+
+    reference: np.ndarray
+    skeletons: np.ndarray
+    truth: np.ndarray
+    masks: np.ndarray
+    poses: PoseSequence
+
+
+def held_out_clip(
+    number: int, num_frames: int, width: int, height: int, drawing: str, clip_set: int = 0
+) -> HeldOutClip:
+    """Draw held-out clip number `number`: a character and a motion of the test split.
+
+    Args:
+        number: 0 to 999; each shows another character in another motion.
+        num_frames: Frames, at least 1.
+        width: Picture width in pixels.
+        height: Picture height in pixels.
+        drawing: Style of the skeletons.
+        clip_set: Another set has other characters and motions.
+
+    Raises:
+        SettingsError: If a number or a size is out of range.
+    """
+    characters, motions = split_seeds("test", "character"), split_seeds("test", "motion")
+    last_set = (len(characters) - _FIRST_PLACE) // _PLACES_PER_SET - 1
+    if not 0 <= number < _PLACES_PER_SET or not 0 <= clip_set <= last_set:
+        raise SettingsError(
+            f"Held-out clips are numbered 0 to {_PLACES_PER_SET - 1} in sets 0 to {last_set}, got "
+            f"clip {number} of set {clip_set}."
+        )
+    place = _FIRST_PLACE + clip_set * _PLACES_PER_SET + number
+    clip = render_clip(characters[place], motions[place], num_frames, width, height, fps=FPS)
+    return HeldOutClip(
+        reference_frame(characters[place], width, height).frames[0],
+        draw_poses(clip.poses, drawing, (width, height)),
+        clip.frames,
+        clip.masks,
+        clip.poses,
+    )

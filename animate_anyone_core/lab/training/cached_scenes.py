@@ -1,0 +1,192 @@
+"""Scenes kept on disk, so that training draws nothing and runs no VAE and no CLIP.
+
+Three folders: drawn pictures, which follow from the data settings alone, and what the VAE and the
+image encoder make of them. Another VAE means encoding again, not drawing again.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ...errors import MediaError
+from ...models.image_encoder import clip_pixels
+from ...progress import OnStep, silent
+from .config import TrainConfig
+from .frozen_encoders import FrozenEncoders
+from .scenes import SceneSource
+
+logger = logging.getLogger("animate_anyone")
+
+_NOT_DRAWN = ("cache_path", "num_workers", "num_frames")
+
+
+class CachedScenes:
+    """Read encoded scenes.
+
+    Args:
+        drawn: Folder that `draw_scenes` filled.
+        latents: Folder that `encode_latents` filled.
+        appearances: Folder that `encode_appearances` filled.
+    """
+
+    def __init__(self, drawn: Path, latents: Path, appearances: Path) -> None:
+        self._skeletons = np.load(drawn / "skeletons.npy", mmap_mode="r")
+        self._latents = np.load(latents / "latents.npy", mmap_mode="r")
+        self._appearance = np.load(appearances / "appearance.npy", mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self._latents)
+
+    def pick(self, rng: np.random.Generator, num_frames: int, stage: int) -> dict[str, Tensor]:
+        """Choose a scene, a reference and targets.
+
+        In stage 1 any frames, the reference not among them; in stage 2 neighbouring frames (the
+        cached scene's first frame stands apart in time), and any frame as the reference.
+        """
+        scene, count = int(rng.integers(len(self))), self._latents.shape[1]
+        if stage == 1:
+            reference, *targets = (int(i) for i in rng.permutation(count)[: 1 + num_frames])
+        else:
+            start = int(rng.integers(1, count - num_frames + 1))
+            targets = list(range(start, start + num_frames))
+            reference = int(rng.integers(count))
+        skeletons = self._skeletons[scene, targets]
+        return {
+            "latents": torch.from_numpy(self._latents[scene, [reference, *targets]]),
+            "appearance": torch.from_numpy(np.array(self._appearance[scene, reference])),
+            "skeletons": torch.from_numpy(skeletons).permute(3, 0, 1, 2).contiguous(),
+        }
+
+
+def draw_scenes(
+    root: Path, source: SceneSource, config: TrainConfig, on_step: OnStep = silent
+) -> Path:
+    """Draw all scenes into a folder below `root`, unless they are there.
+
+    Returns:
+        The folder: `frames.npy` and `skeletons.npy`, (N, K, H, W, 3) uint8.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    data = config.data
+
+    def drawn() -> Iterator[dict[str, np.ndarray]]:
+        for index in range(data.cache_scenes):
+            scene = source.scene(index, data.cache_frames)
+            yield {"frames": scene.frames, "skeletons": scene.skeletons}
+
+    settings = {k: v for k, v in asdict(data).items() if k not in _NOT_DRAWN}
+    name = _digest(json.dumps([config.stage, config.seed, settings], sort_keys=True).encode())
+    return _complete(root / f"drawn_{name}", drawn, data.cache_scenes, on_step)
+
+
+def encode_latents(
+    drawn: Path, encoders: FrozenEncoders, device: torch.device, on_step: OnStep = silent
+) -> Path:
+    """Run drawn scenes through the VAE into a folder beside them, unless they are there.
+
+    Returns:
+        The folder: `latents.npy` (N, K, C, h, w) float16.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    scenes = np.load(drawn / "frames.npy", mmap_mode="r")
+
+    def encoded() -> Iterator[dict[str, np.ndarray]]:
+        for frames in scenes:
+            pictures = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).contiguous()
+            latents = encoders.encode(pictures.to(device))
+            yield {"latents": latents.cpu().numpy().astype(np.float16)}
+
+    folder = drawn.with_name(f"{drawn.name}_latents_{_weights_digest(encoders.vae)}")
+    return _complete(folder, encoded, len(scenes), on_step)
+
+
+def encode_appearances(
+    drawn: Path, encoders: FrozenEncoders, device: torch.device, on_step: OnStep = silent
+) -> Path:
+    """Run drawn scenes through the image encoder, as `encode_latents` does through the VAE.
+
+    Returns:
+        The folder: `appearance.npy` (N, K, D) float32.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    scenes = np.load(drawn / "frames.npy", mmap_mode="r")
+    size = encoders.image_encoder.config.image_size
+
+    def encoded() -> Iterator[dict[str, np.ndarray]]:
+        for frames in scenes:
+            pixels = torch.cat([clip_pixels(Image.fromarray(frame), size) for frame in frames])
+            yield {"appearance": encoders.embed(pixels.to(device)).cpu().numpy()}
+
+    digest = _weights_digest(encoders.image_encoder)
+    folder = drawn.with_name(f"{drawn.name}_appearance_{digest}")
+    return _complete(folder, encoded, len(scenes), on_step)
+
+
+def _complete(
+    folder: Path,
+    entries: Callable[[], Iterator[dict[str, np.ndarray]]],
+    count: int,
+    on_step: OnStep,
+) -> Path:
+    """Fill a folder of arrays, entry by entry; it is there when it is complete, or not at all."""
+    if folder.is_dir():
+        logger.info("Taken from the cache: %s", folder.name)
+        return folder
+    part = folder.with_name(f"{folder.name}.part")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opened:
+            files: dict[str, BinaryIO] = {}
+            for index, entry in enumerate(entries()):
+                for name, value in entry.items():
+                    if name not in files:
+                        # no memory map: on a full disk it ends the process without a word
+                        files[name] = opened.enter_context((part / f"{name}.npy").open("wb"))
+                        _write_header(files[name], value, count)
+                    files[name].write(np.ascontiguousarray(value).tobytes())
+                on_step(index + 1, count)
+        part.replace(folder)
+    except OSError as error:
+        raise MediaError(
+            f"Cannot write cached scenes to {folder}: {error}. Free the disk, or set "
+            "data.cache_path to another one."
+        ) from error
+    return folder
+
+
+def _write_header(file: BinaryIO, first: np.ndarray, count: int) -> None:
+    """Begin a file of `count` arrays like the first, in NumPy's format."""
+    shape = (count, *first.shape)
+    np.lib.format.write_array_header_2_0(
+        file, {"descr": first.dtype.str, "fortran_order": False, "shape": shape}
+    )
+
+
+def _weights_digest(network: nn.Module) -> str:
+    """A digest of all weights but a VAE's decoder, which has no part in encoding."""
+    content = b"".join(
+        name.encode() + tensor.detach().float().cpu().numpy().tobytes()
+        for name, tensor in network.state_dict().items()
+        if tensor.is_floating_point() and not name.startswith("decoder.")
+    )
+    return _digest(content)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]

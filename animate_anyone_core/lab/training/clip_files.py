@@ -1,0 +1,258 @@
+"""Real clips on disk: which there are, and single frames of them.
+
+Known layouts, `path` being a folder or a JSON file:
+
+    meta.json                          a list of {"video_path", "kps_path"} (Moore-AnimateAnyone's)
+    clips/a.mp4    clips_dwpose/a.mp4  skeleton videos in a sibling folder, same relative names;
+                                       `path` may be `clips` or a folder above it
+    clips/a.mp4    clips/a.json        poses beside the video (ours, POSE_KEYPOINT or OpenPose's)
+    clips/a/0.png  clips_dwpose/a/0.png         folders of frames (UBC), skeletons in a sibling
+    clips/a/images/0.png  clips/a/dwpose/0.png  folders of frames (TikTok, Champ); or poses/
+    clips/a/0.png  clips/a.json        folders of frames with poses beside
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from ...errors import MediaError, SettingsError
+from ...images import PICTURE_SUFFIXES, read_picture
+from ...pose.drawing import draw_poses
+from ...pose.openpose_json import load_poses
+from ...pose.skeleton import PoseSequence
+from ...video import VIDEO_SUFFIXES, upright_pixels
+
+logger = logging.getLogger("animate_anyone")
+
+_POSE_FOLDERS = ("dwpose", "poses", "pose", "openpose")
+_SIBLINGS = ("_dwpose", "_poses", "_pose")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip.
+
+    Attributes:
+        frames: A video, or a folder of pictures.
+        poses: A skeleton video, a folder of skeleton pictures, or a JSON file of poses.
+    """
+
+    frames: Path
+    poses: Path
+
+
+def find_clips(path: Path | str) -> list[Clip]:
+    """List the clips of a folder or of a JSON list, in a fixed order.
+
+    What has no poses is left out of a folder, with a warning that counts it.
+
+    Raises:
+        SettingsError: If there is nothing of that name, or nothing in a known layout.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _from_list(path)
+    if not path.is_dir():
+        raise SettingsError(f"data.path: there is no file or folder {path}.")
+    clips, without = [], []
+    for place in sorted(path.rglob("*"), key=str):
+        is_video = place.suffix.lower() in VIDEO_SUFFIXES and place.is_file()
+        if not is_video and not (place.is_dir() and _pictures(place)):
+            continue
+        if place.name in _POSE_FOLDERS:
+            continue
+        poses = _poses_of(place, path)
+        if poses is not None:
+            clips.append(Clip(place, poses))
+        elif _is_source(place) and not _holds_poses(place.relative_to(path)):
+            without.append(place)
+    if not clips:
+        raise SettingsError(
+            f"data.path: {path} holds no clips with poses. Put the poses of clips/a.mp4 into "
+            "clips/a.json, or its skeleton video into clips_dwpose/a.mp4; folders of frames "
+            "likewise (clips/a/images, clips/a/dwpose). The command `prepare --videos "
+            f"{path}` finds the poses."
+        )
+    if without:
+        logger.warning(
+            "%d of %d clips have no poses and are left out, such as %s. "
+            "The command `prepare --videos %s` finds them.",
+            len(without),
+            len(without) + len(clips),
+            without[0].relative_to(path),
+            path,
+        )
+    return clips
+
+
+def find_sources(path: Path | str) -> list[Path]:
+    """List the videos and folders of frames at a place, whether they have poses or not.
+
+    Where frames lie in `images`, its neighbours (masks, depths, poses) are no clips.
+
+    Raises:
+        SettingsError: If there is nothing of that name, or no clip.
+    """
+    path = Path(path)
+    if _is_source(path):
+        return [path]
+    places = sorted(path.rglob("*"), key=str)
+    clips = [p for p in places if _is_source(p) and not _holds_poses(p.relative_to(path))]
+    if not clips:
+        what = "holds no videos and no folders of pictures" if path.is_dir() else "is no video"
+        raise SettingsError(f"{path} {what if path.exists() else 'does not exist'}.")
+    return clips
+
+
+def _is_source(place: Path) -> bool:
+    if place.is_file():
+        return place.suffix.lower() in VIDEO_SUFFIXES
+    is_beside_images = place.name != "images" and (place.parent / "images").is_dir()
+    return place.is_dir() and not is_beside_images and bool(_pictures(place))
+
+
+def _holds_poses(relative: Path) -> bool:
+    return any(part.endswith(_SIBLINGS) or part in _POSE_FOLDERS for part in relative.parts)
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a video, a folder of pictures or a file of poses has.
+
+    Raises:
+        MediaError, PoseError: If it cannot be read.
+    """
+    if path.is_dir():
+        return len(_pictures(path))
+    if path.suffix == ".json":
+        return load_poses(path, canvas=(1, 1)).num_frames
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f"{path.name} has no picture track.")
+            stream = container.streams.video[0]
+            return _promised_frames(stream) or sum(1 for _ in container.decode(stream))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+
+
+def _promised_frames(stream: av.VideoStream) -> int:
+    """Frames that a file says it has; 0 if it does not say.
+
+    A video cut without encoding it again keeps frames that its edit list hides: they are counted in
+    its header, and never decoded.
+    """
+    entries = getattr(
+        stream, "index_entries", ()
+    )  # newer PyAV; without it such videos are left out
+    return stream.frames and stream.frames - sum(entry.is_discard for entry in entries)
+
+
+def frame_rate(path: Path) -> float | None:
+    """Frames per second of a video; None for pictures, or if it does not tell."""
+    if path.is_dir():
+        return None
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return float(stream.average_rate or stream.guessed_rate or 0) or None
+
+
+def iterate_frames(path: Path) -> Iterator[np.ndarray]:
+    """All frames (H, W, 3) uint8 of a video or a folder of pictures, one after the other.
+
+    Raises:
+        MediaError: If one of them cannot be read.
+    """
+    if path.is_dir():
+        yield from (np.asarray(read_picture(picture)) for picture in _pictures(path))
+        return
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                yield upright_pixels(frame)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+
+
+def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
+    """Read single frames (H, W, 3) uint8 of a video or a folder of pictures.
+
+    Raises:
+        MediaError: If one of them cannot be read.
+    """
+    if path.is_dir():
+        pictures = _pictures(path)
+        return [np.asarray(read_picture(pictures[index])) for index in indices]
+    wanted, found = set(indices), {}
+    try:
+        with av.open(str(path)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number in wanted:
+                    found[number] = upright_pixels(frame)
+                if number >= max(wanted):
+                    break
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+    missing = sorted(wanted - set(found))
+    if missing:
+        raise MediaError(f"{path.name} ends before frame {missing[0]}: it is cut short.")
+    return [found[index] for index in indices]
+
+
+def read_skeletons(
+    path: Path, indices: list[int], size: tuple[int, int], drawing: str
+) -> list[np.ndarray]:
+    """Read or draw the skeletons of single frames.
+
+    Args:
+        path: See `Clip.poses`.
+        indices: Which frames.
+        size: (width, height) of the clip's pictures.
+        drawing: Style, for poses that are data.
+    """
+    if path.suffix != ".json":
+        return read_frames(path, indices)
+    poses = load_poses(path, canvas=size)
+    chosen = PoseSequence(
+        poses.points[indices], poses.scores[indices], poses.width, poses.height, poses.fps
+    )
+    return list(draw_poses(chosen, drawing, size))
+
+
+def _from_list(path: Path) -> list[Clip]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        found = [(Path(entry["video_path"]), Path(entry["kps_path"])) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f'data.path: {path.name} must be a JSON list of {{"video_path", "kps_path"}}; '
+            f"{type(error).__name__}: {error}."
+        ) from error
+    if not found:
+        raise SettingsError(f"data.path: {path.name} lists no clips.")
+    return [Clip(path.parent / video, path.parent / poses) for video, poses in found]
+
+
+def _poses_of(place: Path, root: Path) -> Path | None:
+    candidates = [place.with_name(f"{place.stem if place.is_file() else place.name}.json")]
+    folders = (folder for folder in place.parents if folder.is_relative_to(root))
+    candidates += [
+        folder.with_name(folder.name + ending) / place.relative_to(folder)
+        for folder in folders
+        for ending in _SIBLINGS
+    ]
+    if place.is_dir():
+        candidates += [place.parent / name for name in _POSE_FOLDERS if place.name == "images"]
+    return next((candidate for candidate in candidates if candidate.exists()), None)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    pictures = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+    return sorted(pictures, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.stem)], p.name))

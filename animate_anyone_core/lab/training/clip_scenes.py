@@ -1,0 +1,164 @@
+"""Scenes from real clips: a reference, targets, and one random crop for all of them."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ...errors import AnimateAnyoneError, SettingsError
+from .clip_files import Clip, count_frames, find_clips, read_frames, read_skeletons
+from .config import DataConfig
+from .scenes import Scene, picture_rng
+
+logger = logging.getLogger("animate_anyone")
+
+_MOST_TRIES = 20
+
+
+@dataclass(frozen=True)
+class _Known:
+    clip: Clip
+    num_frames: int
+
+
+class ClipScenes:
+    """Scenes from clips on disk.
+
+    Clips that cannot be used (unreadable, poses of another length, shorter than the window) are
+    left out with a warning that counts them. A frame that turns out to be damaged later is warned
+    about, and another clip is taken in its place: which one follows from the scene's number.
+
+    Args:
+        config: Where the clips are and how they are cut.
+        stage: 1 takes single pictures apart from the reference, 2 a window of neighbours.
+        seed: Another seed gives other choices.
+
+    Raises:
+        SettingsError: If no clip can be used.
+    """
+
+    def __init__(self, config: DataConfig, stage: int, seed: int) -> None:
+        assert config.path is not None
+        self._config, self._stage, self._seed = config, stage, seed
+        self._reported: set[Clip] = set()
+        self._clips: list[_Known] = []
+        reasons: list[str] = []
+        clips = find_clips(config.path)
+        for clip in clips:
+            try:
+                self._clips.append(_Known(clip, self._usable_frames(clip)))
+            except AnimateAnyoneError as error:
+                reasons.append(str(error))
+        if not self._clips:
+            raise SettingsError(
+                f"None of the {len(clips)} clips in {config.path} can be used. The first: "
+                f"{reasons[0]}"
+            )
+        for reason in reasons[:5]:
+            logger.warning("Left out: %s", reason)
+        if reasons:
+            logger.warning("%d of %d clips are left out.", len(reasons), len(clips))
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def scene(self, index: int, num_frames: int) -> Scene:
+        """See `SceneSource`.
+
+        Raises:
+            SettingsError: If clip after clip turns out to be damaged.
+        """
+        rng = picture_rng(self._seed, index)
+        problem: Exception | None = None
+        for _ in range(_MOST_TRIES):
+            known = self._clips[int(rng.integers(len(self._clips)))]
+            try:
+                return self._read(known, num_frames, rng)
+            except (AnimateAnyoneError, OSError) as error:
+                problem = error
+                if known.clip not in self._reported:
+                    self._reported.add(known.clip)
+                    logger.warning("Skipped a sample of %s: %s", known.clip.frames.name, error)
+        raise SettingsError(
+            f"{_MOST_TRIES} clips in a row could not be read. The last problem: {problem}"
+        )
+
+    def _usable_frames(self, clip: Clip) -> int:
+        count, poses = count_frames(clip.frames), count_frames(clip.poses)
+        if count != poses:
+            raise SettingsError(
+                f"{clip.frames.name} has {count} frames, its poses {clip.poses.name} have {poses}. "
+                "Detect the poses again."
+            )
+        needed = self._config.num_frames if self._stage == 2 else 2
+        if count < needed:
+            raise SettingsError(
+                f"{clip.frames.name} has {count} frames, training needs at least {needed}. Lower "
+                "data.num_frames or leave the clip out."
+            )
+        return count
+
+    def _read(self, known: _Known, num_frames: int, rng: np.random.Generator) -> Scene:
+        config = self._config
+        if self._stage == 1:
+            picks = _apart(known.num_frames, num_frames - 1, config.sample_margin, rng)
+        else:
+            window = _window(known.num_frames, num_frames - 1, config.frame_stride, rng)
+            picks = [int(rng.integers(known.num_frames)), *window]
+        frames = read_frames(known.clip.frames, picks)
+        height, width = frames[0].shape[:2]
+        skeletons = read_skeletons(known.clip.poses, picks, (width, height), config.drawing)
+        box = _crop_box(width, height, config, rng)
+        size = (config.width, config.height)
+        return Scene(
+            np.stack([_cut(frame, box, size) for frame in frames]),
+            np.stack([_cut(skeleton, box, size) for skeleton in skeletons]),
+        )
+
+
+def _apart(count: int, targets: int, margin: int, rng: np.random.Generator) -> list[int]:
+    """A reference, and targets at least `margin` frames from it where the clip is long enough."""
+    reference = int(rng.integers(count))
+    margin = min(margin, count - 1)
+    after, before = range(reference + margin, count), range(0, reference - margin + 1)
+    choice = after or before or [i for i in range(count) if i != reference]
+    return [reference, *(int(rng.choice(choice)) for _ in range(targets))]
+
+
+def _window(count: int, length: int, stride: int, rng: np.random.Generator) -> list[int]:
+    """A window of `length` frames, evenly spread over at most (length - 1)·stride + 1 frames."""
+    span = min(count, (length - 1) * stride + 1)
+    start = int(rng.integers(count - span + 1))
+    return [int(i) for i in np.linspace(start, start + span - 1, length)]
+
+
+def _crop_box(
+    width: int, height: int, config: DataConfig, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """A box (left, top, right, bottom) in [0, 1], the same for pictures and skeletons.
+
+    Its area is `crop_scale` to 1 of the picture, its aspect ratio `crop_ratio` to 1 times that of
+    the wanted size; if none of ten fits, the largest centred box of the wanted aspect ratio.
+    """
+    wanted = config.width / config.height
+    for _ in range(10):
+        area = width * height * rng.uniform(config.crop_scale, 1.0)
+        ratio = wanted * rng.uniform(config.crop_ratio, 1.0)
+        w, h = np.sqrt(area * ratio) / width, np.sqrt(area / ratio) / height
+        if w <= 1 and h <= 1:
+            left, top = rng.uniform(0, 1 - w), rng.uniform(0, 1 - h)
+            return float(left), float(top), float(left + w), float(top + h)
+    w = min(1.0, wanted * height / width)
+    h = min(1.0, width / (wanted * height))
+    return (1 - w) / 2, (1 - h) / 2, (1 + w) / 2, (1 + h) / 2
+
+
+def _cut(
+    picture: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> np.ndarray:
+    height, width = picture.shape[:2]
+    left, top, right, bottom = box
+    pixels = (left * width, top * height, right * width, bottom * height)
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=pixels))

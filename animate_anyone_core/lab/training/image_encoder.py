@@ -1,0 +1,239 @@
+"""Train the built-in image encoder: a picture of a dancer to one token that says what it looks like.
+
+It has CLIP's shape and learns two things: to tell the colours of skin, hair, clothes and background
+(so that the token carries them), and to give two pictures of one character near tokens whatever the
+pose (so that it carries nothing else).
+
+Symbols: B pictures, D width of the token.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from ...models.image_encoder import CLIP_MEAN, CLIP_STD, stretch_for_clip
+from ...progress import OnStep, silent
+from ..synthetic.characters import Character, character_from_seed
+from .dancer_pictures import DancerPictures, render_pictures
+
+logger = logging.getLogger("animate_anyone")
+
+_PICTURE_SIZE = 128
+#: What `described_colours` gives, three numbers each.
+COLOURS = ("skin", "hair", "top", "bottom", "shoes", "background")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageEncoderConfig:
+    """How to train the image encoder.
+
+    Attributes:
+        seed: Of the first weights and the order.
+        hidden: Width of the layers.
+        layers: Number of layers.
+        projection: Width D of the token.
+        num_characters: Characters to train on.
+        per_character: Pictures of each, at least 2.
+        batch_size: Characters a step, two pictures of each.
+        num_steps: Steps.
+        learning_rate: Highest learning rate.
+        temperature: Of the comparison of tokens.
+    """
+
+    seed: int = 0
+    hidden: int = 64
+    layers: int = 3
+    projection: int = 64
+    num_characters: int = 500
+    per_character: int = 5
+    batch_size: int = 32
+    num_steps: int = 1000
+    learning_rate: float = 2e-3
+    temperature: float = 0.1
+
+
+def train_image_encoder(
+    config: ImageEncoderConfig, output: Path, on_step: OnStep = silent
+) -> CLIPVisionModelWithProjection:
+    """Train the image encoder and write it in transformers' layout.
+
+    Args:
+        config: How.
+        output: Folder to write.
+        on_step: Called after each step; raise from it to stop.
+    """
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng([707, config.seed])
+    size = _PICTURE_SIZE
+    pictures = render_pictures(
+        "train", config.num_characters, config.per_character, size, size, seed=size
+    )
+    frames = stretched(pictures.frames)
+    encoder = make_image_encoder(config)
+    head = nn.Linear(config.projection, 3 * len(COLOURS))
+    targets = described_colours(pictures)
+    weights = [*encoder.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=0.02)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.num_steps + 1, pct_start=0.1
+    )
+    for step in range(config.num_steps):
+        first, second = _pairs(config, rng)
+        chosen = np.concatenate([first, second])
+        with torch.autocast("cpu", torch.bfloat16):
+            tokens = encoder(encoder_pixels(frames[chosen])).image_embeds.float()
+        colour_loss = F.smooth_l1_loss(head(tokens), targets[chosen], beta=0.1)
+        loss = 10 * colour_loss + 0.1 * _same_character_loss(tokens, config.temperature)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        scheduler.step()
+        if (step + 1) % 100 == 0:
+            logger.info("image encoder step %d: colours %.4f", step + 1, colour_loss.item())
+        on_step(step + 1, config.num_steps)
+    unit_tokens(encoder, frames[:: max(1, len(frames) // 256)])
+    save_image_encoder(encoder, output, config)
+    return encoder
+
+
+def make_image_encoder(config: ImageEncoderConfig) -> CLIPVisionModelWithProjection:
+    """Make an untrained image encoder for pictures of 224x224."""
+    return CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=config.hidden,
+            intermediate_size=4 * config.hidden,
+            num_hidden_layers=config.layers,
+            num_attention_heads=4,
+            projection_dim=config.projection,
+            image_size=224,
+            patch_size=32,
+        )
+    )
+
+
+def described_colours(pictures: DancerPictures) -> Tensor:
+    """Give the colours of who and what is seen, (N, 3 * len(COLOURS)) in [0, 1]."""
+    known = {int(seed): _character_colours(character_from_seed(int(seed)))
+             for seed in np.unique(pictures.characters)}  # fmt: skip
+    clothes = np.stack([known[int(seed)] for seed in pictures.characters])
+    behind = (pictures.masks == 0)[..., None]
+    background = (pictures.frames * behind).sum(axis=(1, 2)) / behind.sum(axis=(1, 2))
+    return torch.from_numpy(np.concatenate([clothes, background], axis=1) / 255.0).float()
+
+
+def _character_colours(character: Character) -> np.ndarray:
+    outfit = character.outfit
+    bottom = outfit.top_cloth if outfit.is_dress else outfit.bottom_cloth
+    hair = character.skin if character.hair_style == "bald" else character.hair_colour
+    if outfit.hat != "none":
+        hair = outfit.hat_colour
+    cloths = [np.mean(cloth.colours, axis=0) for cloth in (outfit.top_cloth, bottom)]
+    return np.concatenate([character.skin, hair, *cloths, outfit.shoe_colour]).astype(np.float64)
+
+
+def _pairs(config: ImageEncoderConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Choose characters and two different pictures of each; gives indices of pictures."""
+    count = min(config.batch_size, config.num_characters)
+    who = rng.choice(config.num_characters, count, replace=False) * config.per_character
+    first = rng.integers(config.per_character, size=count)
+    other = (first + rng.integers(1, config.per_character, size=count)) % config.per_character
+    return who + first, who + other
+
+
+def encoder_pixels(frames: np.ndarray) -> Tensor:
+    """Prepare pictures (B, 224, 224, 3) uint8 as CLIP wants them: (B, 3, 224, 224), normalised."""
+    mean, std = (torch.tensor(v) for v in (CLIP_MEAN, CLIP_STD))
+    return ((torch.from_numpy(frames) / 255.0 - mean) / std).permute(0, 3, 1, 2)
+
+
+def stretched(frames: np.ndarray) -> np.ndarray:
+    """Bring pictures (N, H, W, 3) uint8 to the encoder's size as inference does."""
+    return np.stack([np.asarray(stretch_for_clip(Image.fromarray(frame))) for frame in frames])
+
+
+def _same_character_loss(tokens: Tensor, temperature: float) -> Tensor:
+    """Compare first with second pictures: each shall be nearest to its own character's."""
+    first, second = F.normalize(tokens, dim=-1).chunk(2)
+    similar = first @ second.T / temperature
+    own = torch.arange(len(first))
+    return (F.cross_entropy(similar, own) + F.cross_entropy(similar.T, own)) / 2
+
+
+@torch.no_grad()
+def unit_tokens(encoder: CLIPVisionModelWithProjection, frames: np.ndarray) -> None:
+    """Scale the projection so that the tokens of these pictures have unit deviation."""
+    tokens = encoder(encoder_pixels(frames)).image_embeds
+    encoder.visual_projection.weight /= tokens.std()
+
+
+def save_image_encoder(
+    encoder: CLIPVisionModelWithProjection, folder: Path, config: ImageEncoderConfig
+) -> None:
+    """Write the weights as float16, `config.json`, `preprocessor_config.json` and the recipe."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = CLIPVisionModelWithProjection(encoder.config)
+    copy.load_state_dict(encoder.state_dict())
+    copy.half().save_pretrained(folder)
+    preparation = {
+        "image_processor_type": "CLIPImageProcessor",
+        "crop_size": {"height": 224, "width": 224},
+        "do_center_crop": True,
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": list(CLIP_MEAN),
+        "image_std": list(CLIP_STD),
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"height": 224, "width": 224},
+    }
+    _write_json(folder / "preprocessor_config.json", preparation)
+    _write_json(folder / "training.json", {"recipe": "builtin-image-encoder", **asdict(config)})
+
+
+def _write_json(path: Path, values: dict) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+@torch.no_grad()
+def measure_image_encoder(
+    encoder: CLIPVisionModelWithProjection, pictures: DancerPictures
+) -> dict[str, float]:
+    """See how often a picture's nearest other picture shows the same character.
+
+    Args:
+        encoder: The encoder.
+        pictures: Some characters, at least two pictures of each.
+
+    Returns:
+        `same_character`, the share; `chance`, what guessing would give; `token_std`.
+    """
+    frames = stretched(pictures.frames)
+    parts = np.array_split(frames, -(-len(frames) // 32))
+    tokens = torch.cat([encoder(encoder_pixels(part)).image_embeds for part in parts])
+    near = F.normalize(tokens, dim=-1) @ F.normalize(tokens, dim=-1).T
+    nearest = near.fill_diagonal_(-2).argmax(dim=-1).numpy()
+    same = pictures.characters[:, None] == pictures.characters[None]
+    return {
+        "same_character": float((pictures.characters[nearest] == pictures.characters).mean()),
+        "chance": float((same.sum() - len(same)) / (len(same) * (len(same) - 1))),
+        "token_std": float(tokens.std()),
+    }
+
+
+def run_recipe(output: Path, on_step: OnStep = silent) -> None:
+    """Train the built-in image encoder into `output`/image_encoder; log how well it does."""
+    encoder = train_image_encoder(ImageEncoderConfig(), output / "image_encoder", on_step)
+    size = _PICTURE_SIZE
+    scores = measure_image_encoder(encoder, render_pictures("test", 64, 2, size, size))
+    logger.info("image encoder on test dancers: %s", scores)

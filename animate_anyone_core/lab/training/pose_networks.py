@@ -1,0 +1,242 @@
+"""Train the built-in person detector and keypoint estimator, and write them as ONNX.
+
+Symbols: B examples, K keypoints.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...pose.detection import PoseDetector, load_pose_detector
+from ...pose.keypoint_layouts import LAYOUTS
+from ...pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND
+from ...progress import OnStep, silent
+from .dancer_pictures import DancerPictures, render_pictures
+from .onnx_export import export_onnx
+from .orthogonal_steps import OrthogonalSteps, warm_cosine
+from .pose_architectures import (
+    CROP_SIZE,
+    DETECTOR_SIDE,
+    NUM_COCO,
+    DetectorNetwork,
+    EstimatorNetwork,
+)
+from .pose_examples import BoxExamples, CropExamples, person_boxes, random_boxes, random_crops
+
+logger = logging.getLogger("animate_anyone")
+
+DETECTOR_FILE, ESTIMATOR_FILE = "detector.onnx", "estimator.onnx"
+# Joints that carry the pose count most; face and hands are small and many.
+_DETAIL_WEIGHT = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoseNetworksConfig:
+    """How to train the two networks.
+
+    Attributes:
+        seed: Of the first weights and the order.
+        picture_size: Side of the pictures they learn from.
+        num_characters: Characters to learn from.
+        per_character: Pictures of each.
+        free_poses: Share of pictures that show bodies bent as in no dance: without them the
+            estimator takes a bow, which is danced in the test split only, for a back view.
+        detector_steps: Steps of the detector.
+        estimator_steps: Steps of the estimator.
+        batch_size: Examples a step.
+        learning_rate: Highest learning rate of the convolutions; a tenth of it elsewhere.
+    """
+
+    seed: int = 0
+    picture_size: int = 128
+    num_characters: int = 1600
+    per_character: int = 6
+    free_poses: float = 0.3
+    detector_steps: int = 600
+    estimator_steps: int = 8000
+    batch_size: int = 24
+    learning_rate: float = 0.03
+
+
+def train_pose_networks(
+    config: PoseNetworksConfig, output: Path, on_step: OnStep = silent
+) -> tuple[DetectorNetwork, EstimatorNetwork]:
+    """Train both networks and write `detector.onnx` and `estimator.onnx`.
+
+    Args:
+        config: How.
+        output: Folder to write.
+        on_step: Called after each step; raise from it to stop.
+
+    Raises:
+        MissingDependencyError: If `onnx` is not installed.
+    """
+    torch.manual_seed(config.seed)
+    rng = np.random.default_rng([808, config.seed])
+    size = config.picture_size
+    pictures = render_pictures(
+        "train",
+        config.num_characters,
+        config.per_character,
+        size,
+        size,
+        seed=size + 1,
+        free_poses=config.free_poses,
+    )
+    boxes = person_boxes(pictures)
+    total = config.detector_steps + config.estimator_steps
+
+    detector = DetectorNetwork()
+    scenes = (random_boxes(pictures, boxes, config.batch_size, rng) for _ in iter(int, 1))
+    _learn(
+        detector, scenes, detector_loss, config, config.detector_steps, _shifted(on_step, 0, total)
+    )
+    estimator = EstimatorNetwork()
+    crops = (random_crops(pictures, boxes, config.batch_size, rng) for _ in iter(int, 1))
+    on_estimator_step = _shifted(on_step, config.detector_steps, total)
+    _learn(estimator, crops, estimator_loss, config, config.estimator_steps, on_estimator_step)
+    write_pose_networks(detector, estimator, output, config)
+    return detector, estimator
+
+
+def _learn(
+    network: nn.Module,
+    examples: Iterator,
+    loss_of: Callable[..., Tensor],
+    config: PoseNetworksConfig,
+    num_steps: int,
+    on_step: OnStep,
+) -> None:
+    network.train()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    inner = [weight for weight in network.parameters() if weight.ndim == 4 and weight.shape[1] > 4]
+    rest = [weight for weight in network.parameters() if not any(weight is one for one in inner)]
+    optimizers = [
+        OrthogonalSteps(inner, config.learning_rate),
+        torch.optim.AdamW(rest, 0.1 * config.learning_rate, weight_decay=0.01),
+    ]
+    schedulers = [
+        torch.optim.lr_scheduler.LambdaLR(one, lambda step: warm_cosine(step, num_steps))
+        for one in optimizers
+    ]
+    logged = 0.0
+    for step in range(num_steps):
+        loss = loss_of(network, next(examples))
+        network.zero_grad(set_to_none=True)
+        loss.backward()
+        for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
+            optimizer.step()
+            scheduler.step()
+        logged += loss.item()
+        if (step + 1) % 100 == 0:
+            logger.info("%s step %d: loss %.4f", type(network).__name__, step + 1, logged / 100)
+            logged = 0.0
+        on_step(step + 1, num_steps)
+    network.eval()
+
+
+def _shifted(on_step: OnStep, done_before: int, total: int) -> OnStep:
+    return lambda done, _: on_step(done_before + done, total)
+
+
+def detector_loss(network: DetectorNetwork, examples: BoxExamples) -> Tensor:
+    """Ask for the right boxes at people's middles, and for people there and nowhere else."""
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network.find(examples.pictures.contiguous(memory_format=torch.channels_last))
+    found = found.float()
+    middle = examples.person
+    apart = F.smooth_l1_loss(found[:, :4], examples.boxes, beta=0.1, reduction="none").sum(dim=1)
+    box_loss = (apart * middle).sum() / middle.sum().clamp(min=1)
+    person_loss = F.binary_cross_entropy_with_logits(found[:, 4], middle, reduction="sum")
+    return box_loss + person_loss / middle.sum().clamp(min=1)
+
+
+def estimator_loss(network: EstimatorNetwork, examples: CropExamples) -> Tensor:
+    """Ask for the right places, for sharp ones, and for which keypoints can be seen."""
+    with torch.autocast("cpu", torch.bfloat16):
+        crops = examples.crops.contiguous(memory_format=torch.channels_last)
+        points, logits, places = network.locate(crops)
+    weight = examples.seen * keypoint_weights()
+    total = weight.sum().clamp(min=1)
+    apart = F.smooth_l1_loss(points, examples.points, beta=0.01, reduction="none").sum(dim=-1)
+    sharpness = -(places * _spots(examples.points, places.shape[2:])).sum(dim=(2, 3))
+    presence = F.binary_cross_entropy_with_logits(logits, examples.seen)
+    return (20 * (apart * weight).sum() + 0.1 * (sharpness * weight).sum()) / total + 0.2 * presence
+
+
+def keypoint_weights() -> Tensor:
+    """Give (K,) weights: 1 for body and feet, less for the many points of face and hands."""
+    weights = torch.full((NUM_COCO,), _DETAIL_WEIGHT)
+    weights[:23] = 1.0
+    return weights
+
+
+def _spots(points: Tensor, size: torch.Size) -> Tensor:
+    """Draw points (N, K, 2) as spots (N, K, h, w) of sum 1, one cell wide."""
+    axes = []
+    for axis, count in ((1, size[0]), (0, size[1])):
+        cells = torch.arange(count) + 0.5
+        axes.append(torch.exp(-((cells - points[..., axis, None] * count) ** 2) / 2))
+    spots = axes[0][..., :, None] * axes[1][..., None, :]
+    return spots / spots.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
+
+
+def write_pose_networks(
+    detector: DetectorNetwork, estimator: EstimatorNetwork, folder: Path, config: PoseNetworksConfig
+) -> None:
+    """Write both as ONNX with the signatures of the published files, and the recipe."""
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = torch.zeros(1, 3, DETECTOR_SIDE, DETECTOR_SIDE)
+    export_onnx(detector, picture, folder / DETECTOR_FILE, ("images",), ("output",))
+    crops = torch.zeros(2, 3, *CROP_SIZE)
+    names = ("simcc_x", "simcc_y")
+    export_onnx(estimator, crops, folder / ESTIMATOR_FILE, ("input",), names, any_batch=True)
+    text = json.dumps({"recipe": "builtin-pose", **asdict(config)}, indent=2)
+    (folder / "training.json").write_text(text + "\n", encoding="utf-8")
+
+
+def measure_pose_networks(detector: PoseDetector, pictures: DancerPictures) -> dict[str, float]:
+    """Detect people in single pictures and compare with the truth.
+
+    Returns:
+        `found`, the share of pictures with exactly one person; and mean distances of seen
+        keypoints in percent of the person's height: `body` (with feet), `face`, `hands`.
+    """
+    boxes = person_boxes(pictures)
+    known = np.array([*LAYOUTS[NUM_COCO], 1])
+    groups = {"body": range(BODY.start, 24), "face": range(FACE.start, FACE.stop)}
+    groups["hands"] = range(LEFT_HAND.start, RIGHT_HAND.stop)
+    errors: dict[str, list[np.ndarray]] = {name: [] for name in groups}
+    found = 0
+    for index, frame in enumerate(pictures.frames):
+        poses, _ = detector.detect(frame[None])
+        people = np.flatnonzero((poses.scores[0] > 0).any(axis=-1))
+        found += len(people) == 1
+        if len(people) == 0:
+            continue
+        height = boxes[index, 3] - boxes[index, 1]
+        apart = np.linalg.norm(poses.points[0, people[0]] - pictures.points[index], axis=-1)
+        usable = np.isin(np.arange(len(apart)), known) & (pictures.scores[index] > 0)
+        for name, members in groups.items():
+            chosen = np.array([k for k in members if usable[k]], dtype=int)
+            errors[name].append(100 * apart[chosen] / height)
+    means = {name: float(np.concatenate(parts or [np.full(1, np.nan)]).mean())
+             for name, parts in errors.items()}  # fmt: skip
+    return {"found": found / len(pictures.frames), **means}
+
+
+def run_recipe(output: Path, on_step: OnStep = silent) -> None:
+    """Train the built-in pose networks into `output`/pose and log how well they do."""
+    folder = output / "pose"
+    train_pose_networks(PoseNetworksConfig(), folder, on_step)
+    detector = load_pose_detector(folder / DETECTOR_FILE, folder / ESTIMATOR_FILE, "cpu")
+    for size in (128, 256):
+        scores = measure_pose_networks(detector, render_pictures("test", 40, 3, size, size))
+        logger.info("pose networks on test dancers of %d pixels: %s", size, scores)

@@ -1,0 +1,263 @@
+"""Give clips their poses: find the main person of every video and write it where training looks.
+
+A clip that cannot be used is left out with one line that says why; the others go on. What is there
+already is kept, so a stopped run goes on where it was; a file that is not ours is never replaced.
+"""
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
+from ...pose.detection import PoseDetector
+from ...pose.openpose_json import FORMAT, save_poses
+from ...pose.skeleton import PoseSequence
+from ...pose.smoothing import SmoothingSettings, smooth_poses
+from ...pose.tracking import choose_person
+from ...progress import OnStep, silent
+from .clip_files import count_frames, find_sources, frame_rate, iterate_frames
+
+logger = logging.getLogger("animate_anyone")
+
+LIST_NAME = "meta.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings:
+    """How poses are found.
+
+    Attributes:
+        interval: The detector looks for people every so many frames.
+        smoothing: How poses are smoothed; None keeps them as found, as the published training.
+        min_frames: Shorter clips are left out.
+        min_seen: Least share of frames that must show a person.
+    """
+
+    interval: int = 8
+    smoothing: SmoothingSettings | None = None
+    min_frames: int = 2
+    min_seen: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.interval < 1 or self.min_frames < 1:
+            raise SettingsError(
+                f"interval and min_frames must be at least 1, got {self.interval} and "
+                f"{self.min_frames}."
+            )
+        if not 0 < self.min_seen <= 1:
+            raise SettingsError(f"min_seen must be above 0 and at most 1, got {self.min_seen}.")
+
+
+@dataclass
+class PrepareReport:
+    """What became of the clips.
+
+    Attributes:
+        written: Clips whose poses were found now, and the files.
+        kept: Clips whose poses were there.
+        left_out: Clips that cannot be used, and why.
+    """
+
+    written: dict[Path, Path] = field(default_factory=dict)
+    kept: dict[Path, Path] = field(default_factory=dict)
+    left_out: dict[Path, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        text = f"{len(self.written) + len(self.kept)} clips have poses"
+        if self.kept:
+            text += f", {len(self.kept)} had them before"
+        return f"{text}; {len(self.left_out)} are left out."
+
+
+def prepare_clips(
+    path: Path,
+    detector: PoseDetector,
+    output: Path | None = None,
+    settings: PrepareSettings | None = None,
+    on_step: OnStep = silent,
+) -> PrepareReport:
+    """Find the poses of all clips in a folder.
+
+    Args:
+        path: A video, a folder of frames, or a folder that holds any number of them at any depth.
+        detector: Finds the poses.
+        output: Folder for the files of poses and `meta.json`, which lists videos and poses for
+            training; None writes each file beside its clip, where training finds it as well.
+        settings: How.
+        on_step: Called as frames are done; raise from it to stop. What is written stays.
+
+    Raises:
+        SettingsError: If there are no clips.
+        MediaError: If poses cannot be written.
+    """
+    settings = settings or PrepareSettings()
+    report = PrepareReport()
+    clips = find_sources(path)
+    root = path.parent if path in clips else path
+    lengths = {clip: _length(clip, settings, report) for clip in clips}
+    done, total = 0, sum(lengths.values())
+    taken: dict[Path, Path] = {}  # file of poses -> its clip
+    for clip, num_frames in lengths.items():
+        if not num_frames:
+            continue
+        target = _target(clip, root, output)
+        reason = _why_not_there(target, taken.setdefault(target, clip), clip, num_frames)
+        if reason is not None:
+            _leave_out(clip, reason, report)
+        elif _is_there(target, num_frames):
+            report.kept[clip] = target
+        else:
+
+            def step(frame: int, _: int, before: int = done, most: int = num_frames) -> None:
+                on_step(before + min(frame, most), total)
+
+            poses = _poses_or_none(clip, num_frames, detector, settings, report, step)
+            if poses is not None:
+                _save(poses, target)
+                report.written[clip] = target
+        done += num_frames
+        on_step(done, total)
+    if output is not None and (report.written or report.kept):
+        _write_list(output, report)
+    return report
+
+
+def find_main_person(
+    clip: Path,
+    num_frames: int,
+    detector: PoseDetector,
+    settings: PrepareSettings,
+    on_step: OnStep = silent,
+) -> PoseSequence:
+    """Find the poses of the largest person of a clip, frame by frame.
+
+    Raises:
+        MediaError: If the clip cannot be read to its end.
+        PoseError: If too few frames show a person.
+    """
+    found, _ = detector.detect(
+        iterate_frames(clip),
+        fps=frame_rate(clip),
+        num_frames=num_frames,
+        interval=settings.interval,
+        on_step=on_step,
+    )
+    if found.num_frames != num_frames:
+        raise MediaError(
+            f"{clip.name} should have {num_frames} frames, {found.num_frames} can be read: it is "
+            "cut short or damaged. Encode it again."
+        )
+    poses = choose_person(found, "largest")
+    seen = (poses.scores > 0).any(axis=(1, 2)).mean()
+    if seen < settings.min_seen:
+        raise PoseError(
+            f"{clip.name} shows its main person in {100 * seen:.0f} % of the frames, "
+            f"{100 * settings.min_seen:.0f} % are needed. Cut it to the part with the person."
+        )
+    return poses if settings.smoothing is None else smooth_poses(poses, settings.smoothing)[0]
+
+
+def _length(clip: Path, settings: PrepareSettings, report: PrepareReport) -> int:
+    """Frames of a clip; 0 if it is left out."""
+    try:
+        count = count_frames(clip)
+    except AnimateAnyoneError as error:
+        return _leave_out(clip, str(error), report)
+    if count < settings.min_frames:
+        reason = f"{clip.name} has {count} frames, at least {settings.min_frames} are needed."
+        return _leave_out(clip, reason, report)
+    return count
+
+
+def _poses_or_none(
+    clip: Path,
+    num_frames: int,
+    detector: PoseDetector,
+    settings: PrepareSettings,
+    report: PrepareReport,
+    on_step: OnStep,
+) -> PoseSequence | None:
+    try:
+        return find_main_person(clip, num_frames, detector, settings, on_step)
+    except AnimateAnyoneError as error:
+        _leave_out(clip, str(error), report)
+        return None
+
+
+def _leave_out(clip: Path, reason: str, report: PrepareReport) -> int:
+    report.left_out[clip] = reason
+    logger.warning("Left out: %s", " ".join(reason.split()))
+    return 0
+
+
+def _target(clip: Path, root: Path, output: Path | None) -> Path:
+    """Where a clip's poses go: beside it, or at the same place below another folder."""
+    name = f"{clip.name if clip.is_dir() else clip.stem}.json"
+    if output is None:
+        return clip.with_name(name)
+    return output / clip.relative_to(root).with_name(name)
+
+
+def _why_not_there(target: Path, owner: Path, clip: Path, num_frames: int) -> str | None:
+    """Why a clip's poses cannot go to a file; None if they can."""
+    if owner != clip:
+        return (
+            f"{clip.name} and {owner.name} would have their poses in one file, {target.name}. "
+            "Rename one of them."
+        )
+    document = _json_or_none(target)
+    if document is None or (isinstance(document, dict) and document.get("format") == FORMAT):
+        return None
+    try:
+        if count_frames(target) == num_frames:
+            return None
+    except AnimateAnyoneError:
+        pass
+    return (
+        f"{target} is there and is no file of poses of {clip.name}. Move it away, or name another "
+        "folder with --output."
+    )
+
+
+def _json_or_none(path: Path) -> Any:
+    """What a file holds; None if it is not there, or cut short."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return None
+
+
+def _is_there(target: Path, num_frames: int) -> bool:
+    if not target.is_file():
+        return False
+    try:
+        return count_frames(target) == num_frames
+    except AnimateAnyoneError:
+        return False  # damaged: found again
+
+
+def _save(poses: PoseSequence, target: Path) -> None:
+    try:
+        save_poses(poses, target)
+    except PoseError as error:
+        raise MediaError(
+            f"{error} Free the disk, or name another folder with --output; the poses written so "
+            "far are intact."
+        ) from error
+
+
+def _write_list(output: Path, report: PrepareReport) -> None:
+    """List videos and poses as training reads them; poses relative to the list."""
+    clips = sorted({**report.written, **report.kept}.items())
+    entries = [
+        {"video_path": str(clip.resolve()), "kps_path": str(poses.relative_to(output))}
+        for clip, poses in clips
+    ]
+    part = output / f".{LIST_NAME}.part"
+    try:
+        part.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+        part.replace(output / LIST_NAME)
+    except OSError as error:
+        raise MediaError(f"Cannot write {output / LIST_NAME}: {error}.") from error

@@ -1,0 +1,77 @@
+"""Trained networks to files in the published layout, which every tool and node reads."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...checkpoints.families import FamilyProfile
+from ...checkpoints.key_map import is_temporal, to_published_key
+from ...checkpoints.load import METADATA_KEY
+from ...checkpoints.weight_files import write_weights
+from ...errors import MediaError
+from ...models.denoising_unet import DenoisingUNet
+from .config import TrainConfig
+from .stages import TrainedNetworks
+
+
+def profile_of(config: TrainConfig, unet: DenoisingUNet) -> FamilyProfile:
+    """The settings that the trained weights expect; written into every file's header."""
+    temporal = unet.temporal or config.network.temporal
+    longest = config.data.num_frames if config.stage == 2 else temporal.max_frames
+    frames = min(temporal.max_frames, longest)
+    return FamilyProfile(
+        name=config.network.profile,
+        noise=config.objective.noise,
+        max_frames=temporal.max_frames,
+        context_frames=frames,
+        context_overlap=max(0, min(4, frames // 3)),
+        drawing=config.data.drawing,
+        width=config.data.width,
+        height=config.data.height,
+        num_inference_steps=20,
+        guidance_scale=config.run.sample_guidance,
+    )
+
+
+def write_model(folder: Path, networks: TrainedNetworks, config: TrainConfig) -> None:
+    """Write the four files and `config.json`.
+
+    A stage 1 model has no temporal layers yet and no `motion_module`: it is what stage 2 starts
+    from.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    unet = networks.denoising_unet
+    settings = {
+        "unet": unet.config.to_diffusers(),
+        "profile": profile_of(config, unet).to_json(),
+        "stage": config.stage,
+    }
+    if unet.temporal is not None:
+        settings["temporal"] = asdict(unet.temporal)
+    metadata = {METADATA_KEY: json.dumps(settings)}
+    weights = unet.state_dict()
+    files = {
+        "denoising_unet": {k: v for k, v in weights.items() if not is_temporal(k)},
+        "reference_unet": networks.reference_net.state_dict(),
+        "pose_guider": networks.pose_guider.state_dict(),
+    }
+    if unet.temporal is not None:
+        temporal = {to_published_key(k): v for k, v in weights.items() if is_temporal(k)}
+        files["motion_module"] = temporal
+    dtype = torch.float16 if config.run.half_precision_files else torch.float32
+    for name, tensors in files.items():
+        write_weights(folder / f"{name}.safetensors", _cast(tensors, dtype), metadata)
+    try:
+        text = json.dumps(unet.config.to_diffusers(), indent=2)
+        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise MediaError(f"Cannot write {folder}/config.json: {error}.") from error
+
+
+def _cast(tensors: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    return {k: v.detach().to("cpu", dtype).contiguous() for k, v in tensors.items()}

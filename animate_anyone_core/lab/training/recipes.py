@@ -1,0 +1,163 @@
+"""Named recipes: settings of whole runs, as data.
+
+`builtin-stage1` and `builtin-stage2` train the toy model that ships with the pack; the other
+`builtin-` recipes train its parts. `moore-stage1` and `moore-stage2` are the published training.
+"""
+
+from typing import Any
+
+from ...errors import SettingsError
+
+_BUILTIN_NETWORK: dict[str, Any] = {
+    "unet": {
+        "in_channels": 16,
+        "out_channels": 16,
+        "block_out_channels": [48, 80],
+        "attention_levels": [True, True],
+        "layers_per_block": 1,
+        "num_attention_heads": 2,
+        "cross_attention_dim": 64,
+        "norm_num_groups": 8,
+    },
+    "temporal": {"max_frames": 24, "num_attention_heads": 4, "norm_num_groups": 8},
+    "guider_widths": [8, 16, 32, 64],
+    "profile": "builtin",
+}
+
+_BUILTIN: dict[str, Any] = {
+    "seed": 1,
+    "network": _BUILTIN_NETWORK,
+    "data": {"kind": "dancers", "width": 128, "height": 128},
+    "objective": {"noise": {"beta_schedule": "scaled_linear"}},
+    "init": {"vae": "built-in", "image_encoder": "built-in"},
+    "run": {
+        "sample_guidance": 1.5,
+        "mixed_precision": "bf16",
+        "attention": "matmul",
+        "channels_last": True,
+        "half_precision_files": True,
+    },
+}
+
+_MOORE: dict[str, Any] = {
+    "data": {"kind": "clips"},
+    "objective": {"noise": {"beta_schedule": "scaled_linear"}},
+    "network": {"profile": "moore"},
+    "init": {"kind": "files"},
+    "run": {"mixed_precision": "fp16", "sample_guidance": 3.5},
+}
+
+_BUILTIN_STAGE1: dict[str, Any] = {
+    "stage": 1,
+    "steps": 3300,
+    "batch_size": 8,  # times 4 targets: 32 pictures a step
+    "data": {"num_frames": 4, "cache_scenes": 3000, "cache_frames": 5},
+    "optimizer": {
+        "kind": "muon",
+        "orthogonal_lr": 0.02,
+        "lr": 1e-3,
+        "lr_schedule": "cosine",
+        "lr_warmup_steps": 40,
+        "ema_decay": 0.998,
+        "trained_reference": "all",
+    },
+    "run": {"checkpoint_every": 200, "sample_every": 400, "num_samples": 8},
+}
+
+_BUILTIN_STAGE2: dict[str, Any] = {
+    "stage": 2,
+    "steps": 900,
+    "batch_size": 3,
+    "data": {"num_frames": 12, "cache_scenes": 500, "cache_frames": 17},
+    "optimizer": {
+        "kind": "muon",
+        "orthogonal_lr": 0.02,
+        "lr": 1e-3,
+        "lr_schedule": "cosine",
+        "lr_warmup_steps": 20,
+        "ema_decay": 0.99,
+    },
+    "init": {"kind": "files"},
+    "run": {"checkpoint_every": 100, "sample_every": 200, "num_samples": 4},
+}
+
+#: Recipe -> (what it trains, tables of settings laid over each other from left to right).
+RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
+    "builtin-stage1": (
+        "the built-in model's ReferenceNet, Pose Guider and spatial UNet",
+        (_BUILTIN, _BUILTIN_STAGE1),
+    ),
+    "builtin-stage1-longer": (
+        "the same, going on with 3,000 other characters; needs --init-from",
+        (
+            _BUILTIN,
+            _BUILTIN_STAGE1,
+            {
+                "seed": 2,
+                "steps": 5000,
+                "optimizer": {"orthogonal_lr": 0.015, "lr": 7.5e-4},
+                "init": {"kind": "files"},
+            },
+        ),
+    ),
+    "builtin-stage2": (
+        "the built-in model's temporal layers",
+        (_BUILTIN, _BUILTIN_STAGE2),
+    ),
+    "builtin-stage2-longer": (
+        "the same, going on with 1,500 clips; needs --init-from and init.motion",
+        (
+            _BUILTIN,
+            _BUILTIN_STAGE2,
+            {"steps": 1300, "batch_size": 6, "data": {"cache_scenes": 1500}},
+        ),
+    ),
+    "moore-stage1": (
+        "the published stage 1: 768x768 pictures, needs init.unet and data.path",
+        (
+            _MOORE,
+            {
+                "stage": 1,
+                "steps": 30_000,
+                "batch_size": 4,
+                "data": {"width": 768, "height": 768},
+                "optimizer": {"lr": 1e-5},
+            },
+        ),
+    ),
+    "moore-stage2": (
+        "the published stage 2: 24 frames of 512x512, needs --init-from and init.motion",
+        (
+            _MOORE,
+            {
+                "stage": 2,
+                "steps": 10_000,
+                "batch_size": 1,
+                "data": {"width": 512, "height": 512, "num_frames": 24, "crop_scale": 1.0},
+                "optimizer": {"lr": 1e-5},
+                "run": {"gradient_checkpointing": True},
+            },
+        ),
+    ),
+}
+
+#: Recipes with a training of their own -> (module in this folder, what it trains). The module
+#: offers `run_recipe(output, on_step)`.
+PART_RECIPES: dict[str, tuple[str, str]] = {
+    "builtin-codec": ("codec", "the built-in model's VAE"),
+    "builtin-image-encoder": ("image_encoder", "the built-in model's image encoder"),
+    "builtin-pose": ("pose_networks", "the built-in model's person detector and pose estimator"),
+    "builtin-samples": ("builtin_samples", "the sample inputs that ship with the pack"),
+}
+
+
+def recipe_settings(name: str) -> tuple[dict[str, Any], ...]:
+    """The tables of settings of a recipe.
+
+    Raises:
+        SettingsError: If there is no such recipe.
+    """
+    if name not in RECIPES:
+        known = ", ".join((*RECIPES, *PART_RECIPES))
+        raise SettingsError(f"Unknown recipe {name!r}. Known: {known}.")
+    return RECIPES[name][1]

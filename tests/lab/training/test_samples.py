@@ -1,0 +1,125 @@
+"""Samples follow from their numbers, however they are shared out."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.lab.training.cached_scenes import draw_scenes
+from animate_anyone_core.lab.training.config import TrainConfig
+from animate_anyone_core.lab.training.config_files import make_config, merge
+from animate_anyone_core.lab.training.run import make_source
+from animate_anyone_core.lab.training.samples import Samples, Shapes, ShareOfSteps
+
+SHAPES = Shapes(latent_channels=4, clip_size=32, num_train_timesteps=1000)
+
+
+@pytest.fixture(scope="module")
+def config(settings) -> TrainConfig:
+    return make_config(TrainConfig, settings)
+
+
+@pytest.fixture(scope="module")
+def samples(config) -> Samples:
+    return Samples(config, make_source(config), SHAPES)
+
+
+def test_a_sample_is_a_function_of_its_number(config, samples):
+    first = samples[7]
+    again = Samples(config, make_source(config), SHAPES)[7]
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["noise"], samples[8]["noise"])
+    assert not torch.equal(first["pictures"], samples[8]["pictures"])
+
+
+def test_shapes_of_a_picture_sample(samples):
+    shapes = {name: tuple(value.shape) for name, value in samples[0].items()}
+    assert shapes == {
+        "pictures": (3, 3, 64, 64),
+        "skeletons": (3, 2, 64, 64),
+        "clip_picture": (3, 32, 32),
+        "noise": (4, 2, 8, 8),
+        "t": (2,),
+        "is_conditional": (2,),
+    }
+
+
+def test_a_clip_has_one_time(settings):
+    clip = {"stage": 2, "init": {"kind": "files", "unet": "x"}, "data": {"num_frames": 4}}
+    config = make_config(TrainConfig, merge(settings, clip))
+    sample = Samples(config, make_source(config), SHAPES)[0]
+    assert sample["t"].shape == (1,)
+    assert sample["pictures"].shape == (5, 3, 64, 64)
+
+
+def test_workers_do_not_change_the_samples(samples):
+    share = ShareOfSteps(0, 2, 2, 2, 0, 1)
+    alone = list(DataLoader(samples, batch_sampler=share))
+    helped = list(DataLoader(samples, batch_sampler=share, num_workers=2))
+    for a, b in zip(alone, helped, strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_processes_share_every_step_and_leave_nothing_out():
+    shares = [list(ShareOfSteps(3, 5, 8, 2, rank, 2)) for rank in range(2)]
+    assert shares[0] == [[24, 25], [28, 29], [32, 33], [36, 37]]
+    assert shares[1] == [[26, 27], [30, 31], [34, 35], [38, 39]]
+
+
+def test_a_resumed_share_goes_on_where_the_run_stopped():
+    whole = list(ShareOfSteps(0, 6, 4, 2, 0, 1))
+    assert whole[4:] == list(ShareOfSteps(2, 6, 4, 2, 0, 1))
+    assert len(ShareOfSteps(2, 6, 4, 2, 0, 1)) == 8
+
+
+def test_a_tenth_of_the_samples_is_unconditional(config, samples):
+    kept = torch.cat([samples._draws(index)["is_conditional"] for index in range(1500)])
+    assert 0.08 < 1 - kept.float().mean() < 0.12
+
+
+def test_times_are_uniform(samples):
+    times = np.concatenate([samples._draws(index)["t"] for index in range(1500)])
+    counts, _ = np.histogram(times, bins=10, range=(0, 1000))
+    assert times.max() == 999 or times.max() > 990
+    assert counts.min() > 230
+    assert counts.max() < 370
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(config):
+    with pytest.raises(SettingsError, match="batch_size 4 cannot be shared evenly by 3 processes"):
+        config.micro_batch(3)
+    assert config.micro_batch(2) == 2
+
+
+@pytest.fixture(scope="module")
+def cached(settings) -> TrainConfig:
+    return make_config(TrainConfig, merge(settings, {"data": {"cache_scenes": 4}}))
+
+
+def test_cached_scenes_are_the_drawn_ones(cached, tmp_path):
+    source = make_source(cached)
+    folder = draw_scenes(tmp_path, source, cached)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name], "complete, or not there"
+    frames = np.load(folder / "frames.npy", mmap_mode="r")
+    skeletons = np.load(folder / "skeletons.npy", mmap_mode="r")
+    assert len(frames) == len(skeletons) == 4
+    for index in range(4):
+        scene = source.scene(index, cached.data.cache_frames)
+        assert np.array_equal(frames[index], scene.frames)
+        assert np.array_equal(skeletons[index], scene.skeletons)
+
+
+def test_a_cache_takes_no_byte_before_it_is_written(cached, tmp_path):
+    """A mapped file is promised whole: where the disk is full, the process dies by SIGBUS."""
+
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw_scenes(tmp_path, make_source(cached), cached, stop)
+    (part,) = tmp_path.iterdir()
+    assert part.name.endswith(".part")
+    half = 2 * cached.data.cache_frames * 64 * 64 * 3
+    assert half < (part / "frames.npy").stat().st_size < half + 1000
