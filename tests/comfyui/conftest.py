@@ -29,6 +29,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -130,12 +131,21 @@ def _running(checkout: Any, base: Path, pack: Path, **options: Any) -> Iterator[
 
 
 @pytest.fixture(scope="session")
+def product_folder(pack_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pack without its laboratory, whose removal must change nothing for users of ComfyUI."""
+    folder = tmp_path_factory.mktemp("product") / "pack"
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "lab", "tests", "out", "runs")
+    shutil.copytree(pack_folder, folder, ignore=unwanted)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def server(
-    checkout: Any, pack_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    checkout: Any, product_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
-    """A running ComfyServer with the pack, one per checkout."""
+    """A running ComfyServer with the pack (without its laboratory), one per checkout."""
     base = tmp_path_factory.mktemp(f"comfyui-{checkout.version}-")
-    yield from _running(checkout, base, pack_folder)
+    yield from _running(checkout, base, product_folder)
 
 
 @pytest.fixture(scope="session")
