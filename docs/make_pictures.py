@@ -31,7 +31,7 @@ from animate_anyone_core.pose.face_boxes import find_face_boxes  # noqa: E402
 from animate_anyone_core.pose.openpose_json import load_poses  # noqa: E402
 from animate_anyone_core.pose.overlay import draw_overlay  # noqa: E402
 from animate_anyone_core.pose.retarget import retarget_poses  # noqa: E402
-from animate_anyone_core.pose.skeleton import PoseSequence  # noqa: E402
+from animate_anyone_core.pose.skeleton import WRISTS, PoseSequence  # noqa: E402
 from animate_anyone_core.pose.smoothing import smooth_poses  # noqa: E402
 from animate_anyone_core.sampling.blending import window_weights  # noqa: E402
 from animate_anyone_core.sampling.windows import WindowSettings  # noqa: E402
@@ -42,7 +42,6 @@ SIDE = 180
 GAP = 6
 PAPER, INK, PALE, ACCENT = (250, 250, 248), (60, 60, 70), (200, 200, 205), (210, 80, 60)
 SHOWN_FRAMES = (6, 18, 30, 42)
-RIGHT_WRIST = 4
 FRAMES_ANIMATED = 24
 
 Picture = np.ndarray
@@ -134,7 +133,7 @@ def smooth_pose() -> Image.Image:
     jitter = np.random.default_rng(0).normal(0, poses.height / 60, poses.points.shape)
     unsure = PoseSequence(poses.points + jitter, poses.scores, poses.width, poses.height)
     smoothed, _ = smooth_poses(unsure)
-    curves = [clip.points[:, 0, RIGHT_WRIST, 1] for clip in (unsure, smoothed, poses)]
+    curves = [clip.points[:, 0, WRISTS[0], 1] for clip in (unsure, smoothed, poses)]
     page = Image.new("RGB", (640, 220), PAPER)
     draw = ImageDraw.Draw(page)
     low, high = min(c.min() for c in curves), max(c.max() for c in curves)

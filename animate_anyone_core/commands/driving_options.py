@@ -73,7 +73,7 @@ def read_driving(args: argparse.Namespace) -> Driving:
         clip = read_video(args.driving, args.max_frames)
         return Driving(clip.frames, None, clip.fps)
     if args.poses.is_dir() or args.poses.suffix.lower() == ".json":
-        poses = _first_frames(load_poses(args.poses), args.max_frames)
+        poses = load_poses(args.poses).at(slice(args.max_frames))
         return Driving(None, choose_by_option(poses, args.person, args.person_frame), poses.fps)
     if args.retarget:
         raise SettingsError(
@@ -117,11 +117,3 @@ def skeleton_pictures(
         poses = driven.poses
     with progress_bar("draw") as on_step:
         return draw_poses(poses, style, reference.size, on_step=on_step)
-
-
-def _first_frames(poses: PoseSequence, count: int | None) -> PoseSequence:
-    if count is None:
-        return poses
-    return PoseSequence(
-        poses.points[:count], poses.scores[:count], poses.width, poses.height, poses.fps
-    )

@@ -150,7 +150,7 @@ def _measure(args: argparse.Namespace, files: ClipFiles, tools: _Tools) -> _Meas
     if files.mask is not None:
         mask = read_video(files.mask, args.max_frames).frames.max(axis=3)
     if files.poses is not None:
-        poses = _first_frames(load_poses(files.poses), args.max_frames)
+        poses = load_poses(files.poses).at(slice(args.max_frames))
     if poses is not None and poses.num_frames != len(result.frames):
         raise PoseError(length_message(len(result.frames), poses.num_frames))
     with progress_bar("measure") as on_step:
@@ -200,12 +200,6 @@ def _lpips_if_there(args: argparse.Namespace) -> tuple[Lpips | None, dict[str, s
         return load_lpips(args.lpips_net, args.device), {}
     except AnimateAnyoneError as error:
         return None, {"lpips": str(error)}
-
-
-def _first_frames(poses: PoseSequence, max_frames: int | None) -> PoseSequence:
-    return PoseSequence(
-        poses.points[:max_frames], poses.scores[:max_frames], poses.width, poses.height, poses.fps
-    )
 
 
 def _panels(

@@ -11,17 +11,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .facing import NOSE_BEFORE, faces_camera, frontal_width, head_turn
-from .skeleton import LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+from .facing import NOSE_BEFORE, faces_camera, frontal_width, head_turn, trunk_up
+from .skeleton import (
+    ANKLES,
+    EARS,
+    EYES,
+    FACE,
+    HIPS,
+    LEFT_FOOT,
+    LEFT_HAND,
+    LIMB_BONES,
+    NECK,
+    NOSE,
+    NUM_KEYPOINTS,
+    RIGHT_FOOT,
+    RIGHT_HAND,
+    SHOULDERS,
+    WRISTS,
+)
 
-NOSE, NECK = 0, 1
-RIGHT_SHOULDER, LEFT_SHOULDER = 2, 5
-RIGHT_HIP, LEFT_HIP = 8, 11
-RIGHT_WRIST, LEFT_WRIST = 4, 7
-ANKLES = (10, 13)  # right, left
 MID_HIP = NUM_KEYPOINTS
 FRONTAL_BELOW = np.radians(45.0)  # a head turned less has its frontal width to a few percent
-TURNED_HEAD_DOUBT = 0.2
+TURNED_HEAD_DOUBT = {EARS: 0.2, EYES: 0.45}  # by how differently far noses stand out
 
 #: Groups whose ratios are estimated.
 GROUPS = (
@@ -43,31 +54,19 @@ FOLLOWERS = {"foot": "shin", "face": "head"}
 BODY_TREE: tuple[tuple[int, int, str], ...] = (
     (MID_HIP, NECK, "torso"),
     (NOSE, NECK, "neck"),
-    (RIGHT_SHOULDER, NECK, "shoulders"),
-    (LEFT_SHOULDER, NECK, "shoulders"),
-    (RIGHT_HIP, MID_HIP, "hips"),
-    (LEFT_HIP, MID_HIP, "hips"),
-    (14, NOSE, "head"),
-    (15, NOSE, "head"),
-    (16, NOSE, "head"),
-    (17, NOSE, "head"),
-    (3, RIGHT_SHOULDER, "upper_arm"),
-    (6, LEFT_SHOULDER, "upper_arm"),
-    (RIGHT_WRIST, 3, "forearm"),
-    (LEFT_WRIST, 6, "forearm"),
-    (9, RIGHT_HIP, "thigh"),
-    (12, LEFT_HIP, "thigh"),
-    (10, 9, "shin"),
-    (13, 12, "shin"),
+    *((shoulder, NECK, "shoulders") for shoulder in SHOULDERS),
+    *((hip, MID_HIP, "hips") for hip in HIPS),
+    *((joint, NOSE, "head") for joint in (*EYES, *EARS)),
+    *((ends[i], starts[i], group) for group, (starts, ends) in LIMB_BONES.items() for i in (0, 1)),
 )
 
 #: Parts that move with a body joint and are only scaled about it: (points, joint, group).
 RIGID_PARTS: tuple[tuple[slice, int, str], ...] = (
-    (slice(18, 21), ANKLES[1], "foot"),
-    (slice(21, 24), ANKLES[0], "foot"),
-    (slice(24, 92), NOSE, "face"),
-    (LEFT_HAND, LEFT_WRIST, "hand"),
-    (RIGHT_HAND, RIGHT_WRIST, "hand"),
+    (RIGHT_FOOT, ANKLES[0], "foot"),
+    (LEFT_FOOT, ANKLES[1], "foot"),
+    (FACE, NOSE, "face"),
+    (RIGHT_HAND, WRISTS[0], "hand"),
+    (LEFT_HAND, WRISTS[1], "hand"),
 )
 
 
@@ -95,17 +94,14 @@ def _hand(a: int, b: int) -> tuple[tuple[int, int], ...]:
 
 SEGMENTS: tuple[Segment, ...] = (
     Segment("torso", ((NECK, MID_HIP),)),
-    Segment("shoulders", ((RIGHT_SHOULDER, LEFT_SHOULDER),)),
-    Segment("hips", ((RIGHT_HIP, LEFT_HIP),)),
+    Segment("shoulders", (SHOULDERS,)),
+    Segment("hips", (HIPS,)),
     Segment("neck", ((NECK, NOSE),)),
-    Segment("head", ((16, 17),), 0.5),
-    Segment("head", ((14, 15),), 0.5),
-    Segment("upper_arm", ((2, 3), (5, 6))),
-    Segment("forearm", ((3, 4), (6, 7))),
+    Segment("head", (EARS,), 0.5),
+    Segment("head", (EYES,), 0.5),
+    *(Segment(group, tuple(zip(*joints, strict=True))) for group, joints in LIMB_BONES.items()),
     Segment("hand", _hand(0, 9), 0.5),
     Segment("hand", _hand(5, 17), 0.5),
-    Segment("thigh", ((8, 9), (11, 12))),
-    Segment("shin", ((9, 10), (12, 13))),
 )
 
 
@@ -119,8 +115,8 @@ def add_mid_hip(points: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np
     Returns:
         (F, K + 1, 2) points and (F, K + 1) visibility.
     """
-    middle = points[:, [RIGHT_HIP, LEFT_HIP]].mean(axis=1, keepdims=True)
-    seen = visible[:, [RIGHT_HIP]] & visible[:, [LEFT_HIP]]
+    middle = points[:, HIPS].mean(axis=1, keepdims=True)
+    seen = (visible[:, HIPS[0]] & visible[:, HIPS[1]])[:, None]
     return (
         np.concatenate([points, np.where(seen[..., None], middle, 0.0)], axis=1),
         np.concatenate([visible, seen], axis=1),
@@ -165,6 +161,9 @@ def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measuremen
         starts, ends = np.array(segment.pairs).T
         vectors = points[:, ends] - points[:, starts]
         lengths = np.linalg.norm(vectors, axis=-1)
+        if segment.group == "neck":
+            up = trunk_up(points, visible)
+            lengths = np.abs((vectors * up[:, None]).sum(axis=-1))
         mirror = np.array([1.0, -1.0])[: len(starts)]
         angles = np.arctan2(vectors[..., 1], mirror * vectors[..., 0])
         valid = visible[:, starts] & visible[:, ends] & (lengths > 1e-6)
@@ -172,17 +171,18 @@ def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measuremen
             measured.append(Measurements(lengths, angles, valid, valid & facing))
         elif segment.pairs[0] in NOSE_BEFORE:
             lengths = frontal_width(points, visible, segment.pairs[0])[0][:, None]
-            measured.append(_measure_head(lengths, turn, angles, valid))
+            doubt = TURNED_HEAD_DOUBT[segment.pairs[0]]
+            measured.append(_measure_head(lengths, turn, angles, valid, doubt))
         else:
             measured.append(Measurements(lengths, angles, valid, valid))
     return measured
 
 
 def _measure_head(
-    lengths: np.ndarray, turn: np.ndarray, angles: np.ndarray, valid: np.ndarray
+    lengths: np.ndarray, turn: np.ndarray, angles: np.ndarray, valid: np.ndarray, doubt: float
 ) -> Measurements:
     """Believe heads that are not turned far; if all are, believe them less."""
     near = valid & ~(turn > FRONTAL_BELOW)
     if near.any() or not valid.any():
         return Measurements(lengths, angles, valid, near)
-    return Measurements(lengths, angles, valid, valid, TURNED_HEAD_DOUBT)
+    return Measurements(lengths, angles, valid, valid, doubt)

@@ -14,10 +14,8 @@ import numpy as np
 
 from ..errors import PoseError, SettingsError
 from .pose_keypoint import SEEN_SCORE
-from .skeleton import FACE, PoseSequence
+from .skeleton import EARS, EYES, FACE, NECK, NOSE, PoseSequence
 
-NOSE, NECK = 0, 1
-EYES, EARS = (14, 15), (16, 17)
 _HEAD = (NOSE, *EYES, *EARS)
 #: A face's size as a multiple of a distance of the head, between people and drawn characters.
 _FACE_PER_EYES = 2.2

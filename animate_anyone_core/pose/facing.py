@@ -10,10 +10,8 @@ Convention: points are pixels, angles radians, 0 into the camera. Symbols: F fra
 
 import numpy as np
 
-NOSE, NECK = 0, 1
-SHOULDERS, HIPS = [2, 5], [8, 11]
-EYES = (14, 15)
-EARS = (16, 17)
+from .skeleton import EARS, EYES, HIPS, NECK, NOSE, SHOULDERS
+
 # How far the nose's tip stands out, as a share of the distance of ears and of eyes: between people
 # (0.83 and 0.5) and drawn characters with round heads (0.56 and 0.26).
 NOSE_BEFORE = {EARS: 0.7, EYES: 0.37}
@@ -22,18 +20,14 @@ MOSTLY_AWAY = 0.3  # share of frames looking away from which the trunk is doubte
 TURNS_ALONG = 1.4  # unless shoulders are this much broader where the head faces the camera
 
 
-def _across_trunk(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Return the unit direction across the trunk (F, 2); across the picture where it is hidden.
-
-    The line between the ears itself would not do: seen from the side it has no direction.
-    """
+def trunk_up(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Return the unit direction up the trunk (F, 2); up the picture where it is hidden."""
     up = points[:, NECK] - points[:, HIPS].mean(axis=1)
     seen = visible[:, NECK] & visible[:, HIPS].all(axis=1)
     length = np.linalg.norm(up, axis=-1)
     upright = np.array([0.0, -1.0])
     known = (seen & (length > 1e-6))[:, None]
-    up = np.where(known, up / np.maximum(length, 1e-6)[:, None], upright)
-    return np.stack([-up[:, 1], up[:, 0]], axis=-1)
+    return np.where(known, up / np.maximum(length, 1e-6)[:, None], upright)
 
 
 def frontal_width(
@@ -52,7 +46,9 @@ def frontal_width(
     """
     a, b = points[:, pair[0]], points[:, pair[1]]
     middle = (a + b) / 2
-    sideways = _across_trunk(points, visible)
+    # The line between the ears itself would not do: seen from the side it has no direction.
+    up = trunk_up(points, visible)
+    sideways = np.stack([-up[:, 1], up[:, 0]], axis=-1)
     off_middle = np.abs(((points[:, NOSE] - middle) * sideways).sum(axis=-1)) / NOSE_BEFORE[pair]
     apart = np.abs(((b - a) * sideways).sum(axis=-1))
     distance = np.linalg.norm(b - a, axis=-1)

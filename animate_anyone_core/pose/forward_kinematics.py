@@ -10,7 +10,8 @@ Symbols: F frames, K keypoints, J joints of the body with the middle of the hips
 
 import numpy as np
 
-from .bones import BODY_TREE, NECK, RIGID_PARTS, add_mid_hip
+from .bones import BODY_TREE, RIGID_PARTS, add_mid_hip
+from .skeleton import NECK
 
 
 def _interpolate(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -10,10 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .skeleton import FACE, FEET, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+from .skeleton import FACE, FEET, LEFT_HAND, NECK, NUM_KEYPOINTS, RIGHT_HAND, SHOULDERS
 
-_NECK = 1
-_SHOULDERS = [5, 6]
 # Our body joint -> COCO joint, for all but the neck.
 _BODY = dict(
     zip(
@@ -61,6 +59,6 @@ def to_openpose(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
     new_points = np.zeros((len(points), NUM_KEYPOINTS, 2))
     new_scores = np.zeros((len(points), NUM_KEYPOINTS))
     new_points[:, ours], new_scores[:, ours] = points[:, theirs], scores[:, theirs]
-    new_points[:, _NECK] = points[:, _SHOULDERS].mean(axis=1)
-    new_scores[:, _NECK] = scores[:, _SHOULDERS].min(axis=1)
+    new_points[:, NECK] = new_points[:, SHOULDERS].mean(axis=1)
+    new_scores[:, NECK] = new_scores[:, SHOULDERS].min(axis=1)
     return new_points, new_scores

@@ -53,13 +53,8 @@ def draw_overlay(
     frame = result.aligned_frame if frame is None else frame
     if poses.num_frames and not 0 <= frame < poses.num_frames:
         raise SettingsError(f"frame must be from 0 to {poses.num_frames - 1}, got {frame}.")
-    new = _draw(_one_frame(poses, frame))
+    new = _draw(poses.at(slice(frame, frame + 1)))
     return np.where(new.max(axis=2, keepdims=True) > 0, new, picture)
-
-
-def _one_frame(poses: PoseSequence, frame: int) -> PoseSequence:
-    window = slice(frame, frame + 1)
-    return PoseSequence(poses.points[window], poses.scores[window], poses.width, poses.height)
 
 
 def _draw(poses: PoseSequence) -> np.ndarray:

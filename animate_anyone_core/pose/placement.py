@@ -6,20 +6,12 @@ K keypoints; arrays over joints have the middle of the hips (`bones.MID_HIP`) ap
 
 import numpy as np
 
-from .bones import ANKLES, LEFT_HIP, LEFT_SHOULDER, MID_HIP, NECK, NOSE, RIGHT_HIP, RIGHT_SHOULDER
-from .skeleton import BODY
+from .bones import MID_HIP
+from .skeleton import ANKLES, BODY, BODY_NAMES, HIPS, NECK, NOSE, SHOULDERS
 
 #: Joints that tell where a person is, surest first.
-ANCHORS = (
-    NECK,
-    MID_HIP,
-    NOSE,
-    RIGHT_SHOULDER,
-    LEFT_SHOULDER,
-    RIGHT_HIP,
-    LEFT_HIP,
-    *(j for j in range(18) if j not in (NECK, NOSE, 2, 5, 8, 11)),
-)
+_SUREST = (NECK, MID_HIP, NOSE, *SHOULDERS, *HIPS)
+ANCHORS = (*_SUREST, *(j for j in range(len(BODY_NAMES)) if j not in _SUREST))
 FIT_MARGIN = 0.02  # share of the canvas that stays free
 
 

@@ -20,7 +20,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import PoseError
-from .skeleton import BODY, FACE, FEET, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND, PoseSequence
+from .skeleton import (
+    BODY,
+    EYES,
+    FACE,
+    FEET,
+    LEFT_HAND,
+    NUM_KEYPOINTS,
+    RIGHT_HAND,
+    WRISTS,
+    PoseSequence,
+)
 
 #: Score from which a keypoint counts as seen; scores of other ranges are rescaled to it.
 SEEN_SCORE = 0.3
@@ -42,8 +52,6 @@ _READABLE_COUNTS = {
 }
 # BODY_25 has the middle of the hips at 8 and the feet at 19-24.
 _BODY_18_FROM_25 = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]
-_EYES = (14, 15)
-_RIGHT_WRIST, _LEFT_WRIST = 4, 7
 # Coordinates up to here are relative to the canvas: points may lie slightly outside of it.
 _LARGEST_RELATIVE = 2.0
 
@@ -128,7 +136,7 @@ def _standard_lists(
     for key, part, count in _PARTS:
         rows = triplets[part]
         if count == 70:  # landmarks, then the eyes of the body
-            rows = np.concatenate([rows, triplets[list(_EYES)]])
+            rows = np.concatenate([rows, triplets[list(EYES)]])
         lists[key] = rows.ravel().tolist()
     return lists
 
@@ -259,8 +267,8 @@ def _give_hands_to_nearest_wrists(points: np.ndarray, scores: np.ndarray) -> Non
     """
     left, left_found = _hand_place(points[:, :, LEFT_HAND], scores[:, :, LEFT_HAND])
     right, right_found = _hand_place(points[:, :, RIGHT_HAND], scores[:, :, RIGHT_HAND])
-    left_wrist, right_wrist = points[:, :, _LEFT_WRIST], points[:, :, _RIGHT_WRIST]
-    wrist_found = scores[:, :, [_LEFT_WRIST, _RIGHT_WRIST]] > 0
+    right_wrist, left_wrist = (points[:, :, wrist] for wrist in WRISTS)
+    wrist_found = scores[:, :, WRISTS[::-1]] > 0
 
     def cost(
         pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]],

@@ -14,10 +14,8 @@ import numpy as np
 from ..errors import PoseError, SettingsError
 from .bone_ratios import BoneRatios, estimate_ratios, frame_ratios, full_length
 from .bones import (
-    ANKLES,
     FOLLOWERS,
     MID_HIP,
-    NECK,
     RIGID_PARTS,
     SEGMENTS,
     Measurements,
@@ -29,7 +27,7 @@ from .forward_kinematics import bridge_hidden_joints, rebuild
 from .placement import find_shift, fit_on_canvas, lower_ankle
 from .retarget_settings import RetargetSettings
 from .root_motion import Footing, contact_path
-from .skeleton import BODY, NUM_KEYPOINTS, PoseSequence
+from .skeleton import ANKLES, BODY, NECK, NUM_KEYPOINTS, PoseSequence
 from .tracking import choose_person
 
 
@@ -89,7 +87,7 @@ def retarget_poses(
     settings = settings or RetargetSettings()
     _check_choices(driver, reference, settings)
     actor = _take_person(driver, settings.person, settings.visible_score)
-    model = _take_person(choose_person(_first_frame(reference)), 0, settings.visible_score)
+    model = _take_person(choose_person(reference.at(slice(1))), 0, settings.visible_score)
     frame = _choose_frame(actor.visible, settings.align_frame)
 
     notes = _note_absences(actor, model)
@@ -136,10 +134,6 @@ def _check_choices(
             f"align_frame must be one of the driver's frames 0 to {driver.num_frames - 1}, got "
             f"{settings.align_frame}."
         )
-
-
-def _first_frame(poses: PoseSequence) -> PoseSequence:
-    return PoseSequence(poses.points[:1], poses.scores[:1], poses.width, poses.height)
 
 
 def _take_person(poses: PoseSequence, person: int, visible_score: float) -> _Person:

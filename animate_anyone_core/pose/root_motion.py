@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bones import ANKLES, MID_HIP, NECK
+from .bones import MID_HIP
+from .skeleton import ANKLES, NECK
 
 # Shares of the driver's leg length. A planted ankle, smoothed, trembles by 0.2 % of a leg a frame;
 # one that swings or lands moves more than a few.

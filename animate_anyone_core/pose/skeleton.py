@@ -8,7 +8,7 @@ Keypoints stand in OpenPose whole-body order: body 18, feet 6, face 68, left han
 A keypoint that was not found has score 0 and point (0, 0); there are no NaN and no -1 markers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,26 +21,29 @@ LEFT_HAND = slice(92, 113)
 RIGHT_HAND = slice(113, 134)
 NUM_KEYPOINTS = 134
 
-BODY_NAMES = (
-    "nose",
-    "neck",
-    "right_shoulder",
-    "right_elbow",
-    "right_wrist",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-    "right_hip",
-    "right_knee",
-    "right_ankle",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "right_eye",
-    "left_eye",
-    "right_ear",
-    "left_ear",
+#: Names of body and feet.
+JOINT_NAMES = (
+    *("nose", "neck"),
+    *("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+    *("right_eye", "left_eye", "right_ear", "left_ear"),
+    *("left_big_toe", "left_small_toe", "left_heel"),
+    *("right_big_toe", "right_small_toe", "right_heel"),
 )
+NOSE, NECK = 0, 1
+# Pairs: right, left.
+SHOULDERS, ELBOWS, WRISTS = (2, 5), (3, 6), (4, 7)
+HIPS, KNEES, ANKLES = (8, 11), (9, 12), (10, 13)
+EYES, EARS = (14, 15), (16, 17)
+#: Bone of a limb -> the joints where it starts and where it ends.
+LIMB_BONES = {
+    "upper_arm": (SHOULDERS, ELBOWS),
+    "forearm": (ELBOWS, WRISTS),
+    "thigh": (HIPS, KNEES),
+    "shin": (KNEES, ANKLES),
+}
+BODY_NAMES = JOINT_NAMES[BODY]
+LEFT_FOOT, RIGHT_FOOT = slice(18, 21), slice(21, 24)
 
 
 @dataclass(frozen=True)
@@ -90,3 +93,11 @@ class PoseSequence:
     def num_persons(self) -> int:
         """Number of person slots P; a slot may be empty (all scores 0) in some frames."""
         return self.points.shape[1]
+
+    def at(self, frames: slice | list[int] | np.ndarray) -> "PoseSequence":
+        """Return the poses of some frames: a slice, or frame numbers in any order."""
+        return replace(self, points=self.points[frames], scores=self.scores[frames])
+
+    def of(self, persons: slice | list[int] | np.ndarray) -> "PoseSequence":
+        """Return the poses of some persons, in any order."""
+        return replace(self, points=self.points[:, persons], scores=self.scores[:, persons])

@@ -58,12 +58,6 @@ class SmoothingSettings:
             )
 
 
-#: Changes nothing at all.
-NO_SMOOTHING = SmoothingSettings(
-    window=1, detail_window=1, max_gap=0, show_score=0.0, hide_score=0.0
-)
-
-
 @dataclass(frozen=True)
 class SmoothingReport:
     """What smoothing did, in keypoints times frames.

@@ -3,6 +3,7 @@
 Symbols: F frames, P persons (slots), N people of one frame, T tracks, K keypoints.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -245,7 +246,7 @@ def _rearranged(poses: PoseSequence, places: list[list[tuple[int, int]]]) -> Pos
         for frame, slot in sightings:
             points[frame, track] = poses.points[frame, slot]
             scores[frame, track] = poses.scores[frame, slot]
-    return PoseSequence(points, scores, poses.width, poses.height, poses.fps)
+    return replace(poses, points=points, scores=scores)
 
 
 def _sizes(poses: PoseSequence) -> np.ndarray:
@@ -258,17 +259,15 @@ def _sizes(poses: PoseSequence) -> np.ndarray:
 def _by_size(poses: PoseSequence) -> PoseSequence:
     """Order the slots, largest person first."""
     order = np.argsort(-_sizes(poses), kind="stable")
-    points, scores = poses.points[:, order], poses.scores[:, order]
-    return PoseSequence(points, scores, poses.width, poses.height, poses.fps)
+    return poses.of(order)
 
 
 def _only(poses: PoseSequence, slot: int | None) -> PoseSequence:
     """Keep one slot; an empty one if there is none."""
-    shape = (poses.num_frames, 1, NUM_KEYPOINTS)
-    points, scores = np.zeros((*shape, 2)), np.zeros(shape)
     if slot is not None and slot < poses.num_persons:
-        points, scores = poses.points[:, [slot]], poses.scores[:, [slot]]
-    return PoseSequence(points, scores, poses.width, poses.height, poses.fps)
+        return poses.of([slot])
+    scores = np.zeros((poses.num_frames, 1, NUM_KEYPOINTS))
+    return replace(poses, points=np.zeros((*scores.shape, 2)), scores=scores)
 
 
 def _person_at(poses: PoseSequence, point: tuple[float, float], frame: int) -> int | None:

@@ -6,7 +6,17 @@ Symbols: F frames, P persons, K keypoints.
 import numpy as np
 
 from ..pose.pose_keypoint import SEEN_SCORE
-from ..pose.skeleton import BODY, BODY_NAMES, PoseSequence
+from ..pose.skeleton import (
+    ANKLES,
+    BODY,
+    BODY_NAMES,
+    HIPS,
+    KNEES,
+    LIMB_BONES,
+    NECK,
+    SHOULDERS,
+    PoseSequence,
+)
 from .planned_run import Finding, percent
 
 #: Bodies whose bones differ more than this, as shares of the picture's height, do not fit.
@@ -21,10 +31,9 @@ PERSON_SHARE = 0.1
 LEGS_SHARES = (0.2, 0.5)
 _FEWEST_JOINTS = 3  # fewer are not a person
 
-_NECK, _SHOULDERS, _HIPS = 1, [2, 5], [8, 11]
 _LIMBS = tuple(range(1, 14))  # heads may turn away, limbs should be there
-_LEGS = [9, 10, 12, 13]
-_BONES = ((2, 3), (5, 6), (3, 4), (6, 7), (8, 9), (11, 12), (9, 10), (12, 13))
+_LEGS = [*KNEES, *ANKLES]
+_BONES = [pair for joints in LIMB_BONES.values() for pair in zip(*joints, strict=True)]
 
 
 def _seen(poses: PoseSequence) -> np.ndarray:
@@ -126,10 +135,10 @@ def _bone_lengths(poses: PoseSequence, person: int) -> np.ndarray:
     The 90th percentile over frames: bones that point at the viewer look short.
     """
     points, seen = poses.points[:, person], _seen(poses)[:, person]
-    hips = points[:, _HIPS].mean(axis=1)
-    trunk = np.linalg.norm(points[:, _NECK] - hips, axis=-1)
-    lengths = [np.where(seen[:, _NECK] & seen[:, _HIPS].all(axis=1), trunk, np.nan)]
-    for a, b in (tuple(_SHOULDERS), *_BONES):
+    hips = points[:, HIPS].mean(axis=1)
+    trunk = np.linalg.norm(points[:, NECK] - hips, axis=-1)
+    lengths = [np.where(seen[:, NECK] & seen[:, HIPS].all(axis=1), trunk, np.nan)]
+    for a, b in (SHOULDERS, *_BONES):
         length = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
         lengths.append(np.where(seen[:, a] & seen[:, b], length, np.nan))
     return (

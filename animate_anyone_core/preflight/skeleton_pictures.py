@@ -51,7 +51,7 @@ def nearest_style(skeletons: np.ndarray, poses: PoseSequence, expected: str) -> 
         expected: Said if it is as near as the nearest, or if none is near.
     """
     moments = np.unique(np.linspace(0, len(skeletons) - 1, _STYLE_FRAMES).round().astype(int))
-    few = PoseSequence(poses.points[moments], poses.scores[moments], poses.width, poses.height)
+    few = poses.at(moments)
     shown = skeletons[moments].astype(np.int16)
     size = (skeletons.shape[2], skeletons.shape[1])
     errors = {}

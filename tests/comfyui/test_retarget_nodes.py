@@ -8,7 +8,7 @@ from comfyui_harness.first_light import node, ours
 from comfyui_harness.server import PromptFailedError
 from PIL import Image
 
-from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
+from animate_anyone_core.lab.benchmarks.retarget_cases import make_retarget_case
 from animate_anyone_core.pose.drawing import draw_poses
 from animate_anyone_core.pose.overlay import draw_overlay
 from animate_anyone_core.pose.pose_keypoint import from_pose_keypoint, to_pose_keypoint

@@ -9,7 +9,7 @@ from PIL import Image
 
 from animate_anyone_core.__main__ import main
 from animate_anyone_core.checkpoints.builtin import built_in_samples
-from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
+from animate_anyone_core.lab.benchmarks.retarget_cases import make_retarget_case
 from animate_anyone_core.pose.openpose_json import load_poses, save_poses
 from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.retarget_settings import RetargetSettings

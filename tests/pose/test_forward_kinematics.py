@@ -5,15 +5,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
+from animate_anyone_core.lab.benchmarks.retarget_cases import make_retarget_case
 from animate_anyone_core.pose.bones import (
     BODY_TREE,
     FOLLOWERS,
     GROUPS,
-    NECK,
     RIGID_PARTS,
 )
 from animate_anyone_core.pose.forward_kinematics import bridge_hidden_joints, rebuild
+from animate_anyone_core.pose.skeleton import (
+    ELBOWS,
+    HIPS,
+    NECK,
+    NOSE,
+    NUM_KEYPOINTS,
+    SHOULDERS,
+    WRISTS,
+)
 
 NAMES = (*GROUPS, *FOLLOWERS)
 
@@ -29,7 +37,9 @@ def everything(points):
 def test_ratio_one_changes_nothing_but_the_place():
     points = clip()
     rebuilt = rebuild(bridge_hidden_joints(points, everything(points)), dict.fromkeys(NAMES, 1.0))
-    np.testing.assert_allclose(rebuilt[:, :134], points - points[:, NECK, None], atol=1e-9)
+    np.testing.assert_allclose(
+        rebuilt[:, :NUM_KEYPOINTS], points - points[:, NECK, None], atol=1e-9
+    )
 
 
 @settings(max_examples=10, deadline=None)
@@ -61,18 +71,18 @@ def test_a_clip_at_once_equals_frame_by_frame():
 def test_a_hidden_elbow_does_not_move_the_wrist_much():
     points = clip(20)
     seen = everything(points)
-    seen[5:8, 3] = False
+    seen[5:8, ELBOWS[0]] = False
     hidden = points.copy()
     hidden[~seen] = 0.0
     table = dict.fromkeys(NAMES, 1.3)
     full = rebuild(bridge_hidden_joints(points, everything(points)), table)
     some = rebuild(bridge_hidden_joints(hidden, seen), table)
     # With one ratio for both bones of the arm the place of the elbow does not matter at all.
-    np.testing.assert_allclose(some[:, 4], full[:, 4], atol=1e-9)
+    np.testing.assert_allclose(some[:, WRISTS[0]], full[:, WRISTS[0]], atol=1e-9)
     np.testing.assert_allclose(some[:5], full[:5])
 
 
-@pytest.mark.parametrize("joint", [NECK, 2, 8, 0])
+@pytest.mark.parametrize("joint", [NECK, SHOULDERS[0], HIPS[0], NOSE])
 def test_what_a_hidden_joint_holds_changes_nothing(joint):
     points = clip()
     seen = everything(points)
@@ -90,7 +100,7 @@ def test_a_neck_that_is_never_seen_is_replaced_by_the_body():
     bridged = bridge_hidden_joints(np.where(seen[..., None], points, 0.0), seen)
     assert np.isfinite(bridged).all()
     # The stand-in moves as the body does.
-    body = points[:, [0, 2, 5, 8, 11]].mean(axis=1)
+    body = points[:, [NOSE, *SHOULDERS, *HIPS]].mean(axis=1)
     assert np.linalg.norm(bridged[:, NECK] - body, axis=-1).max() < 250
 
 

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("cv2")
 
 from animate_anyone_core.errors import SettingsError, ShapeError
-from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
+from animate_anyone_core.lab.benchmarks.retarget_cases import make_retarget_case
 from animate_anyone_core.pose.drawing import draw_poses
 from animate_anyone_core.pose.overlay import draw_overlay
 from animate_anyone_core.pose.retarget import retarget_poses

@@ -8,15 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animate_anyone_core.errors import SettingsError
-from animate_anyone_core.lab.synthetic.skeleton_motions import CLIPS
-from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
-from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
+from animate_anyone_core.lab.benchmarks.retarget_cases import CLIPS, make_retarget_case
+from animate_anyone_core.pose.skeleton import BODY, FEET, NUM_KEYPOINTS, PoseSequence
 from animate_anyone_core.pose.smoothing import (
-    NO_SMOOTHING,
     SmoothingSettings,
     fit_parabolas,
     smooth_poses,
 )
+
+NO_SMOOTHING = SmoothingSettings(
+    window=1, detail_window=1, max_gap=0, show_score=0.0, hide_score=0.0
+)
+DETAILS = slice(FEET.stop, None)
 
 
 def track(points, scores=None):
@@ -44,8 +47,8 @@ def corrupted(clean, seed=0):
 
 
 def body_rms(poses, clean):
-    seen = poses.scores[:, :, :18] > 0
-    apart = ((poses.points - clean.points)[:, :, :18] ** 2).sum(axis=-1)
+    seen = poses.scores[:, :, BODY] > 0
+    apart = ((poses.points - clean.points)[:, :, BODY] ** 2).sum(axis=-1)
     return float(np.sqrt(apart[seen].mean()))
 
 
@@ -90,10 +93,12 @@ class TestNoise:
         clean = make_retarget_case("dance", "adult", 1.0, 30).driver
         noisy = corrupted(clean)
         only_body, _ = smooth_poses(noisy, replace(NO_SMOOTHING, window=7))
-        np.testing.assert_array_equal(only_body.points[:, :, 24:], noisy.points[:, :, 24:])
-        assert np.abs(only_body.points - noisy.points)[:, :, :24].max() > 1
+        np.testing.assert_array_equal(only_body.points[:, :, DETAILS], noisy.points[:, :, DETAILS])
+        assert np.abs(only_body.points - noisy.points)[:, :, : FEET.stop].max() > 1
         only_detail, _ = smooth_poses(noisy, replace(NO_SMOOTHING, detail_window=5))
-        np.testing.assert_array_equal(only_detail.points[:, :, :24], noisy.points[:, :, :24])
+        np.testing.assert_array_equal(
+            only_detail.points[:, :, : FEET.stop], noisy.points[:, :, : FEET.stop]
+        )
 
     def test_where_everything_is_unsure_the_fit_stays_near_the_points(self):
         generator = np.random.default_rng(1)

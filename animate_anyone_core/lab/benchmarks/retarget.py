@@ -13,9 +13,7 @@ import numpy as np
 
 from ...errors import SettingsError
 from ...pose.skeleton import BODY, PoseSequence
-from ..synthetic.skeleton_bodies import Body, random_body
-from ..synthetic.skeleton_motions import CLIPS
-from ..synthetic.skeletons import RetargetCase, make_retarget_case
+from .retarget_cases import CLIPS, RetargetCase, make_retarget_case, random_person
 from .retarget_errors import Errors, mean_errors, measure_errors
 from .retarget_peers import PEERS
 
@@ -119,7 +117,7 @@ def _methods() -> dict[str, Callable[[PoseSequence, PoseSequence], np.ndarray]]:
 def _cases(body: str, depth: float, seed: int, frames: int, noise: float) -> Iterator[RetargetCase]:
     for index, clip in enumerate(CLIPS):
         generator = np.random.default_rng([seed, index])
-        who: str | Body = random_body(generator) if body == "random" else body
+        who = random_person(generator) if body == "random" else body
         case = make_retarget_case(clip, who, depth, frames, seed)
         if noise > 0:
             noisy = [

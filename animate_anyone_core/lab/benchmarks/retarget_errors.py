@@ -7,18 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...pose.bones import ANKLES
-from ...pose.skeleton import BODY
-from ..synthetic.skeletons import RetargetCase
+from ...pose.drawing_profiles import LIMBS as DRAWN
+from ...pose.skeleton import ANKLES, BODY, HIPS, NECK, NOSE
+from .retarget_cases import RetargetCase
 
 #: The limbs that skeleton pictures draw, without those inside the head.
-LIMBS = np.array(
-    [
-        *((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7)),
-        *((1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13), (1, 0)),
-    ]
-)
-HIPS = [8, 11]
+LIMBS = np.array(DRAWN[: DRAWN.index((NECK, NOSE)) + 1])
 
 
 class Errors(NamedTuple):

@@ -13,12 +13,26 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...pose.skeleton import BODY, FEET, PoseSequence
+from ...pose.skeleton import (
+    ANKLES,
+    BODY,
+    EARS,
+    EYES,
+    FEET,
+    HIPS,
+    KNEES,
+    LIMB_BONES,
+    NECK,
+    NOSE,
+    SHOULDERS,
+    PoseSequence,
+)
 
-NOSE, NECK = 0, 1
-ARMS = ((2, 3, 4), (5, 6, 7))
-LEGS = ((8, 9, 10), (11, 12, 13))
-HEAD = (14, 15, 16, 17)
+HEAD = (*EYES, *EARS)
+
+
+def _pairs(starts: tuple[int, int], ends: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(starts, ends, strict=True))
 
 
 def _lengths(points: np.ndarray, pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
@@ -44,11 +58,9 @@ def _chain(clip: np.ndarray, bones: list[tuple[int, int, float]]) -> np.ndarray:
 def _limbs(reference: np.ndarray, frame: np.ndarray, use_max: bool) -> list[tuple[int, int, float]]:
     """Return the bones of arms and legs below shoulder and hip with left and right sharing a ratio."""
     bones = []
-    for right, left in (ARMS, LEGS):
-        for i in (0, 1):
-            pairs = ((right[i], right[i + 1]), (left[i], left[i + 1]))
-            ratio = _ratio(reference, frame, *pairs, use_max=use_max)
-            bones += [(a, b, ratio) for a, b in pairs]
+    for starts, ends in LIMB_BONES.values():
+        ratio = _ratio(reference, frame, *_pairs(starts, ends), use_max=use_max)
+        bones += [(a, b, ratio) for a, b in _pairs(starts, ends)]
     return bones
 
 
@@ -58,13 +70,14 @@ def retarget_like_musepose(driver: PoseSequence, reference: PoseSequence) -> np.
     target = reference.points[0, 0, BODY] / reference.height
     frame = clip[0]
     body = float(
-        np.linalg.norm(target[NECK] - target[[8, 11]].mean(axis=0))
-        / np.linalg.norm(frame[NECK] - frame[[8, 11]].mean(axis=0))
+        np.linalg.norm(target[NECK] - target[HIPS, :].mean(axis=0))
+        / np.linalg.norm(frame[NECK] - frame[HIPS, :].mean(axis=0))
     )
-    shoulder, face = _ratio(target, frame, (2, 5)), _ratio(target, frame, (16, 17))
+    shoulder, face = _ratio(target, frame, SHOULDERS), _ratio(target, frame, EARS)
     bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
     bones += [(NOSE, joint, face) for joint in HEAD]
-    bones += [(NECK, 2, shoulder), (NECK, 5, shoulder), (NECK, 8, body), (NECK, 11, body)]
+    bones += [(NECK, joint, shoulder) for joint in SHOULDERS]
+    bones += [(NECK, joint, body) for joint in HIPS]
     out = _chain(clip, bones + _limbs(target, frame, use_max=False))
     return (out + target[NECK] - frame[NECK]) * reference.height
 
@@ -75,23 +88,21 @@ def retarget_like_unianimate(driver: PoseSequence, reference: PoseSequence) -> n
     clip = driver.points[:, 0, BODY] / np.array([driver.width, driver.height])
     target = reference.points[0, 0, BODY] / target_size
     # x may blow up or mirror when frame 0 is not frontal: the shoulder width is taken with its sign.
-    across = (target[5, 0] - target[2, 0]) / (clip[0, 5, 0] - clip[0, 2, 0])
-    down = (target[[8, 11], 1].mean() - target[NECK, 1]) / (
-        clip[0, [8, 11], 1].mean() - clip[0, NECK, 1]
-    )
+    across = float(np.diff(target[SHOULDERS, 0])[0] / np.diff(clip[0, SHOULDERS, 0])[0])
+    down = (target[HIPS, 1].mean() - target[NECK, 1]) / (clip[0, HIPS, 1].mean() - clip[0, NECK, 1])
     clip = clip * np.array([across, down])
     frame = clip[0]
-    shoulder, face = _ratio(target, frame, (2, 5)), _ratio(target, frame, (16, 17))
+    shoulder, face = _ratio(target, frame, SHOULDERS), _ratio(target, frame, EARS)
     bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
     bones += [(NOSE, joint, face) for joint in HEAD]
-    bones += [(NECK, 2, shoulder), (NECK, 5, shoulder)]
+    bones += [(NECK, joint, shoulder) for joint in SHOULDERS]
     out = _chain(clip, bones + _limbs(target, frame, use_max=False))
     return (out + target[NECK] - frame[NECK]) * target_size
 
 
 def retarget_like_mimicmotion(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
     """MimicMotion: one scale by least squares of all frames' core heights, and a shift."""
-    core = [0, 1, 2, 5, 8, 11, 14, 15, 16, 17]
+    core = [NOSE, NECK, *SHOULDERS, *HIPS, *HEAD]
     clip = driver.points[:, 0, BODY]
     target = reference.points[0, 0, BODY]
     heights = np.broadcast_to(target[core, 1], (len(clip), len(core)))
@@ -102,7 +113,7 @@ def retarget_like_mimicmotion(driver: PoseSequence, reference: PoseSequence) -> 
 
 def _ground(body: np.ndarray, feet: np.ndarray) -> float:
     """Return the height of the lower foot, taken midway between ankle and big toe."""
-    return float(max(body[13, 1] + feet[0, 1], body[10, 1] + feet[3, 1]) / 2)
+    return float(max(body[ANKLES, 1] + feet[[3, 0], 1]) / 2)
 
 
 def retarget_like_wan(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
@@ -110,16 +121,16 @@ def retarget_like_wan(driver: PoseSequence, reference: PoseSequence) -> np.ndarr
     clip = driver.points[:, 0, BODY]
     target, frame = reference.points[0, 0, BODY], clip[0]
     bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
-    for pairs in (((NOSE, 14), (NOSE, 15)), ((14, 16), (15, 17)), ((NECK, 2), (NECK, 5))):
+    for pairs in (_pairs((NOSE, NOSE), EYES), _pairs(EYES, EARS), _pairs((NECK, NECK), SHOULDERS)):
         ratio = _ratio(target, frame, *pairs, use_max=True)
         bones += [(a, b, ratio) for a, b in pairs]
-    hips = _ratio(target, frame, (NECK, 8), (NECK, 11), use_max=True)
-    bones += [(NECK, 8, hips), (NECK, 11, hips)]
+    hips = _ratio(target, frame, *_pairs((NECK, NECK), HIPS), use_max=True)
+    bones += [(NECK, joint, hips) for joint in HIPS]
     out = _chain(clip, bones + _limbs(target, frame, use_max=True))
     # Feet are at most half a shin; here only their part in the ground line matters.
-    feet = out[0, [13, 13, 13, 10, 10, 10]] + (
-        driver.points[0, 0, FEET] - frame[[13, 13, 13, 10, 10, 10]]
-    ) * _ratio(target, frame, (9, 10), (12, 13), use_max=True)
+    ankles = [ANKLES[1]] * 3 + [ANKLES[0]] * 3
+    shin = _ratio(target, frame, *_pairs(KNEES, ANKLES), use_max=True)
+    feet = out[0, ankles] + shin * (driver.points[0, 0, FEET] - frame[ankles])
     across = target[NECK, 0] - out[0, NECK, 0]
     down = _ground(target, reference.points[0, 0, FEET]) - _ground(out[0], feet)
     return np.trunc(out + np.array([across, down]))

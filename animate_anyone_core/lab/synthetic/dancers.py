@@ -22,8 +22,7 @@ from ...pose.skeleton import PoseSequence
 from .backgrounds import cast_shadow, make_background
 from .characters import Character, character_from_seed
 from .figure import Figure, Wardrobe
-from .head_shape import HeadView
-from .keypoints import whole_body
+from .keypoints import head_view, whole_body
 from .motions import MotionFromSeed, motion_from_seed, standing
 from .painting import Canvas, cv2
 from .rig import Posed, Track, join_tracks, pose_body
@@ -140,23 +139,12 @@ class Dancer:
         """Draw the dancer in poses given as channels (see `rig`)."""
         posed = pose_body(self.character.body, track)
         to_pixels = np.array([self._middle, self._ground, self._scale])
-        points, scores = whole_body(
-            self.character, posed, track, self._head(posed, to_pixels), to_pixels
-        )
+        points, scores = whole_body(self.character, posed, track, to_pixels)
         inside = (points >= 0).all(-1) & (points[..., 0] < self.width)
         scores = scores * (inside & (points[..., 1] < self.height))
         poses = PoseSequence(points[:, None], scores[:, None], self.width, self.height, fps)
         frames, masks = self._paint(posed, track, to_pixels * self._fine)
         return DancerClip(frames, poses, masks)
-
-    def _head(self, posed: Posed, to_pixels: np.ndarray) -> HeadView:
-        body = self.character.body
-        joint = posed.joints["head"]
-        left, ground, scale = to_pixels
-        centre = np.stack([left + scale * joint[:, 0], ground - scale * joint[:, 1]], axis=-1)
-        half = 0.5 * body.head * scale
-        radii = half * np.array([body.head_width, 1.0, 0.5 * (1.0 + body.head_width)])
-        return HeadView(centre, posed.frames["head"], radii, self.character.face.taper)
 
     def _paint(
         self, posed: Posed, track: Track, to_canvas: np.ndarray
@@ -166,7 +154,7 @@ class Dancer:
             self._wardrobe,
             posed,
             track,
-            self._head(posed, to_canvas),
+            head_view(self.character, posed, to_canvas),
             to_canvas,
         )
         left, ground, scale = to_canvas

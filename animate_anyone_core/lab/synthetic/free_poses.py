@@ -6,7 +6,7 @@ seen all there is; these poses stand in for that. They belong to no kind of moti
 
 import numpy as np
 
-from .rig import BODY_CHANNELS, SIDE_CHANNELS, SIDES, Track
+from .rig import SIDES, Track
 
 #: Channel -> lowest and highest value, for the trunk as a whole and for one limb. Where a body
 #: faces stays as it is danced: that most face the viewer is worth knowing when a face is smudged.
@@ -42,8 +42,9 @@ def free_pose(track: Track, rng: np.random.Generator) -> Track:
         for limb in (_ARM, _LEG):
             if rng.random() < 0.5:
                 ranges |= {f"{side}_{name}": span for name, span in limb.items()}
-    names = [*BODY_CHANNELS, *(f"{side}_{name}" for side in SIDES for name in SIDE_CHANNELS)]
-    values = {name: track[name] for name in names}
-    for name, (low, high) in ranges.items():
-        values[name] = np.full(track.num_frames, rng.uniform(low, high))
-    return Track(track.num_frames, values)
+    return track.with_values(
+        {
+            name: np.full(track.num_frames, rng.uniform(low, high))
+            for name, (low, high) in ranges.items()
+        }
+    )

@@ -17,7 +17,7 @@ from .head_shape import (
     jaw,
     mouth_points,
 )
-from .keypoints import EARS, NOSE_LIFT
+from .keypoints import EAR_PLACES, NOSE_LIFT
 from .painting import Canvas, darker, shade
 from .rig import Track
 from .textures import Colour
@@ -156,7 +156,7 @@ class HeadPainter:
         self._mouth_seen = head.place(front(0.0, layout.mouth_y))[1][:, 0]
         self._nose, facing = head.place(front(0.0, layout.nose_y) * NOSE_LIFT * 0.97)
         self._nose_seen = facing[:, 0]
-        self._ears = {side: head.place(np.array([place])) for side, place in EARS.items()}
+        self._ears = {side: head.place(np.array([place])) for side, place in EAR_PLACES.items()}
         cheeks = front(np.array([-0.52, 0.52]), layout.nose_y - 0.08)
         self._cheeks, self._cheeks_seen = head.place(cheeks)
         if face.beard == "full":

@@ -35,8 +35,8 @@ class HeadView:
     radii: np.ndarray
     taper: float
 
-    def _to_picture(self, local: np.ndarray) -> np.ndarray:
-        """Local places in units of the radii (F or 1, N, 3) -> offsets in space, (F, N, 3)."""
+    def in_space(self, local: np.ndarray) -> np.ndarray:
+        """Give offsets from the centre in space (F, N, 3) of places (F or 1, N, 3)."""
         slim = 1.0 - self.taper * np.clip(-local[..., 1:2], 0.0, 1.2) ** 1.5
         local = np.concatenate([local[..., :1] * slim, local[..., 1:2], local[..., 2:] * slim], -1)
         return np.einsum(
@@ -55,7 +55,7 @@ class HeadView:
             Pixels (F, N, 2), and how much each point faces the viewer (F, N), -1..1.
         """
         local = local if local.ndim == 3 else local[None]
-        offset = self._to_picture(local)
+        offset = self.in_space(local)
         normal = np.einsum(
             "fj,fnj->fn", self.turn[:, 2] / self.radii, np.broadcast_to(local, offset.shape)
         )
@@ -78,7 +78,7 @@ class HeadView:
         inside = inside / np.maximum(np.linalg.norm(inside, axis=1, keepdims=True), 1e-9)
         along = np.linalg.solve(np.swapaxes(root, 1, 2), inside)
         rim = self._rim(spread, np.swapaxes(along, 1, 2), 1.0)
-        rim_points = self.centre[:, None] + self._to_picture(rim)[..., :2] * (1.0, -1.0)
+        rim_points = self.centre[:, None] + self.in_space(rim)[..., :2] * (1.0, -1.0)
         return np.where((facing < 0)[..., None], rim_points, points)
 
     def outline(
@@ -107,7 +107,7 @@ class HeadView:
         rim[..., 2] -= back
         if cut is not None:
             rim[..., 1] = np.maximum(rim[..., 1], cut)
-        return self.centre[:, None] + self._to_picture(rim)[..., :2] * (1.0, -1.0)
+        return self.centre[:, None] + self.in_space(rim)[..., :2] * (1.0, -1.0)
 
     def _spread(self) -> np.ndarray:
         scaled = self.turn * self.radii

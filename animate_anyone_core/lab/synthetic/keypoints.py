@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...pose.skeleton import FACE, LEFT_HAND, NUM_KEYPOINTS, RIGHT_HAND
+from ...pose.skeleton import (
+    EARS,
+    EYES,
+    FACE,
+    JOINT_NAMES,
+    LEFT_HAND,
+    NECK,
+    NOSE,
+    NUM_KEYPOINTS,
+    RIGHT_HAND,
+    SHOULDERS,
+)
 from .characters import Character
 from .head_shape import (
     FaceLayout,
@@ -18,29 +29,14 @@ from .head_shape import (
 )
 from .rig import Posed, Track
 
-_BODY_JOINTS = {
-    2: "right_shoulder",
-    3: "right_elbow",
-    4: "right_wrist",
-    5: "left_shoulder",
-    6: "left_elbow",
-    7: "left_wrist",
-    8: "right_hip",
-    9: "right_knee",
-    10: "right_ankle",
-    11: "left_hip",
-    12: "left_knee",
-    13: "left_ankle",
-    18: "left_big_toe",
-    19: "left_small_toe",
-    20: "left_heel",
-    21: "right_big_toe",
-    22: "right_small_toe",
-    23: "right_heel",
+HEAD_JOINTS = [NOSE, *EYES, *EARS]
+#: The joints that the rig has by the same names.
+RIG_JOINTS = {
+    index: name for index, name in enumerate(JOINT_NAMES) if index not in (NECK, *HEAD_JOINTS)
 }
 #: Directions of nose tip, right ear and left ear.
 NOSE_LIFT = 1.12
-EARS = {"right": (-1.0, -0.1, -0.05), "left": (1.0, -0.1, -0.05)}
+EAR_PLACES = {"right": (-1.0, -0.1, -0.05), "left": (1.0, -0.1, -0.05)}
 
 
 def face_directions(layout: FaceLayout, tilt: float, track: Track) -> np.ndarray:
@@ -72,8 +68,29 @@ def face_directions(layout: FaceLayout, tilt: float, track: Track) -> np.ndarray
     )
 
 
+def head_spots(layout: FaceLayout) -> np.ndarray:
+    """Give nose, right and left eye, right and left ear as places on the head, (5, 3)."""
+    return np.concatenate(
+        [
+            front(0.0, layout.nose_y) * NOSE_LIFT,
+            front(np.array([-layout.eye_x, layout.eye_x]), layout.eye_y),
+            np.array([EAR_PLACES["right"], EAR_PLACES["left"]]),
+        ]
+    )
+
+
+def head_view(character: Character, posed: Posed, to_pixels: np.ndarray) -> HeadView:
+    """Give a dancer's head as it is seen; `to_pixels` as in `whole_body`."""
+    body, joint = character.body, posed.joints["head"]
+    left, ground, scale = to_pixels
+    centre = np.stack([left + scale * joint[:, 0], ground - scale * joint[:, 1]], axis=-1)
+    half = 0.5 * body.head * scale
+    radii = half * np.array([body.head_width, 1.0, 0.5 * (1.0 + body.head_width)])
+    return HeadView(centre, posed.frames["head"], radii, character.face.taper)
+
+
 def whole_body(
-    character: Character, posed: Posed, track: Track, head: HeadView, to_pixels: np.ndarray
+    character: Character, posed: Posed, track: Track, to_pixels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give the keypoints of a dancer in pixels.
 
@@ -81,7 +98,6 @@ def whole_body(
         character: Who it is.
         posed: The skeleton in space.
         track: The channels it was posed by.
-        head: The head as seen.
         to_pixels: x offset, y offset of the ground line and pixels per body height.
 
     Returns:
@@ -96,28 +112,20 @@ def whole_body(
     def flat(joint: np.ndarray) -> np.ndarray:
         return np.stack([left + scale * joint[..., 0], ground - scale * joint[..., 1]], axis=-1)
 
-    for index, name in _BODY_JOINTS.items():
+    for index, name in RIG_JOINTS.items():
         points[:, index] = flat(posed.joints[name])
-    points[:, 1] = 0.5 * (points[:, 2] + points[:, 5])
+    points[:, NECK] = 0.5 * (points[:, SHOULDERS[0]] + points[:, SHOULDERS[1]])
     points[:, LEFT_HAND] = flat(posed.joints["left_hand"])
     points[:, RIGHT_HAND] = flat(posed.joints["right_hand"])
 
-    layout = face_layout(character)
+    head, layout = head_view(character, posed, to_pixels), face_layout(character)
     directions = face_directions(layout, character.face.brow_tilt, track)
     points[:, FACE], facing = head.place(directions)
     scores[:, FACE] = facing > -0.05
     # The jaw is an outline: of a face turned to the viewer it is seen even where it bends away.
     bend = -0.05 - 0.35 * np.maximum(head.turn[:, 2, 2:], 0.0)
     scores[:, FACE.start : FACE.start + 17] = facing[:, :17] > bend
-    spots = np.concatenate(
-        [
-            front(0.0, layout.nose_y) * NOSE_LIFT,
-            front(np.array([-layout.eye_x, layout.eye_x]), layout.eye_y),
-            np.array([EARS["right"], EARS["left"]]),
-        ]
-    )
-    places, facing = head.place(spots)
-    for column, index in enumerate((0, 14, 15, 16, 17)):
-        points[:, index] = places[:, column]
-        scores[:, index] = facing[:, column] > (-0.05 if index < 16 else -0.45)
+    places, facing = head.place(head_spots(layout))
+    points[:, HEAD_JOINTS] = places
+    scores[:, HEAD_JOINTS] = facing > np.array([-0.05, -0.05, -0.05, -0.45, -0.45])
     return points, scores

@@ -16,7 +16,7 @@ from .dance_moves import ArmKeys, Drift, Values, dance, ease, mirrored, resting_
 from .rig import Track
 from .splits import split_seeds
 
-_MOTION_STREAM = 202
+_MOTION_STREAM, _CHOSEN_STREAM = 202, 303
 
 #: A motion: seconds (F,) -> channel values.
 Motion = Callable[[np.ndarray], Values]
@@ -306,6 +306,45 @@ def _bow(rng: np.random.Generator) -> list[Motion]:
     return [resting_arms(rng, calm=True), layer]
 
 
+def _jump(rng: np.random.Generator) -> list[Motion]:
+    period, height, phase = rng.uniform(1.7, 2.0), rng.uniform(0.38, 0.52), rng.uniform(0, 0.3)
+    aside, bend = rng.uniform(0.05, 0.15), rng.uniform(0.2, 0.35)
+
+    def layer(t: np.ndarray) -> Values:
+        turns = t / period + phase
+        at = turns % 1.0
+        flight = np.clip((at - 0.45) / 0.28, 0, 1)
+        crouch = np.exp(-(((at - 0.35) / 0.09) ** 2)) + 0.7 * np.exp(-(((at - 0.80) / 0.07) ** 2))
+        up = np.sin(np.pi * flight)
+        place = aside * np.where(np.floor(turns) % 2 == 0, 1.0, -1.0) * (2 * flight - 1)
+        return (
+            {"jump": height * 4 * flight * (1 - flight), "pelvis_drop": 0.03 + bend * crouch}
+            | {"pelvis_x": place, "chest_pitch": 0.5 * bend * crouch}
+            | mirrored({"arm_out": 0.3 + 2.2 * up, "elbow": 0.2 + 0.3 * up, "foot_pitch": 0.4 * up})
+            | {"left_foot_x": 0.06 + place, "right_foot_x": 0.06 - place}
+        )
+
+    return [_facing(rng), layer]
+
+
+def _side_step(rng: np.random.Generator) -> list[Motion]:
+    rate, phase = rng.uniform(0.8, 1.2), rng.uniform(0, 1)
+    wide, lift, dip = rng.uniform(0.2, 0.3), rng.uniform(0.08, 0.16), rng.uniform(0.02, 0.05)
+
+    def layer(t: np.ndarray) -> Values:
+        at = rate * t + phase
+        opened, lifted = np.abs(np.sin(np.pi * at)), lift * np.abs(np.sin(2 * np.pi * at))
+        # One foot opens, the other closes; two steps to the left, two to the right.
+        left = (at % 1.0 < 0.5) == (np.floor(at / 2) % 2 == 0)
+        return {
+            "pelvis_drop": 0.03 + dip * opened,
+            "left_foot_lift": np.where(left, lifted, 0.0),
+            "right_foot_lift": np.where(left, 0.0, lifted),
+        } | mirrored({"foot_x": wide * opened})
+
+    return [_facing(rng), resting_arms(rng), layer]
+
+
 _KINDS: dict[str, Callable[[np.random.Generator], list[Motion]]] = {
     "idle": _idle,
     "wave": _wave,
@@ -318,7 +357,9 @@ _KINDS: dict[str, Callable[[np.random.Generator], list[Motion]]] = {
     "jumping_jack": _jumping_jack,
     "bow": _bow,
 }
-#: Every kind of motion.
+#: Kinds that no seed draws, see `make_motion`: the carrying foot tells how these travel.
+_TRAVELS = {"jump": _jump, "side_step": _side_step}
+#: Every kind of motion that seeds draw.
 MOTION_KINDS = tuple(_KINDS)
 #: Kinds that only the test split contains.
 HELD_OUT_KINDS = ("jumping_jack", "bow")
@@ -344,6 +385,13 @@ def motion_from_seed(seed: int) -> MotionFromSeed:
         kind = str(rng.choice(HELD_OUT_KINDS))
     start = float(rng.uniform(0.0, 8.0))
     return MotionFromSeed(kind, start, (_alive(rng), *_KINDS[kind](rng)))
+
+
+def make_motion(kind: str, seed: int) -> MotionFromSeed:
+    """Make up a motion of a wanted kind: one of `MOTION_KINDS`, `jump` or `side_step`."""
+    kinds = _KINDS | _TRAVELS
+    rng = np.random.default_rng([_CHOSEN_STREAM, list(kinds).index(kind), int(seed)])
+    return MotionFromSeed(kind, float(rng.uniform(0, 8)), (_alive(rng), *kinds[kind](rng)))
 
 
 def standing() -> MotionFromSeed:

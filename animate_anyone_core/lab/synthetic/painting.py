@@ -48,10 +48,6 @@ class Canvas:
         """Fill a polygon (N, 2), which may be hollow."""
         cv2.fillPoly(self.pixels, [_fixed(points)], (*colour, 255), cv2.LINE_8, _SHIFT)
 
-    def fill_convex(self, points: np.ndarray, colour: Colour) -> None:
-        """Fill a convex polygon (N, 2)."""
-        cv2.fillConvexPoly(self.pixels, _fixed(points), (*colour, 255), cv2.LINE_8, _SHIFT)
-
     def fill_hull(self, points: np.ndarray, colour: Colour) -> None:
         """Fill the convex hull of (N, 2) points."""
         hull = cv2.convexHull(_fixed(points))

@@ -78,6 +78,10 @@ class Track:
         rest = SIDE_CHANNELS[name] if side in SIDES else BODY_CHANNELS[channel]
         return np.full(self.num_frames, rest)
 
+    def with_values(self, values: dict[str, np.ndarray]) -> Track:
+        """Give the same frames with some channels (F,) replaced."""
+        return Track(self.num_frames, self._values | values)
+
 
 def join_tracks(tracks: Sequence[Track]) -> Track:
     """Put tracks one after the other."""

@@ -25,7 +25,6 @@ from ...errors import MediaError, SettingsError
 from ...images import PICTURE_SUFFIXES, read_picture
 from ...pose.drawing import draw_poses
 from ...pose.openpose_json import load_poses
-from ...pose.skeleton import PoseSequence
 from ...video import VIDEO_SUFFIXES, upright_pixels
 
 logger = logging.getLogger("animate_anyone")
@@ -219,11 +218,7 @@ def read_skeletons(
     """
     if path.suffix != ".json":
         return read_frames(path, indices)
-    poses = load_poses(path, canvas=size)
-    chosen = PoseSequence(
-        poses.points[indices], poses.scores[indices], poses.width, poses.height, poses.fps
-    )
-    return list(draw_poses(chosen, drawing, size))
+    return list(draw_poses(load_poses(path, canvas=size).at(indices), drawing, size))
 
 
 def _from_list(path: Path) -> list[Clip]:

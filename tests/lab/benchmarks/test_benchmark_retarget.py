@@ -13,20 +13,21 @@ from animate_anyone_core.lab.benchmarks.retarget import (
     missed_bars,
     where_peers_are_ahead,
 )
+from animate_anyone_core.lab.benchmarks.retarget_cases import make_retarget_case
 from animate_anyone_core.lab.benchmarks.retarget_errors import (
     Errors,
     mean_errors,
     measure_errors,
 )
 from animate_anyone_core.lab.benchmarks.retarget_peers import PEERS
-from animate_anyone_core.lab.synthetic.skeletons import make_retarget_case
+from animate_anyone_core.pose.skeleton import BODY
 
 GOOD = Errors(1.0, 0.3, 0.5, 0.01)
 
 
 class TestErrors:
     case = make_retarget_case("side_step", "chibi", 1.0, 30)
-    exact = case.exact.points[:, 0, :18]
+    exact = case.exact.points[:, 0, BODY]
 
     def test_the_exact_answer_has_no_error(self):
         np.testing.assert_allclose(measure_errors(self.exact, self.case), 0.0, atol=1e-9)
@@ -55,7 +56,7 @@ class TestPeers:
         """Driver, frame 0 and reference are one picture, so every ratio and offset is neutral."""
         case = make_retarget_case("wave", "adult", 0.0, 1)
         body = PEERS[name](case.driver, case.driver)
-        np.testing.assert_allclose(body, case.driver.points[:, 0, :18], atol=1.0)
+        np.testing.assert_allclose(body, case.driver.points[:, 0, BODY], atol=1.0)
 
     def test_musepose_is_exact_for_planar_limbs_of_the_same_body(self):
         case = make_retarget_case("dance", "adult", 0.0, 30)
@@ -66,7 +67,7 @@ class TestPeers:
     def test_mimicmotion_knows_no_bones(self):
         case = make_retarget_case("dance", "chibi", 0.0, 30)
         body = PEERS["MimicMotion"](case.driver, case.reference)
-        driver = case.driver.points[:, 0, :18]
+        driver = case.driver.points[:, 0, BODY]
         scale = np.ptp(body[0, :, 0]) / np.ptp(driver[0, :, 0])
         moved = body - body[:, :1]
         np.testing.assert_allclose(moved, scale * (driver - driver[:, :1]), atol=1e-6)
