@@ -76,12 +76,7 @@ class PoseDetector:
         if num_frames is None:
             num_frames = len(frames) if isinstance(frames, Sized) else 0
         run = DetectionRun(
-            self.detector,
-            self.estimator,
-            batch_size,
-            SEEN_SCORE / seen_score,
-            num_frames,
-            on_step,
+            self.detector, self.estimator, batch_size, SEEN_SCORE / seen_score, num_frames, on_step
         )
         calls = self._calls()
         size = run.walk(_checked_pictures(frames), interval)

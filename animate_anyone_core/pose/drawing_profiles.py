@@ -147,11 +147,7 @@ MUSEPOSE = DrawingProfile(
 OPENPOSE = DrawingProfile(name="openpose", person_by_person=True)
 #: ComfyUI's own SDPose Draw Keypoints node: limbs in full colour.
 SDPOSE = DrawingProfile(
-    name="sdpose",
-    person_by_person=True,
-    limb_shade=1.0,
-    inside_only=True,
-    round_hand_colors=False,
+    name="sdpose", person_by_person=True, limb_shade=1.0, inside_only=True, round_hand_colors=False
 )
 
 PROFILES: dict[str, DrawingProfile] = {

@@ -9,7 +9,7 @@ Convention: pixels of the canvas, scores as in `skeleton.py`, frame 0 first. Not
 smoothing that was not found or bridged. Symbols: F frames, P persons, K keypoints.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def smooth_poses(
             points[:, :, part] = fit_parabolas(points[:, :, part], weights[:, :, part], window)
     bridged = _bridgeable(shown, settings.max_gap)
     points, scores = _bridge(points, scores, shown, bridged)
-    result = PoseSequence(points, scores, poses.width, poses.height, poses.fps)
+    result = replace(poses, points=points, scores=scores)
     return result, _report(poses, result, shown, sure, bridged, settings)
 
 

@@ -219,21 +219,14 @@ def _document(
     seconds: dict[str, float],
     failures: list[str],
 ) -> dict[str, object]:
-    return {
-        "seed": args.seed,
-        "seeds": args.seeds,
-        "frames": args.frames,
-        "depth": args.depth,
-        "noise": args.noise,
-        "cases": [
-            {
-                "name": r.name,
-                "errors": {name: errors._asdict() for name, errors in r.errors.items()},
-                "place_over_seeds": r.spread,
-            }
-            for r in results
-        ],
-        "ahead": list(where_peers_are_ahead(results)),
-        "seconds": seconds,
-        "missed": failures,
-    }
+    cases = [
+        {
+            "name": r.name,
+            "errors": {name: errors._asdict() for name, errors in r.errors.items()},
+            "place_over_seeds": r.spread,
+        }
+        for r in results
+    ]
+    settings = {name: getattr(args, name) for name in ("seed", "seeds", "frames", "depth", "noise")}
+    ahead = list(where_peers_are_ahead(results))
+    return settings | {"cases": cases, "ahead": ahead, "seconds": seconds, "missed": failures}

@@ -43,18 +43,12 @@ Lengths = dict[str, float]
 
 #: Name -> build, factors on single bones, height in pixels. The two bones of a limb differ on purpose:
 #: a retargeter that assumes they are equal must not be flattered.
+_LONG = {"upper_arm": 1.12, "forearm": 1.22, "thigh": 1.12, "shin": 1.22, "shoulders": 0.95}
+_SHORT = {"head": 1.4, "face": 1.4, "upper_arm": 0.8, "forearm": 0.7, "thigh": 0.75, "shin": 0.85}
 PEOPLE: dict[str, tuple[str, Lengths, float]] = {
     "adult": ("adult", {}, 820.0),
-    "lanky": (
-        "tall",
-        {"upper_arm": 1.12, "forearm": 1.22, "thigh": 1.12, "shin": 1.22, "shoulders": 0.95},
-        900.0,
-    ),
-    "chibi": (
-        "chibi",
-        {"head": 1.4, "face": 1.4, "upper_arm": 0.8, "forearm": 0.7, "thigh": 0.75, "shin": 0.85},
-        640.0,
-    ),
+    "lanky": ("tall", _LONG, 900.0),
+    "chibi": ("chibi", _SHORT, 640.0),
     "child": ("child", {"shin": 1.05}, 700.0),
     "broad": ("stocky", {"shoulders": 1.1, "torso": 1.05}, 800.0),
 }
@@ -117,13 +111,11 @@ def make_person(name: str) -> Lengths:
 def random_person(rng: np.random.Generator) -> Lengths:
     """Draw any build, and change arms, legs, head and every single bone by a factor of their own."""
     lengths = bone_lengths(make_body(rng, str(rng.choice(BUILDS))))
-    parts = {
-        **dict.fromkeys(("upper_arm", "forearm", "hand"), rng.normal(0, 0.15)),
-        **dict.fromkeys(("thigh", "shin", "foot"), rng.normal(0, 0.15)),
-        **dict.fromkeys(("head", "face", "neck"), rng.normal(0, 0.15)),
-    }
-    for group in sorted(lengths):
-        lengths[group] *= float(np.exp(parts.get(group, 0.0) + rng.normal(0.0, 0.08)))
+    factors = {group: rng.normal(0, 0.08) for group in lengths}
+    for part in (("upper_arm", "forearm", "hand"), ("thigh", "shin", "foot"), ("head", "neck")):
+        together = rng.normal(0, 0.15)
+        factors |= {group: factors[group] + together for group in part}
+    lengths = {group: float(length * np.exp(factors[group])) for group, length in lengths.items()}
     return scaled_to(lengths | {"face": lengths["head"]}, OTHERS_HEIGHT)
 
 

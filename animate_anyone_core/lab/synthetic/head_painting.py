@@ -8,15 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .characters import Character
-from .head_shape import (
-    HeadView,
-    brow_points,
-    eye_points,
-    face_layout,
-    front,
-    jaw,
-    mouth_points,
-)
+from .head_shape import HeadView, brow_points, eye_points, face_layout, front, jaw, mouth_points
 from .keypoints import EAR_PLACES, NOSE_LIFT
 from .painting import Canvas, darker, shade
 from .rig import Track

@@ -82,11 +82,7 @@ class HeadView:
         return np.where((facing < 0)[..., None], rim_points, points)
 
     def outline(
-        self,
-        swell: float = 1.0,
-        cut: float | None = None,
-        samples: int = 36,
-        back: float = 0.0,
+        self, swell: float = 1.0, cut: float | None = None, samples: int = 36, back: float = 0.0
     ) -> np.ndarray:
         """Trace the outline of the head.
 

@@ -146,17 +146,16 @@ def pose_body(body: Body, track: Track) -> Posed:
         body: Bone lengths.
         track: Channel values over F frames.
     """
-    joints: dict[str, np.ndarray] = {}
-    frames: dict[str, np.ndarray] = {}
+    own = Posed({}, {})
     ankles = {side: _ankle(body, track, side) for side in SIDES}
-    _pose_trunk(body, track, ankles, joints, frames)
+    _pose_trunk(body, track, ankles, own)
     for side in SIDES:
-        _pose_leg(body, track, side, ankles[side], joints, frames)
-        _pose_arm(body, track, side, joints, frames)
+        _pose_leg(body, track, side, ankles[side], own)
+        _pose_arm(body, track, side, own)
     turn = rot_y(track["heading"])
     return Posed(
-        {name: np.einsum("fij,f...j->f...i", turn, point) for name, point in joints.items()},
-        {name: turn @ frame for name, frame in frames.items()},
+        {name: np.einsum("fij,f...j->f...i", turn, point) for name, point in own.joints.items()},
+        {name: turn @ frame for name, frame in own.frames.items()},
     )
 
 
@@ -174,13 +173,7 @@ def _ankle(body: Body, track: Track, side: str) -> np.ndarray:
     )
 
 
-def _pose_trunk(
-    body: Body,
-    track: Track,
-    ankles: dict[str, np.ndarray],
-    joints: dict[str, np.ndarray],
-    frames: dict[str, np.ndarray],
-) -> None:
+def _pose_trunk(body: Body, track: Track, ankles: dict[str, np.ndarray], posed: Posed) -> None:
     leg = body.thigh + body.shin
     pelvis_frame = rot_y(track["pelvis_yaw"]) @ rot_x(track["pelvis_pitch"])
     pelvis_frame = pelvis_frame @ rot_z(track["pelvis_roll"])
@@ -201,26 +194,14 @@ def _pose_trunk(
     waist = pelvis + body.lower_torso * pelvis_frame[:, :, 1]
     collar = waist + body.upper_torso * chest_frame[:, :, 1]
     chin = collar + body.neck * neck_frame[:, :, 1] + 0.05 * body.head * neck_frame[:, :, 2]
-    joints |= {
-        "pelvis": pelvis,
-        "waist": waist,
-        "collar": collar,
-        "head": chin + 0.5 * body.head * head_frame[:, :, 1],
-    }
-    frames |= {"pelvis": pelvis_frame, "chest": chest_frame, "neck": neck_frame}
-    frames["head"] = head_frame
+    head = chin + 0.5 * body.head * head_frame[:, :, 1]
+    posed.joints.update(pelvis=pelvis, waist=waist, collar=collar, head=head)
+    posed.frames.update(pelvis=pelvis_frame, chest=chest_frame, neck=neck_frame, head=head_frame)
 
 
-def _pose_leg(
-    body: Body,
-    track: Track,
-    side: str,
-    ankle: np.ndarray,
-    joints: dict[str, np.ndarray],
-    frames: dict[str, np.ndarray],
-) -> None:
+def _pose_leg(body: Body, track: Track, side: str, ankle: np.ndarray, posed: Posed) -> None:
     sign = SIDES[side]
-    hip = joints["pelvis"] + sign * body.hip * frames["pelvis"][:, :, 0]
+    hip = posed.joints["pelvis"] + sign * body.hip * posed.frames["pelvis"][:, :, 0]
     toe_out = sign * track[f"{side}_foot_turn"]
     knee_turn = 0.5 * toe_out + 0.5 * track["pelvis_yaw"]
     lateral = rot_y(knee_turn)[:, :, 0]
@@ -234,43 +215,30 @@ def _pose_leg(
     aside = np.sqrt(np.maximum(body.thigh**2 - along**2, 0.0))
     knee = hip + along * direction + aside * _unit(np.cross(direction, lateral))
     foot = rot_y(toe_out) @ rot_x(track[f"{side}_foot_pitch"])
-    joints |= {
-        f"{side}_hip": hip,
-        f"{side}_knee": knee,
-        f"{side}_ankle": ankle,
-        f"{side}_heel": _offset(ankle, foot, (0.0, -0.8 * body.ankle, -0.26 * body.foot)),
-        f"{side}_big_toe": _offset(
-            ankle, foot, (-sign * 0.012, -0.85 * body.ankle, 0.72 * body.foot)
-        ),
-        f"{side}_small_toe": _offset(
-            ankle, foot, (sign * 0.022, -0.85 * body.ankle, 0.58 * body.foot)
-        ),
+    soles = {
+        "heel": (0.0, -0.8 * body.ankle, -0.26 * body.foot),
+        "big_toe": (-sign * 0.012, -0.85 * body.ankle, 0.72 * body.foot),
+        "small_toe": (sign * 0.022, -0.85 * body.ankle, 0.58 * body.foot),
     }
-    frames[f"{side}_thigh"] = _frame_along(_unit(knee - hip), lateral)
-    frames[f"{side}_shin"] = _frame_along(_unit(ankle - knee), lateral)
-    frames[f"{side}_foot"] = foot
+    for name, joint in (("hip", hip), ("knee", knee), ("ankle", ankle)):
+        posed.joints[f"{side}_{name}"] = joint
+    for name, local in soles.items():
+        posed.joints[f"{side}_{name}"] = ankle + foot @ np.asarray(local)
+    posed.frames[f"{side}_thigh"] = _frame_along(_unit(knee - hip), lateral)
+    posed.frames[f"{side}_shin"] = _frame_along(_unit(ankle - knee), lateral)
+    posed.frames[f"{side}_foot"] = foot
 
 
-def _offset(point: np.ndarray, frame: np.ndarray, local: tuple[float, float, float]) -> np.ndarray:
-    return point + frame @ np.asarray(local)
-
-
-def _pose_arm(
-    body: Body,
-    track: Track,
-    side: str,
-    joints: dict[str, np.ndarray],
-    frames: dict[str, np.ndarray],
-) -> None:
+def _pose_arm(body: Body, track: Track, side: str, posed: Posed) -> None:
     sign = SIDES[side]
     # A raised arm lifts its shoulder.
     raised = np.sin(
         np.clip(np.maximum(track[f"{side}_arm_out"], track[f"{side}_arm_forward"]), 0, np.pi)
     )
     lift = 0.012 * raised + 0.03 * track[f"{side}_shrug"] - 0.010
-    shoulder = joints["collar"] + sign * body.shoulder * frames["chest"][:, :, 0]
-    shoulder = shoulder + lift[:, None] * frames["chest"][:, :, 1]
-    upper = frames["chest"] @ rot_x(-track[f"{side}_arm_forward"])
+    shoulder = posed.joints["collar"] + sign * body.shoulder * posed.frames["chest"][:, :, 0]
+    shoulder = shoulder + lift[:, None] * posed.frames["chest"][:, :, 1]
+    upper = posed.frames["chest"] @ rot_x(-track[f"{side}_arm_forward"])
     upper = upper @ rot_z(sign * track[f"{side}_arm_out"])
     upper = upper @ rot_y(sign * track[f"{side}_arm_twist"])
     fore = upper @ rot_x(-track[f"{side}_elbow"])
@@ -278,10 +246,12 @@ def _pose_arm(
     hand = hand @ rot_z(-sign * track[f"{side}_wrist_bend"])
     elbow = shoulder - body.upper_arm * upper[:, :, 1]
     wrist = elbow - body.forearm * fore[:, :, 1]
-    joints |= {f"{side}_shoulder": shoulder, f"{side}_elbow": elbow, f"{side}_wrist": wrist}
-    frames |= {f"{side}_upper_arm": upper, f"{side}_forearm": fore, f"{side}_hand": hand}
+    posed.joints.update(
+        {f"{side}_shoulder": shoulder, f"{side}_elbow": elbow, f"{side}_wrist": wrist}
+    )
+    posed.frames.update({f"{side}_upper_arm": upper, f"{side}_forearm": fore, f"{side}_hand": hand})
     fingers = _finger_points(body, sign, track[f"{side}_curl"], track[f"{side}_spread"])
-    joints[f"{side}_hand"] = wrist[:, None] + np.einsum("fij,fkj->fki", hand, fingers)
+    posed.joints[f"{side}_hand"] = wrist[:, None] + np.einsum("fij,fkj->fki", hand, fingers)
 
 
 #: Base along the palm, base across it, length: fractions of the hand, from index to little finger.

@@ -12,16 +12,7 @@ import numpy as np
 
 Colour = tuple[int, int, int]
 
-PATTERNS = (
-    "plain",
-    "hoops",
-    "pinstripes",
-    "checks",
-    "dots",
-    "diagonals",
-    "blocks",
-    "argyle",
-)
+PATTERNS = ("plain", "hoops", "pinstripes", "checks", "dots", "diagonals", "blocks", "argyle")
 LOGOS = ("none", "star", "heart", "disc", "triangle", "bolt", "cross", "ring", "moon")
 
 

@@ -17,7 +17,17 @@ from animate_anyone_core.lab.synthetic.motions import (
 )
 from animate_anyone_core.lab.synthetic.rig import Track
 from animate_anyone_core.lab.synthetic.splits import SPLITS, split_seeds
-from animate_anyone_core.pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND
+from animate_anyone_core.pose.skeleton import (
+    ELBOWS,
+    EYES,
+    FACE,
+    HIPS,
+    LEFT_HAND,
+    NECK,
+    NOSE,
+    RIGHT_HAND,
+    WRISTS,
+)
 
 
 def test_a_clip_has_pictures_poses_and_masks_of_its_size():
@@ -173,7 +183,7 @@ class TestWhatIsInFront:
             ).frames[0]
 
         clip = dancer.render_track(hold(heading=heading))
-        waist = int(0.5 * (clip.poses.points[0, 0, 1, 1] + clip.poses.points[0, 0, 8, 1]))
+        waist = int(0.5 * (clip.poses.points[0, 0, NECK, 1] + clip.poses.points[0, 0, HIPS[0], 1]))
         rest = picture(near, 0.05)
         # Above the waist a small swing of the far arm stays hidden, that of the near arm does not.
         hidden = changed(rest[:waist], picture(far, 0.12)[:waist])
@@ -188,7 +198,7 @@ class TestWhatIsInFront:
         def wrist_pixel(heading: float) -> tuple[np.ndarray, np.ndarray]:
             with_arm = dancer.render_track(hold(heading=heading, **crossed))
             without = dancer.render_track(hold(heading=heading))
-            x, y = np.floor(with_arm.poses.points[0, 0, 7]).astype(int)
+            x, y = np.floor(with_arm.poses.points[0, 0, WRISTS[1]]).astype(int)
             return with_arm.frames[0, y, x].astype(int), without.frames[0, y, x].astype(int)
 
         front, shirt = wrist_pixel(0.0)
@@ -199,7 +209,7 @@ class TestWhatIsInFront:
     def test_a_face_is_seen_from_the_front_only(self):
         dancer = Dancer(4, 128, 128)
         front, back = (dancer.render_track(hold(heading=h)).poses.scores[0, 0] for h in (0, np.pi))
-        eyes_and_nose = [0, 14, 15]
+        eyes_and_nose = [NOSE, *EYES]
         assert (front[eyes_and_nose] > 0).all()
         assert (back[eyes_and_nose] == 0).all()
         assert (front[FACE] > 0).all()
@@ -214,7 +224,7 @@ class TestExactness:
         arms = {f"{s}_arm_out": 1.5 for s in ("left", "right")}
         arms |= {f"{s}_elbow": 0.0 for s in ("left", "right")}
         clip = Dancer(seed, *size).render_track(hold(**arms))
-        for elbow, wrist in ((3, 4), (6, 7)):
+        for elbow, wrist in zip(ELBOWS, WRISTS, strict=True):
             middle = clip.poses.points[0, 0, [elbow, wrist]].mean(axis=0)
             column = int(middle[0])
             reach = slice(int(middle[1]) - 12, int(middle[1]) + 13)
@@ -225,7 +235,7 @@ class TestExactness:
     @pytest.mark.parametrize("seed", range(8))
     def test_the_pupils_are_where_the_eyes_are(self, seed):
         clip = Dancer(seed, 256, 256).render_track(hold(smile=0.0))
-        for eye in (14, 15):
+        for eye in EYES:
             x, y = clip.poses.points[0, 0, eye]
             patch = clip.frames[0, int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2]
             assert patch.min() < 110  # the dark of the pupil, not skin or the white of the eye
@@ -243,8 +253,8 @@ class TestExactness:
 
         def logo_pixels(heading: float) -> int:
             clip = Dancer(seed, 128, 128).render_track(hold(heading=heading, **arms))
-            collar, hip = clip.poses.points[0, 0, 1], clip.poses.points[0, 0, 8]
-            middle = int(0.5 * (collar[0] + clip.poses.points[0, 0, 11, 0]))
+            collar, hip = clip.poses.points[0, 0, [NECK, HIPS[0]]]
+            middle = int(0.5 * (collar[0] + clip.poses.points[0, 0, HIPS[1], 0]))
             chest = clip.frames[0, int(collar[1]) : int(hip[1]), middle - 12 : middle + 13]
             return int((np.abs(chest - 0.92 * colour).max(axis=-1) < 32).sum())
 
