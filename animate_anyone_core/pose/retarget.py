@@ -23,6 +23,7 @@ from .bones import (
     measure_segments,
 )
 from .camera_zoom import estimate_zoom
+from .detection_report import frame_ranges
 from .forward_kinematics import bridge_hidden_joints, rebuild
 from .placement import find_shift, fit_on_canvas, lower_ankle
 from .retarget_settings import RetargetSettings
@@ -113,12 +114,6 @@ def retarget_poses(
     return replace(result, aligned_frame=frame)
 
 
-def name_frames(frames: np.ndarray) -> str:
-    """Return frame numbers as readable ranges: [0, 1, 2, 7] gives "0-2, 7"."""
-    runs = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1)
-    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs if len(r))
-
-
 def _check_choices(
     driver: PoseSequence, reference: PoseSequence, settings: RetargetSettings
 ) -> None:
@@ -170,14 +165,14 @@ def _note_absences(actor: _Person, model: _Person) -> list[str]:
     notes = []
     empty = np.flatnonzero(~actor.visible.any(axis=1))
     if len(empty):
-        notes.append(f"No person in the driver's frames {name_frames(empty)}: they stay empty.")
+        notes.append(f"No person in the driver's frames {frame_ranges(empty)}: they stay empty.")
     if not model.visible.any():
         notes.append("No person in the reference.")
     feet = actor.visible[:, ANKLES].any(axis=1)
     footless = np.flatnonzero(actor.visible.any(axis=1) & ~feet)
     if len(footless):
         notes.append(
-            f"No feet in the driver's frames {name_frames(footless)}: the body moves by the "
+            f"No feet in the driver's frames {frame_ranges(footless)}: the body moves by the "
             "neck's way there."
         )
     return notes
@@ -315,7 +310,7 @@ def _finish(
     outside = ((points[:, BODY] < 0) | (points[:, BODY] > size)).any(axis=-1) & visible[:, BODY]
     if outside.any():
         frames = np.flatnonzero(outside.any(axis=1))
-        notes.append(f"Body joints leave the canvas in frames {name_frames(frames)}.")
+        notes.append(f"Body joints leave the canvas in frames {frame_ranges(frames)}.")
     scores = np.where(visible, actor.scores, 0.0)
     poses = PoseSequence(
         points[:, None], scores[:, None], reference.width, reference.height, driver.fps

@@ -298,6 +298,7 @@ class TestReport:
     def test_frame_ranges(self):
         assert frame_ranges([]) == ""
         assert frame_ranges([5, 3, 4, 9]) == "3-5, 9"
+        assert frame_ranges(np.array([0, 1, 2, 7, 9, 10])) == "0-2, 7, 9-10"
 
 
 class TestTorsoColor:

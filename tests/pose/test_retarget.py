@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from animate_anyone_core.errors import PoseError, SettingsError
 from animate_anyone_core.lab.benchmarks.retarget_cases import CLIPS, make_retarget_case
 from animate_anyone_core.pose.bones import BODY_TREE, add_mid_hip
-from animate_anyone_core.pose.retarget import name_frames, retarget_poses
+from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.retarget_settings import RetargetSettings, parse_multipliers
 from animate_anyone_core.pose.skeleton import (
     ANKLES,
@@ -460,11 +460,6 @@ class TestErrors:
         none = self.case.reference.at([])
         with pytest.raises(PoseError, match="The reference needs one frame of poses, got none"):
             retarget_poses(self.case.driver, none)
-
-
-def test_frames_are_named_in_ranges():
-    assert name_frames(np.array([0, 1, 2, 7, 9, 10])) == "0-2, 7, 9-10"
-    assert name_frames(np.array([], dtype=int)) == ""
 
 
 class TestParsedMultipliers:
