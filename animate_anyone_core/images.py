@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import MediaError, SettingsError
+from .pixels import pixels_01, signed_from_unit
 
 logger = logging.getLogger("animate_anyone")
 
@@ -127,9 +127,4 @@ def fit(picture: Image.Image, width: int, height: int, mode: str = "stretch") ->
 
 def vae_pixels(picture: Image.Image) -> Tensor:
     """Prepare a picture for the VAE: (1, 3, H, W) in [-1, 1]."""
-    return pixels_01(np.asarray(picture)[None]) * 2.0 - 1.0
-
-
-def pixels_01(frames: np.ndarray) -> Tensor:
-    """uint8 (F, H, W, 3) to float32 (F, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).to(torch.float32) / 255.0
+    return signed_from_unit(pixels_01(np.asarray(picture)[None]))

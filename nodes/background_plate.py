@@ -9,6 +9,7 @@ from PIL import Image
 
 from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.images import fit
+from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from ..animate_anyone_core.sampling.masks import cell_mask
 from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY, EncodedPose, PoseSocket
@@ -102,9 +103,9 @@ def fitted(images: torch.Tensor, width: int, height: int) -> torch.Tensor:
     """Pictures (F, H, W, 3) in [0, 1], filled into this size and cut."""
     if tuple(images.shape[1:3]) == (height, width):
         return images[..., :3]
-    pixels = (images[..., :3].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    pixels = bytes_from_unit(images[..., :3])
     made = [np.asarray(fit(Image.fromarray(frame), width, height, "crop")) for frame in pixels]
-    return torch.from_numpy(np.stack(made)).float() / 255.0
+    return unit_from_bytes(np.stack(made))
 
 
 def _cut_like(image: torch.Tensor, mask: torch.Tensor, pose: EncodedPose) -> torch.Tensor:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.builtin import SampleFiles, built_in_samples
-from ..animate_anyone_core.images import pixels_01, read_picture
+from ..animate_anyone_core.images import read_picture
+from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.openpose_json import load_poses
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.video import read_video
@@ -59,7 +59,7 @@ def read_samples(files: SampleFiles, character: str, num_frames: int) -> tuple[A
     """Read a character and the first frames of the dance, as ComfyUI's types."""
     picture = next(path for path in files.characters if path.stem == character)
     clip = read_video(files.driving, num_frames or None)
-    frames: torch.Tensor = pixels_01(clip.frames).permute(0, 2, 3, 1).contiguous()
+    frames = unit_from_bytes(clip.frames)
     keypoints = to_pose_keypoint(load_poses(files.poses))[: len(frames)]
     return as_image(read_picture(picture)), frames, keypoints, clip.fps
 

@@ -13,6 +13,7 @@ from ..animate_anyone_core.evaluation.pose_following import PoseFollowing, pose_
 from ..animate_anyone_core.evaluation.report import scores_table, side_by_side
 from ..animate_anyone_core.evaluation.scores import ClipScores, score_clip
 from ..animate_anyone_core.images import fit
+from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.detection import PoseDetector
 from .pose_sockets import (
     PoseDetectorSocket,
@@ -97,7 +98,7 @@ class Compare(io.ComfyNode):
         if "truth" in clips:
             scores = score_clip(frames, clips["truth"], on_step=node_progress(1))
         following = _following(frames, pose_keypoint, pose_detector)
-        pictures = torch.from_numpy(np.stack(list(side_by_side(beside)))).float() / 255.0
+        pictures = unit_from_bytes(np.stack(list(side_by_side(beside))))
         return io.NodeOutput(pictures, scores_table(scores, following))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.drawing import FITS, Parts, draw_frames
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
 from ..animate_anyone_core.pose.skeleton import PoseSequence
@@ -110,6 +111,6 @@ def draw(
     on_step = node_progress(poses.num_frames)
     frames = draw_frames(poses, style, size, fit=fit, parts=parts, people=people)
     for index, frame in enumerate(frames):
-        torch.div(torch.from_numpy(frame), 255.0, out=images[index])
+        images[index] = unit_from_bytes(frame)
         on_step(index + 1, poses.num_frames)
     return images

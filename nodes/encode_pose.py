@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import check_video_size, stretch
+from ..animate_anyone_core.pixels import bytes_from_unit, pixels_01
 from .patchers import run_managed
 from .search_aliases import aliases
 from .sockets import (
@@ -94,6 +95,6 @@ def encode(handle: NetworkHandle, images: torch.Tensor, width: int, height: int)
 
 def _stretched(images: torch.Tensor, width: int, height: int) -> torch.Tensor:
     """IMAGE (f, H, W, 3) to (f, 3, height, width) in [0, 1], stretched as published."""
-    pixels = (images[..., :3].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    pixels = bytes_from_unit(images[..., :3])
     frames = [np.asarray(stretch(Image.fromarray(frame), width, height)) for frame in pixels]
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255.0
+    return pixels_01(np.stack(frames))

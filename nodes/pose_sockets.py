@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.pixels import bytes_from_unit
 from ..animate_anyone_core.pose.pose_keypoint import from_pose_keypoint
 from ..animate_anyone_core.pose.skeleton import PoseSequence
 from ..animate_anyone_core.pose.tracking import track_persons
@@ -41,7 +42,7 @@ def image_frames(images: torch.Tensor) -> Iterator[Any]:
         ShapeError: If it is no batch of colour pictures.
     """
     for frame in colour_frames(images):
-        yield (frame.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        yield bytes_from_unit(frame)
 
 
 def colour_frames(images: torch.Tensor) -> torch.Tensor:

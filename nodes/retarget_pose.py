@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
+from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.overlay import draw_overlay
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.retarget import RetargetResult, retarget_poses
@@ -189,4 +190,4 @@ def _overlay(result: RetargetResult, image: torch.Tensor | None, frame: int) -> 
     else:
         picture = next(image_frames(image))
     drawn = draw_overlay(picture, result, None if frame < 0 else frame)
-    return torch.from_numpy(drawn).float()[None] / 255.0
+    return unit_from_bytes(drawn)[None]

@@ -14,6 +14,7 @@ FLOORS = {
     "__init__": 0,
     "errors": 0,
     "progress": 0,
+    "pixels": 0,
     "sampling": 1,
     "video": 1,
     "images": 1,

@@ -19,9 +19,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from ..errors import MissingDependencyError, ShapeError
+from ..pixels import pixels_01
 
 #: What two equal frames score, since their PSNR has no bound.
 BEST_PSNR = 100.0
@@ -169,8 +169,8 @@ def ssim(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) 
     for start in range(0, len(truth), _CHUNK_FRAMES):
         part = slice(start, start + _CHUNK_FRAMES)
         answer = structural_similarity_index_measure(
-            unit_tensor(result[part]),
-            unit_tensor(truth[part]),
+            pixels_01(result[part]),
+            pixels_01(truth[part]),
             data_range=1.0,
             reduction="none",
             return_full_image=True,
@@ -201,11 +201,6 @@ def temporal_flicker(
         person = None if mask is None else np.maximum(mask[t], mask[t + 1])[None]
         values.append(mean_over_frames(np.abs(change - expected)[None] / 255.0, person)[0])
     return mean_over_clip(np.array(values, dtype=np.float64))
-
-
-def unit_tensor(frames: np.ndarray) -> torch.Tensor:
-    """uint8 (F, H, W, 3) to float32 (F, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).to(torch.float32) / 255.0
 
 
 def _each(mask: np.ndarray | None, num_frames: int) -> np.ndarray | list[None]:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ..errors import MissingDependencyError, MissingWeightsError, ShapeError
+from ..pixels import pixels_01
 from ..progress import OnStep, silent
-from .metrics import unit_tensor
 
 LPIPS_NETWORKS = ("alex", "vgg", "squeeze")
 #: Below this the backbones have nothing left after their poolings.
@@ -62,7 +62,7 @@ class Lpips:
         values = []
         for frame in range(len(truth)):
             one, other = (
-                unit_tensor(clip[frame : frame + 1]).to(self._device) for clip in (result, truth)
+                pixels_01(clip[frame : frame + 1]).to(self._device) for clip in (result, truth)
             )
             with torch.inference_mode():
                 answer = self._network(one, other, normalize=True).double().cpu().numpy()

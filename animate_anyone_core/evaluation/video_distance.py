@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from ..errors import CheckpointError, ShapeError
+from ..pixels import pixels_01, signed_from_unit
 from ..progress import OnStep, silent
-from .metrics import unit_tensor
 
 #: Features (N, D) of clips (N, 3, F, 224, 224) in [-1, 1].
 VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
@@ -164,9 +164,9 @@ def clip_features(
 def _i3d_input(clip: np.ndarray) -> torch.Tensor:
     """(F, H, W, 3) uint8 -> (1, 3, F, 224, 224) in [-1, 1]."""
     frames = torch.nn.functional.interpolate(
-        unit_tensor(clip), size=(_I3D_SIDE, _I3D_SIDE), mode="bilinear", align_corners=False
+        pixels_01(clip), size=(_I3D_SIDE, _I3D_SIDE), mode="bilinear", align_corners=False
     )
-    return frames.permute(1, 0, 2, 3)[None] * 2.0 - 1.0
+    return signed_from_unit(frames.permute(1, 0, 2, 3)[None])
 
 
 def temporal_difference_distance(result: np.ndarray, truth: np.ndarray, block: int = 8) -> float:

@@ -6,6 +6,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
+from ..pixels import unit_from_bytes
+
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -25,7 +27,7 @@ def clip_pixels(picture: Image.Image, size: int = 224) -> Tensor:
     Returns:
         (1, 3, size, size), CLIP's mean taken off, divided by CLIP's deviation.
     """
-    pixels = torch.from_numpy(np.array(stretch_for_clip(picture, size))).float() / 255.0
+    pixels = unit_from_bytes(np.asarray(stretch_for_clip(picture, size)))
     pixels = (pixels - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
     return pixels.permute(2, 0, 1)[None]
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...errors import ShapeError
-from ...evaluation.metrics import unit_tensor
+from ...pixels import pixels_01, signed_from_unit
 
 #: A block: frames, and pixels a side. Neighbours overlap by half.
 BLOCK_FRAMES, BLOCK_SIDE = 8, 32
@@ -62,7 +62,7 @@ class RandomFeatures:
                 f"{BLOCK_SIDE}x{BLOCK_SIDE} pixels, got {len(frames)} of "
                 f"{frames.shape[2]}x{frames.shape[1]}."
             )
-        pixels = unit_tensor(frames).transpose(0, 1) * 2 - 1  # (3, F, H, W)
+        pixels = signed_from_unit(pixels_01(frames)).transpose(0, 1)  # (3, F, H, W)
         for axis, size in ((1, BLOCK_FRAMES), (2, BLOCK_SIDE), (3, BLOCK_SIDE)):
             pixels = pixels.unfold(axis, size, size // 2)
         # (3, n, n, n, f, h, w) -> (N, 3, f, h, w)
