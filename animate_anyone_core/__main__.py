@@ -4,7 +4,11 @@ import argparse
 import importlib
 import importlib.util
 import logging
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from .errors import AnimateAnyoneError
@@ -20,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
 
     Returns:
-        0 if all went well, 2 after bad input, 130 after Ctrl-C.
+        0 if all went well, 2 after bad input, 130 after Ctrl-C; SIGTERM exits with 143.
     """
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
@@ -33,11 +37,12 @@ def main(argv: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=help_line, description=help_line)
         if argv and argv[0] == name:  # only the wanted command pays for its imports
             _import(module).add_arguments(command)
-    args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        _import(found[args.command][0]).run(args)
+        args = parser.parse_args(argv)
+        with _sigterm_raises():
+            _import(found[args.command][0]).run(args)
     except (AnimateAnyoneError, OSError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2
@@ -45,6 +50,24 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write("stopped\n")
         return 130
     return 0
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, so that nothing half written stays behind."""
+
+    def stop(number: int, frame: object) -> None:
+        sys.stderr.write("stopped\n")
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may ask for signals
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def find_commands() -> dict[str, tuple[str, str]]:

@@ -11,13 +11,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .errors import MediaError, SettingsError
+from .files import check_download, check_writable, whole_file
 from .pixels import pixels_01, signed_from_unit
 
 logger = logging.getLogger("animate_anyone")
 
 SMALLEST_SIDE = 16
 #: Endings by which pictures are found in folders.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def read_picture(path: Path | str) -> Image.Image:
@@ -30,17 +31,50 @@ def read_picture(path: Path | str) -> Image.Image:
         MediaError: If the file is missing, is no picture, or is smaller than 16 pixels a side.
     """
     path = Path(path)
+    if not path.is_file():
+        raise MediaError(f"There is no picture {path}.")
+    check_download(path, "picture", MediaError)
     try:
         with Image.open(path) as file:
             picture = to_rgb(ImageOps.exif_transpose(file))
-    except FileNotFoundError as error:
-        raise MediaError(f"There is no picture {path}.") from error
     except Image.DecompressionBombError as error:
         raise MediaError(f"{path.name} is too large: {error} Make it smaller.") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise MediaError(f"{path.name} cannot be read as a picture: {error}.") from error
     check_picture_size(picture.width, picture.height, path.name)
     return picture
+
+
+def write_picture(
+    picture: np.ndarray | Image.Image, path: Path | str, optimize: bool = False
+) -> None:
+    """Write a whole picture, (H, W, 3) uint8 or PIL, in the format that the name tells.
+
+    Args:
+        picture: What to write.
+        path: Where; missing folders are made.
+        optimize: Take longer for a smaller file.
+
+    Raises:
+        MediaError: If the name ends in no picture's ending, or the file cannot be written.
+    """
+    _check_name(Path(path))
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    with whole_file(path) as part:
+        picture.save(part, optimize=optimize)
+
+
+def check_picture_output(path: Path) -> None:
+    """Tell before long work whether `write_picture` can write here; raises MediaError if not."""
+    _check_name(path)
+    check_writable(path)
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise MediaError(
+            f"Pictures are written as {', '.join(PICTURE_SUFFIXES)}, got the name {path.name}."
+        )
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

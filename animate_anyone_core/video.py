@@ -3,8 +3,6 @@
 Convention: frames are RGB uint8 (F, H, W, 3), frame 0 first.
 """
 
-import os
-import tempfile
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +12,7 @@ import av
 import numpy as np
 
 from .errors import MediaError
+from .files import check_download, check_writable, whole_file
 
 #: Endings by which videos are found in folders.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
@@ -44,6 +43,7 @@ def read_video(path: Path | str, max_frames: int | None = None) -> VideoClip:
     path = Path(path)
     if not path.is_file():
         raise MediaError(f"There is no video {path}.")
+    check_download(path, "video", MediaError)
     frames = []
     fps = 0.0
     try:
@@ -93,29 +93,25 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> i
         MediaError: If there is no frame, frames differ in size, or the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
-        raise MediaError(f"Videos are written as .mp4, .mov or .mkv, got the name {path.name}.")
+    _check_name(path)
     if not 0 < fps <= 1000:
         raise MediaError(f"Frames per second must be above 0 and at most 1000, got {fps}.")
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=f".part{path.suffix}")
-        os.close(handle)
-        count = _encode(temporary, frames, fps)
+    with whole_file(path, (av.FFmpegError,)) as part:
+        count = _encode(str(part), frames, fps)
         if count == 0:
             raise MediaError(f"There are no frames to write to {path.name}.")
-        # mkstemp makes files private; a result is as open as any other file of this user
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"Cannot write {path}: {error}. Is the disk full or read-only?") from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
     return count
+
+
+def check_video_output(path: Path) -> None:
+    """Tell before long work whether `write_video` can write here; raises MediaError if not."""
+    _check_name(path)
+    check_writable(path)
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+        raise MediaError(f"Videos are written as .mp4, .mov or .mkv, got the name {path.name}.")
 
 
 def _encode(path: str, frames: Iterable[np.ndarray], fps: float) -> int:

@@ -98,9 +98,8 @@ class TestReadingRefusals:
         assert self.refusal(tmp_path / "a.mp4") == f"There is no video {tmp_path / 'a.mp4'}."
         assert self.refusal(tmp_path) == f"There is no video {tmp_path}."
 
-    @pytest.mark.parametrize("content", [b"", b"not a video at all" * 50])
-    def test_no_video(self, tmp_path, content):
-        (tmp_path / "a.mp4").write_bytes(content)
+    def test_no_video(self, tmp_path):
+        (tmp_path / "a.mp4").write_bytes(b"not a video at all" * 50)
         assert self.refusal(tmp_path / "a.mp4").startswith("a.mp4 cannot be read as a video: ")
 
     def test_a_truncated_video(self, tmp_path):
@@ -207,8 +206,7 @@ class TestFailures:
         with pytest.raises(MediaError) as error:
             write_video(path, frames(), 10)
         assert str(error.value) == (
-            f"Cannot write {path}: [Errno 28] No space left on device. Is the disk full or "
-            "read-only?"
+            f"Cannot write {path}: No space left on device. Is the disk full or read-only?"
         )
         monkeypatch.undo()
         self.check_untouched(path)

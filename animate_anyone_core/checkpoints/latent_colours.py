@@ -6,7 +6,6 @@ its folder, fitted to pictures by least squares.
 Symbols: N pictures, C latent channels, h w latent cells, H W pixels.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..errors import ShapeError
+from ..files import write_json
 from ..models.autoencoder import Autoencoder, encode_picture
 from .layouts import read_json
 
@@ -90,8 +90,7 @@ def film_strip(latents: Tensor, count: int = 4) -> Tensor:
 
 def write_latent_colours(vae_folder: Path, colours: LatentColours) -> None:
     """Write the map into the codec's folder."""
-    text = json.dumps(asdict(colours), indent=2)
-    (vae_folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+    write_json(asdict(colours), vae_folder / FILE_NAME)
 
 
 def read_latent_colours(vae_folder: Path, channels: int) -> LatentColours | None:

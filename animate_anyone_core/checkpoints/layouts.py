@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import SettingsError, UnknownCheckpointError
+from ..files import check_download
 from ..models.config import UNetConfig
 from ..models.pose_guider import PoseGuiderShape
 from .key_map import is_position_table, is_temporal
@@ -152,6 +153,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: If the file holds something else.
     """
+    check_download(path, "config", SettingsError)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:

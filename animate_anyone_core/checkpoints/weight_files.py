@@ -1,9 +1,7 @@
 """Reading and writing files of tensors: safetensors first, pickles weights-only, both mapped."""
 
 import json
-import os
 import re
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import CheckpointError, MediaError
+from ..errors import CheckpointError
+from ..files import check_download, whole_file
 
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
@@ -78,21 +77,8 @@ def write_weights(
         if place in written:  # the format has no tied tensors: each gets its own copy
             content[name] = content[name].clone()
         written.add(place)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        os.close(handle)
-        try:
-            save_file(content, temporary, metadata=dict(metadata or {}))
-            # mkstemp makes files private; weights are as open as any other file of this user
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        raise MediaError(f"Cannot write {path}: {error}. Is the disk full or read-only?") from error
+    with whole_file(path, (SafetensorError,)) as part:
+        save_file(content, part, metadata=dict(metadata or {}))
 
 
 def check_finite(network: str, files: str, weights: Mapping[str, Tensor]) -> None:
@@ -117,19 +103,7 @@ def _check_is_weights(path: Path) -> None:
         raise CheckpointError(
             f"{path.name}: weights end in {', '.join(SUFFIXES)}, got {path.suffix or 'no ending'}."
         )
-    with path.open("rb") as file:
-        head = file.read(64)
-    if not head:
-        raise CheckpointError(f"{path.name} is empty. Download it again.")
-    if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(
-            f"{path.name} is a git-lfs pointer of {path.stat().st_size} bytes, not the weights. "
-            "Run `git lfs pull` where it came from, or download the file itself."
-        )
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        raise CheckpointError(
-            f"{path.name} is a web page, not weights: the download went wrong. Download it again."
-        )
+    check_download(path, "weights", CheckpointError)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -5,9 +5,7 @@ Our file is a JSON object `{"format": "animate_anyone.poses", "version": 1, "wid
 read back bit for bit.
 """
 
-import contextlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import PoseError
+from ..files import check_download, write_json
 from .pose_keypoint import from_pose_keypoint, to_pose_keypoint
 from .skeleton import NUM_KEYPOINTS, PoseSequence
 
@@ -32,9 +31,8 @@ def save_poses(poses: PoseSequence, path: str | Path) -> None:
         path: File to write; its folder is made if need be.
 
     Raises:
-        PoseError: If the file cannot be written.
+        MediaError: If the file cannot be written.
     """
-    path = Path(path)
     shape = poses.scores.shape
     document = {
         "format": FORMAT,
@@ -47,17 +45,7 @@ def save_poses(poses: PoseSequence, path: str | Path) -> None:
         "points": poses.points.reshape(*shape[:2], 2 * NUM_KEYPOINTS).tolist(),
         "scores": poses.scores.tolist(),
     }
-    # Written beside the target and moved over it: a crash or a full disk leaves the old file.
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise PoseError(f"Cannot write {path}: {error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    write_json(document, path, indent=None)
 
 
 def load_poses(
@@ -116,6 +104,7 @@ def _one_frame(document: Any, path: Path) -> Any:
 
 def _read_json(path: Path) -> Any:
     """Parse a JSON file."""
+    check_download(path, "poses", PoseError)
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import CheckpointError, MissingDependencyError
+from ..files import check_download
 
 Shape = tuple[int | None, ...]
 
@@ -85,23 +86,15 @@ def _kind_of_file(path: Path) -> str:
     """Return "onnx" or "torchscript"; raise CheckpointError for what is neither."""
     if not path.is_file():
         raise CheckpointError(f"There is no file {path}.")
-    with path.open("rb") as file:
-        head = file.read(512)
-    if not head:
-        raise CheckpointError(f"{path.name} is empty. Download it again.")
-    if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(
-            f"{path.name} is a Git LFS pointer, not the network itself. Fetch the real file "
-            "(`git lfs pull`) or download it from the web page of its repository."
-        )
+    head = check_download(path, "network", CheckpointError)
     if head.startswith(b"PK\x03\x04"):
         return _kind_of_zip(path)
     text = bytes(range(32, 127)) + b"\t\r\n"
     if not head.translate(None, text):
         start = " ".join(head.decode("ascii").split())[:40]
         raise CheckpointError(
-            f"{path.name} is a text file ({start!r}...), not a network. Often that is a web page "
-            "saved in place of the file; download it again."
+            f"{path.name} is a text file ({start!r}...), not a network. Often that is an "
+            "answer saved in place of the file; download it again."
         )
     return "onnx"
 

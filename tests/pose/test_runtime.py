@@ -29,16 +29,10 @@ class TestBadFiles:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"", "x.onnx is empty. Download it again."),
             (
-                b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 217\n",
-                "x.onnx is a Git LFS pointer, not the network itself. Fetch the real file "
-                "(`git lfs pull`) or download it from the web page of its repository.",
-            ),
-            (
-                b"<!DOCTYPE html>\n<html><body>Not found</body></html>",
-                "x.onnx is a text file ('<!DOCTYPE html> <html><body>Not found</b'...), not a "
-                "network. Often that is a web page saved in place of the file; download it again.",
+                b'{"error":\n "Access to this network is restricted"}',
+                'x.onnx is a text file (\'{"error": "Access to this network is res\'...), not a '
+                "network. Often that is an answer saved in place of the file; download it again.",
             ),
             (
                 b"PK\x03\x04 and then nothing",

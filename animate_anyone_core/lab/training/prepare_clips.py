@@ -241,7 +241,7 @@ def _is_there(target: Path, num_frames: int) -> bool:
 def _save(poses: PoseSequence, target: Path) -> None:
     try:
         save_poses(poses, target)
-    except PoseError as error:
+    except MediaError as error:
         raise MediaError(
             f"{error} Free the disk, or name another folder with --output; the poses written so "
             "far are intact."
