@@ -15,8 +15,9 @@ from ..images import fit, read_picture
 from ..sampling.blending import BLENDINGS
 from ..sampling.schedule import SOLVERS
 from ..sampling.windows import SCHEDULES, WindowSettings
-from ..video import write_video
+from ..video import check_video_output, write_video
 from .driving_options import add_driving_options, read_driving, skeleton_pictures
+from .number_option import add_max_frames
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--schedule", default="open", choices=list(SCHEDULES), help="how windows are placed")
     add("--blending", default="pyramid", choices=list(BLENDINGS), help="how windows are joined")
     add("--solver", default="ddim", choices=list(SOLVERS), help="how the noise is walked down")
-    add("--max-frames", type=int, metavar="N", help="animate only the first N frames")
+    add_max_frames(parser, "animate only the first N frames")
     add("--fps", type=float, metavar="X", help="frames per second (default: the poses')")
     add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
     add("--dtype", default="auto", choices=["auto", *DTYPES], help="precision (default auto)")
@@ -55,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    if args.max_frames is not None and args.max_frames < 1:
-        raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
+    check_video_output(args.output)
     reference = read_picture(args.reference)
     driving = read_driving(args)
     device = choose_device(args.device)

@@ -16,9 +16,9 @@ from ..animate import AnimateSettings, animate
 from ..checkpoints.builtin import BUILT_IN, built_in_pose_networks, built_in_samples
 from ..checkpoints.model_folder import Models, load_models
 from ..driving import DrivingSettings, detect_driver, fit_to_character
-from ..errors import MediaError, SettingsError
 from ..evaluation.report import picture_grid, side_by_side
-from ..images import fit, read_picture
+from ..files import check_writable
+from ..images import fit, read_picture, write_picture
 from ..pose.detection import PoseDetector, load_pose_detector
 from ..pose.drawing import draw_poses
 from ..pose.skeleton import PoseSequence
@@ -26,6 +26,7 @@ from ..pose.tracking import choose_person
 from ..sampling.windows import WindowSettings
 from ..video import VideoClip, read_video, write_video
 from .animate import choose_device, choose_dtype
+from .number_option import add_max_frames
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--reference", type=Path, metavar="IMG", help="your own character instead of the shipped")
     add("--driving", type=Path, metavar="VIDEO", help="your own dance instead of the shipped one")
     add("--models", default=BUILT_IN, metavar="DIR", help="another model than the built-in one")
-    add("--max-frames", type=int, default=36, metavar="N", help="frames to animate (default 36)")
+    add_max_frames(parser, "frames to animate (default 36)", default=36)
     add("--steps", type=int, default=12, metavar="N", help="denoising steps (default 12)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the noise (default 0)")
     add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
@@ -59,8 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    if args.max_frames < 1:
-        raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
+    check_writable(args.output / CONTACT_SHEET)
     started = time.monotonic()
     samples = built_in_samples() if args.reference is None or args.driving is None else None
     pictures = [args.reference] if args.reference else list(samples.characters if samples else ())
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
             beside = side_by_side({label: _enlarge(clip) for label, clip in panels.items()})
             write_video(args.output / f"{name}_side_by_side.mp4", beside, demo.clip.fps)
             sheets.append(picture_grid(panels))
-    _save(np.concatenate(sheets), args.output / CONTACT_SHEET)
+    write_picture(np.concatenate(sheets), args.output / CONTACT_SHEET)
     logger.info(
         "%d frames each of %s in %.0f s: %s",
         demo.driver.num_frames,
@@ -146,11 +146,3 @@ def _dance(
 
 def _enlarge(clip: np.ndarray) -> np.ndarray:
     return clip.repeat(_ENLARGED, axis=1).repeat(_ENLARGED, axis=2)
-
-
-def _save(picture: np.ndarray, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(path)
-    except OSError as error:
-        raise MediaError(f"Cannot write {path}: {error}. Is the disk full or read-only?") from error

@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SettingsError
-from ..images import read_picture
+from ..files import check_writable
+from ..images import PICTURE_SUFFIXES, read_picture
 from ..pose.openpose_json import save_poses
 from ..pose.pose_keypoint import SEEN_SCORE
 from ..video import read_video
+from .number_option import add_max_frames
 from .person_option import add_person_options, choose_by_option
 from .pose_networks import add_network_options, open_detector
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
-
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"score from which this estimator's keypoints count as seen (default {SEEN_SCORE})",
     )
-    add("--max-frames", type=int, metavar="N", help="read only the first N frames")
+    add_max_frames(parser, "read only the first N frames")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    if args.max_frames is not None and args.max_frames < 1:
-        raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
+    check_writable(args.output)
     frames, fps = _read_frames(args.video, args.max_frames)
     detector = open_detector(args)
     with progress_bar("detect poses") as on_step:
@@ -63,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _read_frames(path: Path, max_frames: int | None) -> tuple[np.ndarray, float | None]:
     """Return RGB frames (F, H, W, 3) and frames per second, None for a picture."""
-    if path.suffix.lower() in PICTURES:
+    if path.suffix.lower() in PICTURE_SUFFIXES:
         return np.asarray(read_picture(path))[None], None
     clip = read_video(path, max_frames)
     return clip.frames, clip.fps

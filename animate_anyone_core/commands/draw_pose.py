@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from ..errors import MediaError, SettingsError
+from ..errors import SettingsError
+from ..images import check_picture_output, write_picture
 from ..pose.drawing import FITS, Parts, draw_frames
 from ..pose.drawing_profiles import PROFILES
 from ..pose.openpose_json import load_poses
 from ..progress import OnStep
-from ..video import write_video
+from ..video import check_video_output, write_video
 from .person_option import add_person_options, choose_by_option
 from .progress_bar import progress_bar
 
@@ -58,6 +58,16 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     poses = load_poses(args.poses, _canvas(args.canvas), args.fps)
     poses = choose_by_option(poses, args.person, args.person_frame)
+    kind = args.output.suffix.lower()
+    if kind == ".png" and poses.num_frames != 1:
+        raise SettingsError(
+            f"A .png holds one frame, the poses have {poses.num_frames}. Give a video (.mp4) or a "
+            "folder to write."
+        )
+    if kind and kind != ".png":
+        check_video_output(args.output)
+    else:
+        check_picture_output(args.output if kind else args.output / "00000.png")
     face = True if args.face else False if args.no_face else None
     frames = draw_frames(
         poses,
@@ -68,12 +78,13 @@ def run(args: argparse.Namespace) -> None:
     )
     with progress_bar("draw") as on_step:
         counted = _counted(frames, poses.num_frames, on_step)
-        if args.output.suffix.lower() == ".png":
-            _write_picture(counted, poses.num_frames, args.output)
-        elif args.output.suffix:
+        if kind == ".png":
+            write_picture(next(counted), args.output)
+        elif kind:
             write_video(args.output, counted, poses.fps or DEFAULT_FPS)
         else:
-            _write_folder(counted, args.output)
+            for index, frame in enumerate(counted):
+                write_picture(frame, args.output / f"{index:05d}.png")
     logger.info("Wrote %s.", args.output)
 
 
@@ -96,25 +107,3 @@ def _counted(frames: Iterator[np.ndarray], total: int, on_step: OnStep) -> Itera
     for index, frame in enumerate(frames):
         yield frame
         on_step(index + 1, total)
-
-
-def _write_picture(frames: Iterator[np.ndarray], num_frames: int, path: Path) -> None:
-    if num_frames != 1:
-        raise SettingsError(
-            f"A .png holds one frame, the poses have {num_frames}. Give a video (.mp4) or a folder "
-            "to write."
-        )
-    _save(next(frames), path)
-
-
-def _write_folder(frames: Iterator[np.ndarray], folder: Path) -> None:
-    for index, frame in enumerate(frames):
-        _save(frame, folder / f"{index:05d}.png")
-
-
-def _save(frame: np.ndarray, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(frame).save(path)
-    except OSError as error:
-        raise MediaError(f"Cannot write {path}: {error}.") from error

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from ..errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
 from ..evaluation.perceptual import LPIPS_NETWORKS, Lpips, load_lpips
@@ -24,7 +23,6 @@ from ..evaluation.report import (
     scores_document,
     scores_table,
     side_by_side,
-    write_json,
 )
 from ..evaluation.scores import (
     SET_METRICS,
@@ -34,11 +32,13 @@ from ..evaluation.scores import (
     score_clip,
 )
 from ..evaluation.video_distance import load_i3d
-from ..images import fit, read_picture
+from ..files import check_writable, write_json
+from ..images import fit, read_picture, write_picture
 from ..pose.openpose_json import load_poses
 from ..pose.skeleton import PoseSequence
 from ..video import VideoClip, read_video, write_video
 from .clip_folders import ClipFiles, find_clips
+from .number_option import add_max_frames
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
@@ -67,13 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--i3d", type=Path, metavar="FILE", help="i3d_torchscript.pt: measures FVD")
     add("--lpips-net", default="alex", choices=LPIPS_NETWORKS, help="LPIPS backbone (default alex)")
     add("--no-lpips", action="store_true", help="leave LPIPS out (it downloads its backbone)")
-    add("--max-frames", type=int, metavar="N", help="compare only the first N frames")
+    add_max_frames(parser, "compare only the first N frames")
     add("--device", default="cpu", metavar="D", help="for LPIPS, FVD and detection (default cpu)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     _check(args)
+    check_writable(args.output / "scores.json")
     files = find_clips(args)
     i3d = None if args.i3d is None else load_i3d(args.i3d, args.device)
     lpips, skipped = _lpips_if_there(args)
@@ -184,8 +185,6 @@ def _measure(args: argparse.Namespace, files: ClipFiles, tools: _Tools) -> _Meas
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.max_frames is not None and args.max_frames < 1:
-        raise SettingsError(f"--max-frames must be at least 1, got {args.max_frames}.")
     if args.estimator is not None and args.poses is None:
         raise SettingsError("--estimator measures pose following and needs --poses as well.")
     if args.detector is not None and args.estimator is None:
@@ -216,11 +215,7 @@ def _panels(
 
 
 def _write(output: Path, measured: _Measured) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"Cannot make the folder {output}: {error}.") from error
     document = scores_document(measured.scores, measured.following, **measured.settings)
     write_json(document, output / "scores.json")
     write_video(output / "side_by_side.mp4", side_by_side(measured.panels), measured.fps)
-    Image.fromarray(picture_grid(measured.panels)).save(output / "grid.png")
+    write_picture(picture_grid(measured.panels), output / "grid.png")

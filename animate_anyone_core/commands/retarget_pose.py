@@ -5,10 +5,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from ..errors import MediaError, PoseError
-from ..images import read_picture
+from ..errors import PoseError
+from ..files import check_writable
+from ..images import PICTURE_SUFFIXES, check_picture_output, read_picture, write_picture
 from ..pose.openpose_json import load_poses, save_poses
 from ..pose.retarget import RetargetResult, retarget_poses
 from ..pose.retarget_settings import (
@@ -24,8 +24,6 @@ from .person_option import add_person_options, choose_by_option
 from .pose_networks import add_network_options, open_detector
 
 logger = logging.getLogger("animate_anyone")
-
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +96,9 @@ def run(args: argparse.Namespace) -> None:
         scale=args.scale,
         fit_inside=args.fit_inside,
     )
+    check_writable(args.output)
+    if args.overlay is not None:
+        check_picture_output(args.overlay)
     driver = choose_by_option(load_poses(args.driver), args.person, args.person_frame)
     if args.smooth:
         smoothing = SmoothingSettings(
@@ -107,14 +108,16 @@ def run(args: argparse.Namespace) -> None:
         logger.info("Smoothing: %s.", report.to_text().replace("\n", "; "))
     result = retarget_poses(driver, _read_reference(args), settings)
     logger.info("%s", result.to_text())
+    overlay = None if args.overlay is None else _draw_overlay(args, result)
     save_poses(result.poses, args.output)
     logger.info("Wrote %s.", args.output)
-    if args.overlay is not None:
-        _write_overlay(args, result)
+    if overlay is not None:
+        write_picture(overlay, args.overlay)
+        logger.info("Wrote %s.", args.overlay)
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURES
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def _read_reference(args: argparse.Namespace) -> PoseSequence:
@@ -134,7 +137,7 @@ def _read_reference(args: argparse.Namespace) -> PoseSequence:
     return poses
 
 
-def _write_overlay(args: argparse.Namespace, result: RetargetResult) -> None:
+def _draw_overlay(args: argparse.Namespace, result: RetargetResult) -> np.ndarray:
     """Draw a frame on the character's picture, or on black without one."""
     from ..pose.overlay import draw_overlay
 
@@ -143,9 +146,4 @@ def _write_overlay(args: argparse.Namespace, result: RetargetResult) -> None:
         picture = np.zeros((result.poses.height, result.poses.width, 3), np.uint8)
     else:
         picture = np.asarray(read_picture(source))
-    drawn = draw_overlay(picture, result, args.overlay_frame)
-    try:
-        Image.fromarray(drawn).save(args.overlay)
-    except (OSError, ValueError) as error:
-        raise MediaError(f"Cannot write {args.overlay}: {error}.") from error
-    logger.info("Wrote %s.", args.overlay)
+    return draw_overlay(picture, result, args.overlay_frame)

@@ -5,17 +5,14 @@ Convention: pictures are RGB uint8 (H, W, 3).
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..errors import MediaError, ShapeError
+from ..errors import ShapeError
 from ..pose.skeleton import PoseSequence
 from .metrics import METRICS
 from .pose_following import CORRECT_PERCENT, PoseFollowing
@@ -93,22 +90,6 @@ def scores_document(
     }
 
 
-def write_json(document: dict[str, Any], path: Path) -> None:
-    """Write a JSON file in one step.
-
-    Raises:
-        MediaError: If it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise MediaError(f"Cannot write {path}: {error}. Is the disk full or read-only?") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def draw_stick_figures(poses: PoseSequence, width: int, height: int) -> np.ndarray:
     """Draw poses for a report, (F, height, width, 3) uint8, in Moore's style.
 
@@ -117,8 +98,7 @@ def draw_stick_figures(poses: PoseSequence, width: int, height: int) -> np.ndarr
     """
     from ..pose.drawing import draw_poses
 
-    pictures = draw_poses(poses, size=(width, height))
-    return pictures if pictures.dtype == np.uint8 else np.rint(pictures * 255).astype(np.uint8)
+    return draw_poses(poses, size=(width, height))
 
 
 def side_by_side(panels: dict[str, np.ndarray]) -> Iterator[np.ndarray]:

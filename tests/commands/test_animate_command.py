@@ -293,7 +293,7 @@ class TestSettings:
 
     def test_an_output_that_cannot_be_written(self, refuse, tmp_path):
         (tmp_path / "file").touch()
-        message = refuse(output=tmp_path / "file" / "out.mp4")
+        message = refuse(output=tmp_path / "file" / "out.mp4", models=tmp_path, reference="no.png")
         assert message.startswith(f"Cannot write {tmp_path / 'file' / 'out.mp4'}: ")
 
     def test_a_device_that_is_not_there(self, refuse):

@@ -127,3 +127,13 @@ def test_an_empty_driver_is_no_error(files):
     (files / "driver.json").write_text(json.dumps(document))
     assert retarget(files) == 0
     assert not load_poses(files / "out.json").scores.any()
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [("overlay.xyz", "Pictures are written as .png, "), ("driver.json/a.png", "Cannot write ")],
+)
+def test_an_overlay_that_cannot_be_written_leaves_no_result(files, capsys, overlay, message):
+    assert retarget(files, "--overlay", files / overlay) == 2
+    assert f"error: {message}" in capsys.readouterr().err
+    assert not (files / "out.json").exists()

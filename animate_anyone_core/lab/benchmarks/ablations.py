@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...commands.number_option import AtLeast
 from ...errors import SettingsError
 from ...progress import OnStep
 
@@ -32,18 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, required=True, metavar="DIR", help="what was trained is kept here")
     add("--quick", action="store_true", help="so small that it only proves the command")
     add("--variants", nargs="+", metavar="NAME", help="only these (default: all)")
-    for name, text in (
-        ("size", "side of the pictures in pixels"),
-        ("steps", "optimizer steps of stage 1"),
-        ("temporal_steps", "optimizer steps of stage 2"),
-        ("scenes", "scenes drawn for stage 1"),
-        ("temporal_scenes", "clips drawn for stage 2"),
-        ("clips", "held-out clips to score"),
-        ("frames", "frames of each"),
-        ("sampling_steps", "denoising steps"),
+    for name, least, text in (
+        ("size", 32, "side of the pictures in pixels"),
+        ("steps", 1, "optimizer steps of stage 1"),
+        ("temporal_steps", 1, "optimizer steps of stage 2"),
+        ("scenes", 1, "scenes drawn for stage 1"),
+        ("temporal_scenes", 1, "clips drawn for stage 2"),
+        ("clips", 2, "held-out clips to score"),
+        ("frames", 8, "frames of each"),
+        ("sampling_steps", 1, "denoising steps"),
     ):
-        option = f"--{name.replace('_', '-')}"
-        add(option, type=int, metavar="N", help=f"{text} (default {_FULL[name]})")
+        option, text = f"--{name.replace('_', '-')}", f"{text} (default {_FULL[name]})"
+        add(option, type=int, action=AtLeast, least=least, metavar="N", help=text)
     add("--window", type=int, default=12, metavar="N", help="frames of a window (default 12)")
     add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
 
@@ -52,13 +53,14 @@ def run(args: argparse.Namespace) -> bool:
     """Train what is missing, score, print; True, as the numbers are not judged."""
     from ...checkpoints.builtin import built_in_pose_networks
     from ...commands.animate import choose_device
-    from ...evaluation.report import write_json
+    from ...files import check_writable, write_json
     from ...pose.detection import load_pose_detector
     from ..evaluation.model_scores import MODEL_METRICS, ModelScores
     from ..training.ablation.paper import is_too_early, tables_document, tables_text
     from ..training.ablation.training import AblationSettings, AblationTrainer
 
     sizes = _sizes(args)
+    check_writable(args.output / "scores.json")
     settings = AblationSettings(
         size=sizes["size"],
         steps=sizes["steps"],
@@ -100,10 +102,6 @@ def _sizes(args: argparse.Namespace) -> dict[str, int]:
     for name, default in defaults.items():
         given = getattr(args, name)
         sizes[name] = default if given is None else given
-        least = {"clips": 2, "frames": 8, "size": 32}.get(name, 1)
-        if sizes[name] < least:
-            option = f"--{name.replace('_', '-')}"
-            raise SettingsError(f"{option} must be at least {least}, got {given}.")
     return sizes
 
 
@@ -172,9 +170,9 @@ def _plain(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def _write_grid(shown: dict[str, list[np.ndarray]], path: Path) -> None:
+    from ...images import write_picture
     from ..evaluation.model_report import small_grid
 
     columns = min(6, len(shown["reference"]))
-    small_grid([{row: shown[row][i] for row in shown} for i in range(columns)]).save(
-        path, optimize=True
-    )
+    grid = small_grid([{row: shown[row][i] for row in shown} for i in range(columns)])
+    write_picture(grid, path, optimize=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MediaError
+from ...files import check_writable, write_json
 
 DTYPES = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
 
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> bool:
     if args.measure:
         sys.stdout.write(json.dumps(published_files.measure_loading(args.measure)) + "\n")
         return True
+    if args.json is not None:
+        check_writable(args.json)
     dtype = published_files.DTYPES[args.dtype]
     shapes = published_files.published_shapes(32 if args.tiny else args.width)
     num_bytes = sum(s.numel() for file in shapes.values() for s in file.values()) * dtype.itemsize
@@ -140,6 +143,6 @@ def _report(
         failures += [f"{state}: {text}" for text, is_met in checks.items() if not is_met]
     if path:
         report = {"bytes": num_bytes, "dtype": dtype, **results, "missed": failures}
-        path.write_text(json.dumps(report, indent=2), encoding="utf-8")
+        write_json(report, path)
     write("\nall bars met\n" if not failures else f"\nmissed: {'; '.join(failures)}\n")
     return not failures

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...commands.number_option import AtLeast
 from ...errors import SettingsError
+from ...files import check_writable
 
 if TYPE_CHECKING:
     from ...animate import AnimateSettings
@@ -21,8 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--models", default="built-in", metavar="DIR", help="the model's folder, or built-in")
     add("--vae", type=Path, metavar="DIR", help="VAE folder, if not vae/ in the models' folder")
     add("--image-encoder", type=Path, metavar="DIR", help="likewise image_encoder/")
-    add("--clips", type=int, default=32, metavar="N", help="held-out clips (default 32)")
-    add("--frames", type=int, default=24, metavar="N", help="frames of each (default 24)")
+    for name, least, default, text in (
+        ("clips", 1, 32, "held-out clips"),
+        ("frames", 8, 24, "frames of each"),
+        ("grid-clips", 0, 6, "columns of the grid"),
+    ):
+        add(
+            f"--{name}",
+            type=int,
+            action=AtLeast,
+            least=least,
+            default=default,
+            metavar="N",
+            help=f"{text} (default {default})",
+        )
     add("--clip-set", type=int, default=0, metavar="N", help="other characters and motions")
     add("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
     add("--guidance", type=float, metavar="X", help="guidance scale (default: the model's)")
@@ -32,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model-only", action="store_true", help="leave out the model without each of its parts")
     add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
     add("--grid", type=Path, metavar="PNG", help="also write a small grid of pictures")
-    add("--grid-clips", type=int, default=6, metavar="N", help="columns of the grid (default 6)")
     add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
     dtypes = ["auto", "float32", "float16", "bfloat16"]
     add("--dtype", default="auto", choices=dtypes, help="precision (default auto)")
@@ -40,12 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether the model beats all that it must beat."""
-    for name, least in (("clips", 1), ("frames", 8), ("grid_clips", 0)):
-        if getattr(args, name) < least:
-            option = f"--{name.replace('_', '-')}"
-            raise SettingsError(f"{option} must be at least {least}, got {getattr(args, name)}.")
     if args.grid is not None and args.grid.suffix.lower() != ".png":
         raise SettingsError(f"--grid writes a .png, got {args.grid.name}.")
+    for path in filter(None, (args.json, args.grid)):
+        check_writable(path)
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
     from ...commands.animate import choose_device, choose_dtype
@@ -144,7 +155,8 @@ def _report(
     scores: "ModelScores",
     shown: list[dict[str, np.ndarray]],
 ) -> bool:
-    from ...evaluation.report import write_json
+    from ...files import write_json
+    from ...images import write_picture
     from ..evaluation.model_report import (
         TRUTH,
         check_targets,
@@ -182,11 +194,8 @@ def _report(
         write(f"\n{title}\n")
         for text, is_met in found:
             write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
-    for path in (args.json, args.grid):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
     if args.json is not None:
         write_json(model_document(scores, table, checks, used), args.json)
     if args.grid is not None and shown:
-        small_grid(shown).save(args.grid, optimize=True)
+        write_picture(small_grid(shown), args.grid, optimize=True)
     return all(is_met for _, is_met in checks)
