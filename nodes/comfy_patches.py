@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..animate_anyone_core.models.config import UNetConfig
 from ..animate_anyone_core.models.interventions import Interventions
@@ -101,9 +101,9 @@ class ComfyPatches(Interventions):
     def leave_transformer(self) -> None:
         self._options["transformer_index"] += 1
 
-    def enter_transformer_block(self, index: int, attn: nn.Module) -> None:
+    def enter_transformer_block(self, index: int, attn: Any) -> None:
         self._options["block_index"] = index
-        self._dim_head = int(attn.inner_dim) // int(attn.heads)
+        self._dim_head = attn.inner_dim // attn.heads
 
     def attention_inputs(
         self, which: str, q_in: Tensor, k_in: Tensor, v_in: Tensor

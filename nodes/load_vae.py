@@ -91,8 +91,8 @@ class DiffusersVAE(comfy.sd.VAE):
         self.first_stage_model = _Unscaled(network).eval().to(self.vae_dtype)
         self.downscale_ratio = self.upscale_ratio = ratio
         self.latent_channels = network.config.latent_channels
-        stand_in = self.patcher
-        self.patcher = type(stand_in)(
+        stand_in: Any = self.patcher
+        self.patcher: Any = type(stand_in)(
             self.first_stage_model,
             load_device=stand_in.load_device,
             offload_device=stand_in.offload_device,
