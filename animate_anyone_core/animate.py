@@ -22,6 +22,7 @@ from .models.autoencoder import decode_frames, encode_picture
 from .models.denoising_unet import DenoisingUNet
 from .models.image_encoder import encode_appearance
 from .models.pose_guider import encode_poses
+from .pixels import bytes_from_unit
 from .progress import OnStep, silent
 from .sampling.denoise import PredictWindow, denoise, make_noise
 from .sampling.schedule import make_solver
@@ -123,8 +124,7 @@ def animate(
         on_step=on_step,
     )
     for chunk in decode_frames(models.vae, latents):
-        pixels = (chunk.float() * 255).round().to(torch.uint8)
-        yield from pixels.permute(0, 2, 3, 1).cpu().numpy()
+        yield from bytes_from_unit(chunk.permute(0, 2, 3, 1))
 
 
 @torch.no_grad()

@@ -106,7 +106,8 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         """Bytes of activations for (rows · frames, C, h, w): of one window, where there are windows."""
         compute = self.manual_cast_dtype or self.get_dtype()
         config = self.model_config.unet_config["config"]
-        return activation_bytes(config, input_shape[0], *input_shape[-2:], compute.itemsize)
+        rows, *_, height, width = input_shape
+        return activation_bytes(config, rows, height, width, compute.itemsize)
 
 
 class ComfyDenoisingUNet(DenoisingUNet):

@@ -13,6 +13,7 @@ from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import check_picture_size, check_video_size, fit
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from ..animate_anyone_core.models.memory import activation_bytes
+from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from .early_checks import verdict
 from .latent_format import scaled
 from .patchers import run_managed
@@ -111,15 +112,14 @@ def fitted_picture(image: torch.Tensor, width: int, height: int, mode: str) -> I
         raise ShapeError(
             f"The reference must be a picture (batch, height, width, 3), got {tuple(image.shape)}."
         )
-    pixels = (image[0, ..., :3].float().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    picture = Image.fromarray(pixels)
+    picture = Image.fromarray(bytes_from_unit(image[0, ..., :3]))
     check_picture_size(picture.width, picture.height, "The reference picture")
     return fit(picture, width, height, mode)
 
 
 def as_image(picture: Image.Image) -> torch.Tensor:
     """A picture as ComfyUI's IMAGE (1, H, W, 3) in [0, 1]."""
-    return torch.from_numpy(np.array(picture)).float()[None] / 255.0
+    return unit_from_bytes(np.asarray(picture))[None]
 
 
 def encode(
@@ -147,7 +147,8 @@ def encode(
 
     # one row of the denoiser: the same network without temporal layers
     config = handle.patcher.model.config
-    memory = activation_bytes(config, 1, *latents.shape[-2:], handle.compute_dtype.itemsize)
+    height, width = latents.shape[-2:]
+    memory = activation_bytes(config, 1, height, width, handle.compute_dtype.itemsize)
     features = run_managed(handle, memory, work)
     return EncodedReference(appearance, features, latents, picture.width, picture.height)
 

@@ -7,6 +7,8 @@ import diffusers  # its classes load when they are used
 import torch
 from torch import Tensor
 
+from ..pixels import unit_from_signed
+
 #: diffusers' `AutoencoderKL` (Stable Diffusion's) or `AutoencoderTiny` (TAESD's layout); diffusers
 #: types neither.
 Autoencoder = Any
@@ -36,5 +38,4 @@ def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> I
         Frames (f, 3, H, W) in [0, 1], f <= chunk_frames.
     """
     for chunk in latents[0].transpose(0, 1).split(chunk_frames):
-        pixels = vae.decode(chunk / vae.config.scaling_factor).sample
-        yield (pixels / 2 + 0.5).clamp(0, 1)
+        yield unit_from_signed(vae.decode(chunk / vae.config.scaling_factor).sample)

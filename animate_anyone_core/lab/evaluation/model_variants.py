@@ -24,6 +24,7 @@ from ...images import vae_pixels
 from ...models.attention import Reference
 from ...models.autoencoder import decode_frames, encode_picture
 from ...models.denoising_unet import DenoisingUNet
+from ...pixels import bytes_from_unit
 from ...progress import OnStep
 from ...sampling.denoise import PredictWindow, denoise, make_noise
 from ...sampling.schedule import make_solver
@@ -146,11 +147,8 @@ def through_codec(models: Models, frames: np.ndarray, chunk_frames: int = 8) -> 
 @torch.no_grad()
 def decode_clip(models: Models, latents: Tensor) -> np.ndarray:
     """Scaled latents (1, C, F, h, w) to frames (F, H, W, 3) uint8."""
-    chunks = [
-        (chunk.float() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        for chunk in decode_frames(models.vae, latents)
-    ]
-    return np.concatenate(chunks)
+    chunks = decode_frames(models.vae, latents)
+    return np.concatenate([bytes_from_unit(chunk.permute(0, 2, 3, 1)) for chunk in chunks])
 
 
 def without_temporal(unet: DenoisingUNet) -> DenoisingUNet:
