@@ -16,6 +16,7 @@ flat window of 7, which gives other digits. L1 is a mean difference on a scale o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -105,6 +106,18 @@ def mean_over_clip(per_frame: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
+def _per_frame(
+    error: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    result: np.ndarray,
+    truth: np.ndarray,
+    mask: np.ndarray | None,
+) -> np.ndarray:
+    """Mean error of every frame (F,), a frame at a time: a clip in float64 is large."""
+    masks = [None] * len(truth) if mask is None else mask[:, None]
+    pairs = zip(result, truth, masks, strict=True)
+    return np.array([mean_over_frames(error(a, b)[None], m)[0] for a, b, m in pairs])
+
+
 def _decibels(squared_error: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return np.minimum(10.0 * np.log10(255.0**2 / squared_error), BEST_PSNR)
@@ -121,33 +134,22 @@ def psnr(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) 
     Returns:
         At most 100; NaN if the mask is empty in all frames.
     """
-    errors = [
-        mean_over_frames((a.astype(np.float64) - b)[None] ** 2, None if mask is None else m[None])[
-            0
-        ]
-        for a, b, m in zip(result, truth, _each(mask, len(truth)), strict=True)
-    ]
-    return mean_over_clip(_decibels(np.array(errors)))
+    errors = _per_frame(lambda a, b: (a.astype(np.float64) - b) ** 2, result, truth, mask)
+    return mean_over_clip(_decibels(errors))
 
 
 def psnr_wrapped(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
     """PSNR with the overflow of the first papers' script; only to compare with their tables."""
-    errors = []
-    for a, b, m in zip(result, truth, _each(mask, len(truth)), strict=True):
-        wrapped = (a - b) ** 2  # uint8: this is the mistake, kept on purpose
-        errors.append(mean_over_frames(wrapped[None], None if mask is None else m[None])[0])
-    return mean_over_clip(_decibels(np.array(errors)))
+    # uint8: this is the mistake, kept on purpose
+    errors = _per_frame(lambda a, b: (a - b) ** 2, result, truth, mask)
+    return mean_over_clip(_decibels(errors))
 
 
 def l1(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Mean absolute difference on a scale of 0..1."""
-    errors = [
-        mean_over_frames(
-            np.abs(a.astype(np.float64) - b)[None] / 255.0, None if mask is None else m[None]
-        )[0]
-        for a, b, m in zip(result, truth, _each(mask, len(truth)), strict=True)
-    ]
-    return mean_over_clip(np.array(errors))
+    return mean_over_clip(
+        _per_frame(lambda a, b: np.abs(a.astype(np.float64) - b) / 255.0, result, truth, mask)
+    )
 
 
 def ssim(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
@@ -201,7 +203,3 @@ def temporal_flicker(
         person = None if mask is None else np.maximum(mask[t], mask[t + 1])[None]
         values.append(mean_over_frames(np.abs(change - expected)[None] / 255.0, person)[0])
     return mean_over_clip(np.array(values, dtype=np.float64))
-
-
-def _each(mask: np.ndarray | None, num_frames: int) -> np.ndarray | list[None]:
-    return [None] * num_frames if mask is None else mask
