@@ -45,7 +45,8 @@ class FaceCrop(io.ComfyNode):
                     min=64,
                     max=2048,
                     step=8,
-                    tooltip="Side of the crops in pixels. Larger than the face, or nothing is won.",
+                    tooltip="Side of the crops in pixels. Larger than the face in the video, or it "
+                    "does not help.",
                 ),
                 io.Float.Input(
                     "padding",

@@ -7,7 +7,7 @@ exit code 2. The laboratory has commands of its own, see `lab.commands`.
 
 #: command name -> (module in this folder, one line of help), in the order `--help` lists them.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("demo", "let shipped characters dance a shipped video, from pixels to videos"),
+    "demo": ("demo", "animate the characters and the video that come with the package"),
     "animate": ("animate", "animate a character picture by a skeleton or driving video"),
     "detect-pose": ("detect_pose", "find the poses of the people in a video or picture"),
     "retarget-pose": ("retarget_pose", "fit a driver's poses to a character's body and place"),

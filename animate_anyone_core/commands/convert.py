@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--merge", action="store_true", help="denoising_unet and motion_module to one file"
     )
-    add("--force", action="store_true", help="replace files that are there")
+    add("--force", action="store_true", help="replace files that exist")
 
 
 def run(args: argparse.Namespace) -> None:

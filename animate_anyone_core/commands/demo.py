@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     add = parser.add_argument
     add("--output", type=Path, default=Path("demo"), metavar="DIR", help="folder to write (demo)")
-    add("--reference", type=Path, metavar="IMG", help="your own character instead of the shipped")
+    add("--reference", type=Path, metavar="IMG", help="your own character instead of the two")
     add("--driving", type=Path, metavar="VIDEO", help="your own dance instead of the shipped one")
     add("--models", default=BUILT_IN, metavar="DIR", help="another model than the built-in one")
     add_max_frames(parser, "frames to animate (default 36)", default=36)

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="video (.mp4), picture of a single frame (.png), or a folder for numbered pictures",
     )
-    add("--style", default="moore", choices=list(PROFILES), help="whose weights it is for (moore)")
+    add("--style", default="moore", choices=list(PROFILES), help="style of the weights (moore)")
     add("--width", type=int, metavar="N", help="width of the pictures (default: the poses')")
     add("--height", type=int, metavar="N", help="height of the pictures (default: the poses')")
     add("--fit", default="pad", choices=FITS, help="if width and height change the shape (pad)")

@@ -71,7 +71,7 @@ def _add_retargeting(parser: argparse.ArgumentParser) -> None:
     add("--ratios", default="auto", choices=RATIO_MODES, help="how bones are compared (auto)")
     add("--align-frame", type=int, default=0, metavar="N", help="frame at the character's place")
     add("--strength", type=float, default=1.0, metavar="X", help="0 keeps the driver's proportions")
-    add("--multiply", default="", metavar="LIST", help="on top, for example head=1.1,thigh=0.9")
+    add("--multiply", default="", metavar="LIST", help="factors, for example head=1.1,thigh=0.9")
     add("--root", default="contact", choices=ROOT_MODES, help="how the body moves (contact)")
     add("--zoom", default="keep", choices=ZOOM_MODES, help="the camera's zoom (keep)")
     add("--hide-missing", action="store_true", help="hide what the character's picture lacks")
