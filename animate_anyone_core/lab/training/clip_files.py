@@ -15,6 +15,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,16 +131,11 @@ def count_frames(path: Path) -> int:
         return len(_pictures(path))
     if path.suffix == ".json":
         return load_poses(path, canvas=(1, 1)).num_frames
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path.name} has no picture track.")
-            stream = container.streams.video[0]
-            return _promised_frames(stream) or sum(1 for _ in container.decode(stream))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, MediaError):
-            raise
-        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+    with _opened(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"{path.name} has no picture track.")
+        stream = container.streams.video[0]
+        return _promised_frames(stream) or sum(1 for _ in container.decode(stream))
 
 
 def _promised_frames(stream: av.VideoStream) -> int:
@@ -148,9 +144,8 @@ def _promised_frames(stream: av.VideoStream) -> int:
     A video cut without encoding it again keeps frames that its edit list hides: they are counted in
     its header, and never decoded.
     """
-    entries = getattr(
-        stream, "index_entries", ()
-    )  # newer PyAV; without it such videos are left out
+    # newer PyAV has the entries; without them such videos are left out
+    entries = getattr(stream, "index_entries", ())
     return stream.frames and stream.frames - sum(entry.is_discard for entry in entries)
 
 
@@ -172,12 +167,8 @@ def iterate_frames(path: Path) -> Iterator[np.ndarray]:
     if path.is_dir():
         yield from (np.asarray(read_picture(picture)) for picture in _pictures(path))
         return
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield upright_pixels(frame)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+    with _opened(path) as container:
+        yield from map(upright_pixels, container.decode(video=0))
 
 
 def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
@@ -189,20 +180,28 @@ def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
     if path.is_dir():
         pictures = _pictures(path)
         return [np.asarray(read_picture(pictures[index])) for index in indices]
-    wanted, found = set(indices), {}
-    try:
-        with av.open(str(path)) as container:
-            for number, frame in enumerate(container.decode(video=0)):
-                if number in wanted:
-                    found[number] = upright_pixels(frame)
-                if number >= max(wanted):
-                    break
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
-    missing = sorted(wanted - set(found))
+    frames: dict[int, np.ndarray] = {}
+    with _opened(path) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number in indices:
+                frames[number] = upright_pixels(frame)
+            if number >= max(indices):
+                break
+    missing = sorted(set(indices) - set(frames))
     if missing:
         raise MediaError(f"{path.name} ends before frame {missing[0]}: it is cut short.")
-    return [found[index] for index in indices]
+    return [frames[index] for index in indices]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+    try:
+        with av.open(str(path)) as container:
+            yield container
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
 
 
 def read_skeletons(
@@ -224,15 +223,18 @@ def read_skeletons(
 def _from_list(path: Path) -> list[Clip]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        found = [(Path(entry["video_path"]), Path(entry["kps_path"])) for entry in entries]
+        clips = [
+            Clip(path.parent / entry["video_path"], path.parent / entry["kps_path"])
+            for entry in entries
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f'data.path: {path.name} must be a JSON list of {{"video_path", "kps_path"}}; '
             f"{type(error).__name__}: {error}."
         ) from error
-    if not found:
+    if not clips:
         raise SettingsError(f"data.path: {path.name} lists no clips.")
-    return [Clip(path.parent / video, path.parent / poses) for video, poses in found]
+    return clips
 
 
 def _poses_of(place: Path, root: Path) -> Path | None:

@@ -6,9 +6,10 @@ already is kept, so a stopped run goes on where it was; a file that is not ours 
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ...errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
 from ...pose.detection import PoseDetector
@@ -96,27 +97,28 @@ def prepare_clips(
     report = PrepareReport()
     clips = find_sources(path)
     root = path.parent if path in clips else path
-    lengths = {clip: _length(clip, settings, report) for clip in clips}
+    lengths: dict[Path, int] = {}
+    for clip in clips:
+        with _left_out_if_unusable(clip, report):
+            lengths[clip] = _length(clip, settings.min_frames)
     done, total = 0, sum(lengths.values())
-    taken: dict[Path, Path] = {}  # file of poses -> its clip
+    owners: dict[Path, Path] = {}  # file of poses -> its clip
     for clip, num_frames in lengths.items():
-        if not num_frames:
-            continue
         target = _target(clip, root, output)
-        reason = _why_not_there(target, taken.setdefault(target, clip), clip, num_frames)
-        if reason is not None:
-            _leave_out(clip, reason, report)
-        elif _is_there(target, num_frames):
-            report.kept[clip] = target
-        else:
+        poses = None
+        with _left_out_if_unusable(clip, report):
+            _check_target(target, owners.setdefault(target, clip), clip, num_frames)
+            if _is_there(target, num_frames):
+                report.kept[clip] = target
+            else:
 
-            def step(frame: int, _: int, before: int = done, most: int = num_frames) -> None:
-                on_step(before + min(frame, most), total)
+                def step(frame: int, _: int, before: int = done, most: int = num_frames) -> None:
+                    on_step(before + min(frame, most), total)
 
-            poses = _poses_or_none(clip, num_frames, detector, settings, report, step)
-            if poses is not None:
-                _save(poses, target)
-                report.written[clip] = target
+                poses = find_main_person(clip, num_frames, detector, settings, step)
+        if poses is not None:
+            _save(poses, target)
+            report.written[clip] = target
         done += num_frames
         on_step(done, total)
     if output is not None and (report.written or report.kept):
@@ -137,59 +139,42 @@ def find_main_person(
         MediaError: If the clip cannot be read to its end.
         PoseError: If too few frames show a person.
     """
-    found, _ = detector.detect(
+    people, _ = detector.detect(
         iterate_frames(clip),
         fps=frame_rate(clip),
         num_frames=num_frames,
         interval=settings.interval,
         on_step=on_step,
     )
-    if found.num_frames != num_frames:
+    if people.num_frames != num_frames:
         raise MediaError(
-            f"{clip.name} should have {num_frames} frames, {found.num_frames} can be read: it is "
+            f"{clip.name} should have {num_frames} frames, {people.num_frames} can be read: it is "
             "cut short or damaged. Encode it again."
         )
-    poses = choose_person(found, "largest")
-    seen = (poses.scores > 0).any(axis=(1, 2)).mean()
-    if seen < settings.min_seen:
+    poses = choose_person(people, "largest")
+    share = (poses.scores > 0).any(axis=(1, 2)).mean()
+    if share < settings.min_seen:
         raise PoseError(
-            f"{clip.name} shows its main person in {100 * seen:.0f} % of the frames, "
+            f"{clip.name} shows its main person in {100 * share:.0f} % of the frames, "
             f"{100 * settings.min_seen:.0f} % are needed. Cut it to the part with the person."
         )
     return poses if settings.smoothing is None else smooth_poses(poses, settings.smoothing)[0]
 
 
-def _length(clip: Path, settings: PrepareSettings, report: PrepareReport) -> int:
-    """Frames of a clip; 0 if it is left out."""
+@contextmanager
+def _left_out_if_unusable(clip: Path, report: PrepareReport) -> Iterator[None]:
     try:
-        count = count_frames(clip)
+        yield
     except AnimateAnyoneError as error:
-        return _leave_out(clip, str(error), report)
-    if count < settings.min_frames:
-        reason = f"{clip.name} has {count} frames, at least {settings.min_frames} are needed."
-        return _leave_out(clip, reason, report)
+        report.left_out[clip] = str(error)
+        logger.warning("Left out: %s", " ".join(str(error).split()))
+
+
+def _length(clip: Path, min_frames: int) -> int:
+    count = count_frames(clip)
+    if count < min_frames:
+        raise MediaError(f"{clip.name} has {count} frames, at least {min_frames} are needed.")
     return count
-
-
-def _poses_or_none(
-    clip: Path,
-    num_frames: int,
-    detector: PoseDetector,
-    settings: PrepareSettings,
-    report: PrepareReport,
-    on_step: OnStep,
-) -> PoseSequence | None:
-    try:
-        return find_main_person(clip, num_frames, detector, settings, on_step)
-    except AnimateAnyoneError as error:
-        _leave_out(clip, str(error), report)
-        return None
-
-
-def _leave_out(clip: Path, reason: str, report: PrepareReport) -> int:
-    report.left_out[clip] = reason
-    logger.warning("Left out: %s", " ".join(reason.split()))
-    return 0
 
 
 def _target(clip: Path, root: Path, output: Path | None) -> Path:
@@ -200,40 +185,28 @@ def _target(clip: Path, root: Path, output: Path | None) -> Path:
     return output / clip.relative_to(root).with_name(name)
 
 
-def _why_not_there(target: Path, owner: Path, clip: Path, num_frames: int) -> str | None:
-    """Why a clip's poses cannot go to a file; None if they can."""
+def _check_target(target: Path, owner: Path, clip: Path, num_frames: int) -> None:
+    """Raise SettingsError if a clip's poses cannot go to a file."""
     if owner != clip:
-        return (
+        raise SettingsError(
             f"{clip.name} and {owner.name} would have their poses in one file, {target.name}. "
             "Rename one of them."
         )
-    document = _json_or_none(target)
-    if document is None or (isinstance(document, dict) and document.get("format") == FORMAT):
-        return None
     try:
-        if count_frames(target) == num_frames:
-            return None
-    except AnimateAnyoneError:
-        pass
-    return (
-        f"{target} is there and is no file of poses of {clip.name}. Move it away, or name another "
-        "folder with --output."
-    )
-
-
-def _json_or_none(path: Path) -> Any:
-    """What a file holds; None if it is not there, or cut short."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(target.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
-        return None
+        return  # not there, or cut short
+    is_ours = isinstance(document, dict) and document.get("format") == FORMAT
+    if not is_ours and not _is_there(target, num_frames):
+        raise SettingsError(
+            f"{target} is there and is no file of poses of {clip.name}. Move it away, or name "
+            "another folder with --output."
+        )
 
 
 def _is_there(target: Path, num_frames: int) -> bool:
-    if not target.is_file():
-        return False
     try:
-        return count_frames(target) == num_frames
+        return target.is_file() and count_frames(target) == num_frames
     except AnimateAnyoneError:
         return False  # damaged: found again
 
