@@ -336,6 +336,33 @@ def _take(
     return used
 
 
+def fill_network(
+    network: nn.Module,
+    name: str,
+    weights: Mapping[str, Tensor],
+    file_name: str,
+    may_lack: Callable[[str], bool] = lambda key: False,
+) -> None:
+    """Put a file's weights into a network that is in memory, in the network's types.
+
+    Args:
+        network: One of ours.
+        name: Its name, for messages.
+        weights: The file's tensors, under their published names or ours; what is not needed is
+            left.
+        file_name: For messages.
+        may_lack: Which weights stay as they are where the file lacks them.
+
+    Raises:
+        MissingWeightsError: If weights are missing or have another shape.
+        CheckpointError: If some are no numbers.
+    """
+    weights, unused = rename(weights)
+    expected = {k: v for k, v in _shapes(network).items() if k in weights or not may_lack(k)}
+    report = compare_weights(name, weights, expected, [file_name], "any", tuple(unused))
+    network.load_state_dict(_take(weights, expected, report), strict=False)
+
+
 def _common_dtype(tensors: list[Tensor]) -> torch.dtype:
     counts = Counter(tensor.dtype for tensor in tensors if tensor.is_floating_point())
     return counts.most_common(1)[0][0] if counts else torch.float32

@@ -90,12 +90,12 @@ def run(args: argparse.Namespace) -> bool:
 
 
 def _sizes(args: argparse.Namespace) -> dict[str, int]:
-    from ..training.ablation.networks import VARIANTS
+    from ..training.ablation.networks import ABLATIONS
 
-    unknown = set(args.variants or ()) - set(VARIANTS)
+    unknown = set(args.variants or ()) - set(ABLATIONS)
     if unknown:
         raise SettingsError(
-            f"Unknown variant {min(unknown)!r}. Known: {', '.join(map(repr, VARIANTS))}."
+            f"Unknown variant {min(unknown)!r}. Known: {', '.join(map(repr, ABLATIONS))}."
         )
     defaults = _QUICK if args.quick else _FULL
     sizes = {}
@@ -114,7 +114,7 @@ def _train_and_score(
     """Train and score variant by variant; returns the pictures of the grid by row."""
     from ...commands.progress_bar import progress_bar
     from ..evaluation.held_out import held_out_clip
-    from ..training.ablation.networks import VARIANTS
+    from ..training.ablation.networks import ABLATIONS
     from ..training.ablation.scoring import SamplingSettings, animate_variant, count_steps
 
     config = trainer.configs[1]
@@ -136,9 +136,9 @@ def _train_and_score(
         repeated = np.repeat(clip.reference[None], len(clip.truth), axis=0)
         scores.add("reference repeated", repeated, clip)
     per_clip = count_steps(sizes["frames"], sampling)
-    for name in dict.fromkeys(args.variants or VARIANTS):
+    for name in dict.fromkeys(args.variants or ABLATIONS):
         with ExitStack() as bars:
-            networks = trainer.train(VARIANTS[name], _bars(bars, name))
+            networks = trainer.train(ABLATIONS[name], _bars(bars, name))
         with progress_bar(f"score {name}") as on_step:
             for number, clip in enumerate(clips):
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.output is None:
         raise SettingsError("--output is missing: name the folder of the run.")
-    from ..training.loop import train  # heavy, and not needed for a dry run
+    from ..training.train import train  # heavy, and not needed for a dry run
 
     is_main = os.environ.get("LOCAL_RANK", "0") == "0"
     if not is_main:
@@ -75,13 +75,9 @@ def run(args: argparse.Namespace) -> None:
 
 def resolve_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Lay recipe, file, options and `--set` over each other, the last on top."""
-    settings: dict[str, Any] = {}
-    layers = list(recipe_settings(args.recipe)) if args.recipe else []
-    if args.config is not None:
-        layers.append(read_settings(args.config))
-    for layer in (*layers, _options(args), parse_assignments(args.assignments)):
-        settings = merge(settings, layer)
-    return settings
+    recipe = recipe_settings(args.recipe) if args.recipe else ()
+    file = {} if args.config is None else read_settings(args.config)
+    return merge(*recipe, file, _options(args), parse_assignments(args.assignments))
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,7 @@ image encoder make of them. Another VAE means encoding again, not drawing again.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from ...errors import MediaError
 from ...models.image_encoder import clip_pixels
 from ...progress import OnStep, silent
-from .config import TrainConfig
+from .config import DataConfig
 from .frozen_encoders import FrozenEncoders
-from .scenes import SceneSource
+from .scenes import SceneSource, pick_rng
 
 logger = logging.getLogger("animate_anyone")
 
@@ -35,11 +35,16 @@ class CachedScenes:
 
     Args:
         drawn: Folder that `draw_scenes` filled.
-        latents: Folder that `encode_latents` filled.
-        appearances: Folder that `encode_appearances` filled.
+        latents: Folder of `latents.npy`, (N, K, C, h, w) float16.
+        appearances: Folder of `appearance.npy`, (N, K, D) float32.
+        stage: The stage they were drawn for.
+        seed: Another seed picks others.
     """
 
-    def __init__(self, drawn: Path, latents: Path, appearances: Path) -> None:
+    def __init__(
+        self, drawn: Path, latents: Path, appearances: Path, stage: int, seed: int
+    ) -> None:
+        self.stage, self.seed = stage, seed
         self._skeletons = np.load(drawn / "skeletons.npy", mmap_mode="r")
         self._latents = np.load(latents / "latents.npy", mmap_mode="r")
         self._appearance = np.load(appearances / "appearance.npy", mmap_mode="r")
@@ -47,14 +52,15 @@ class CachedScenes:
     def __len__(self) -> int:
         return len(self._latents)
 
-    def pick(self, rng: np.random.Generator, num_frames: int, stage: int) -> dict[str, Tensor]:
-        """Choose a scene, a reference and targets.
+    def pick(self, index: int, num_frames: int) -> dict[str, Tensor]:
+        """Choose a scene, a reference and targets for sample `index`.
 
         In stage 1 any frames, the reference not among them; in stage 2 neighbouring frames (the
         cached scene's first frame stands apart in time), and any frame as the reference.
         """
+        rng = pick_rng(self.seed, index)
         scene, count = int(rng.integers(len(self))), self._latents.shape[1]
-        if stage == 1:
+        if self.stage == 1:
             reference, *targets = (int(i) for i in rng.permutation(count)[: 1 + num_frames])
         else:
             start = int(rng.integers(1, count - num_frames + 1))
@@ -68,8 +74,52 @@ class CachedScenes:
         }
 
 
+def cached_scenes(
+    root: Path,
+    source: SceneSource,
+    data: DataConfig,
+    encoders: FrozenEncoders,
+    device: torch.device,
+    report: Callable[[str], OnStep],
+) -> CachedScenes:
+    """Draw and encode scenes, unless they are in the cache.
+
+    Args:
+        root: Folder for the cache.
+        source: Draws scenes.
+        data: How many, and their settings.
+        encoders: VAE and image encoder.
+        device: Where they are.
+        report: Gives the progress callback for a named piece of work.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    drawn = draw_scenes(root, source, data, report("draw scenes"))
+    scenes = np.load(drawn / "frames.npy", mmap_mode="r")
+
+    def latents(frames: np.ndarray) -> np.ndarray:
+        pictures = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).contiguous()
+        return encoders.encode(pictures.to(device)).cpu().numpy().astype(np.float16)
+
+    def appearance(frames: np.ndarray) -> np.ndarray:
+        size = encoders.picture_size
+        pixels = torch.cat([clip_pixels(Image.fromarray(frame), size) for frame in frames])
+        return encoders.embed(pixels.to(device)).cpu().numpy()
+
+    folders = []
+    for name, network, encode, what in (
+        ("latents", encoders.vae, latents, "scenes"),
+        ("appearance", encoders.image_encoder, appearance, "appearances"),
+    ):
+        folder = drawn.with_name(f"{drawn.name}_{name}_{_weights_digest(network)}")
+        entries = ({name: encode(frames)} for frames in scenes)
+        folders.append(_complete(folder, entries, len(scenes), report(f"encode {what}")))
+    return CachedScenes(drawn, folders[0], folders[1], source.stage, source.seed)
+
+
 def draw_scenes(
-    root: Path, source: SceneSource, config: TrainConfig, on_step: OnStep = silent
+    root: Path, source: SceneSource, data: DataConfig, on_step: OnStep = silent
 ) -> Path:
     """Draw all scenes into a folder below `root`, unless they are there.
 
@@ -79,68 +129,16 @@ def draw_scenes(
     Raises:
         MediaError: If the disk is full or read-only.
     """
-    data = config.data
-
-    def drawn() -> Iterator[dict[str, np.ndarray]]:
-        for index in range(data.cache_scenes):
-            scene = source.scene(index, data.cache_frames)
-            yield {"frames": scene.frames, "skeletons": scene.skeletons}
-
+    scenes = (source.scene(index, data.cache_frames) for index in range(data.cache_scenes))
+    entries = ({"frames": scene.frames, "skeletons": scene.skeletons} for scene in scenes)
     settings = {k: v for k, v in asdict(data).items() if k not in _NOT_DRAWN}
-    name = _digest(json.dumps([config.stage, config.seed, settings], sort_keys=True).encode())
-    return _complete(root / f"drawn_{name}", drawn, data.cache_scenes, on_step)
-
-
-def encode_latents(
-    drawn: Path, encoders: FrozenEncoders, device: torch.device, on_step: OnStep = silent
-) -> Path:
-    """Run drawn scenes through the VAE into a folder beside them, unless they are there.
-
-    Returns:
-        The folder: `latents.npy` (N, K, C, h, w) float16.
-
-    Raises:
-        MediaError: If the disk is full or read-only.
-    """
-    scenes = np.load(drawn / "frames.npy", mmap_mode="r")
-
-    def encoded() -> Iterator[dict[str, np.ndarray]]:
-        for frames in scenes:
-            pictures = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).contiguous()
-            latents = encoders.encode(pictures.to(device))
-            yield {"latents": latents.cpu().numpy().astype(np.float16)}
-
-    folder = drawn.with_name(f"{drawn.name}_latents_{_weights_digest(encoders.vae)}")
-    return _complete(folder, encoded, len(scenes), on_step)
-
-
-def encode_appearances(
-    drawn: Path, encoders: FrozenEncoders, device: torch.device, on_step: OnStep = silent
-) -> Path:
-    """Run drawn scenes through the image encoder, as `encode_latents` does through the VAE.
-
-    Returns:
-        The folder: `appearance.npy` (N, K, D) float32.
-
-    Raises:
-        MediaError: If the disk is full or read-only.
-    """
-    scenes = np.load(drawn / "frames.npy", mmap_mode="r")
-    size = encoders.image_encoder.config.image_size
-
-    def encoded() -> Iterator[dict[str, np.ndarray]]:
-        for frames in scenes:
-            pixels = torch.cat([clip_pixels(Image.fromarray(frame), size) for frame in frames])
-            yield {"appearance": encoders.embed(pixels.to(device)).cpu().numpy()}
-
-    digest = _weights_digest(encoders.image_encoder)
-    folder = drawn.with_name(f"{drawn.name}_appearance_{digest}")
-    return _complete(folder, encoded, len(scenes), on_step)
+    name = _digest(json.dumps([source.stage, source.seed, settings], sort_keys=True).encode())
+    return _complete(root / f"drawn_{name}", entries, data.cache_scenes, on_step)
 
 
 def _complete(
     folder: Path,
-    entries: Callable[[], Iterator[dict[str, np.ndarray]]],
+    entries: Iterable[dict[str, np.ndarray]],
     count: int,
     on_step: OnStep,
 ) -> Path:
@@ -153,7 +151,7 @@ def _complete(
         part.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
             files: dict[str, BinaryIO] = {}
-            for index, entry in enumerate(entries()):
+            for index, entry in enumerate(entries):
                 for name, value in entry.items():
                     if name not in files:
                         # no memory map: on a full disk it ends the process without a word

@@ -17,7 +17,7 @@ _MOST_TRIES = 20
 
 
 @dataclass(frozen=True)
-class _Known:
+class _UsableClip:
     clip: Clip
     num_frames: int
 
@@ -40,14 +40,14 @@ class ClipScenes:
 
     def __init__(self, config: DataConfig, stage: int, seed: int) -> None:
         assert config.path is not None
-        self._config, self._stage, self._seed = config, stage, seed
+        self._config, self.stage, self.seed = config, stage, seed
         self._reported: set[Clip] = set()
-        self._clips: list[_Known] = []
+        self._clips: list[_UsableClip] = []
         reasons: list[str] = []
         clips = find_clips(config.path)
         for clip in clips:
             try:
-                self._clips.append(_Known(clip, self._usable_frames(clip)))
+                self._clips.append(_UsableClip(clip, self._usable_frames(clip)))
             except AnimateAnyoneError as error:
                 reasons.append(str(error))
         if not self._clips:
@@ -69,17 +69,17 @@ class ClipScenes:
         Raises:
             SettingsError: If clip after clip turns out to be damaged.
         """
-        rng = picture_rng(self._seed, index)
+        rng = picture_rng(self.seed, index)
         problem: Exception | None = None
         for _ in range(_MOST_TRIES):
-            known = self._clips[int(rng.integers(len(self._clips)))]
+            usable = self._clips[int(rng.integers(len(self._clips)))]
             try:
-                return self._read(known, num_frames, rng)
+                return self._read(usable, num_frames, rng)
             except (AnimateAnyoneError, OSError) as error:
                 problem = error
-                if known.clip not in self._reported:
-                    self._reported.add(known.clip)
-                    logger.warning("Skipped a sample of %s: %s", known.clip.frames.name, error)
+                if usable.clip not in self._reported:
+                    self._reported.add(usable.clip)
+                    logger.warning("Skipped a sample of %s: %s", usable.clip.frames.name, error)
         raise SettingsError(
             f"{_MOST_TRIES} clips in a row could not be read. The last problem: {problem}"
         )
@@ -91,7 +91,7 @@ class ClipScenes:
                 f"{clip.frames.name} has {count} frames, its poses {clip.poses.name} have {poses}. "
                 "Detect the poses again."
             )
-        needed = self._config.num_frames if self._stage == 2 else 2
+        needed = self._config.num_frames if self.stage == 2 else 2
         if count < needed:
             raise SettingsError(
                 f"{clip.frames.name} has {count} frames, training needs at least {needed}. Lower "
@@ -99,16 +99,16 @@ class ClipScenes:
             )
         return count
 
-    def _read(self, known: _Known, num_frames: int, rng: np.random.Generator) -> Scene:
+    def _read(self, usable: _UsableClip, num_frames: int, rng: np.random.Generator) -> Scene:
         config = self._config
-        if self._stage == 1:
-            picks = _apart(known.num_frames, num_frames - 1, config.sample_margin, rng)
+        if self.stage == 1:
+            picks = _apart(usable.num_frames, num_frames - 1, config.sample_margin, rng)
         else:
-            window = _window(known.num_frames, num_frames - 1, config.frame_stride, rng)
-            picks = [int(rng.integers(known.num_frames)), *window]
-        frames = read_frames(known.clip.frames, picks)
+            window = _window(usable.num_frames, num_frames - 1, config.frame_stride, rng)
+            picks = [int(rng.integers(usable.num_frames)), *window]
+        frames = read_frames(usable.clip.frames, picks)
         height, width = frames[0].shape[:2]
-        skeletons = read_skeletons(known.clip.poses, picks, (width, height), config.drawing)
+        skeletons = read_skeletons(usable.clip.poses, picks, (width, height), config.drawing)
         box = _crop_box(width, height, config, rng)
         size = (config.width, config.height)
         return Scene(
@@ -141,16 +141,16 @@ def _crop_box(
     Its area is `crop_scale` to 1 of the picture, its aspect ratio `crop_ratio` to 1 times that of
     the wanted size; if none of ten fits, the largest centred box of the wanted aspect ratio.
     """
-    wanted = config.width / config.height
+    target = config.width / config.height
     for _ in range(10):
         area = width * height * rng.uniform(config.crop_scale, 1.0)
-        ratio = wanted * rng.uniform(config.crop_ratio, 1.0)
+        ratio = target * rng.uniform(config.crop_ratio, 1.0)
         w, h = np.sqrt(area * ratio) / width, np.sqrt(area / ratio) / height
         if w <= 1 and h <= 1:
             left, top = rng.uniform(0, 1 - w), rng.uniform(0, 1 - h)
             return float(left), float(top), float(left + w), float(top + h)
-    w = min(1.0, wanted * height / width)
-    h = min(1.0, width / (wanted * height))
+    w = min(1.0, target * height / width)
+    h = min(1.0, width / (target * height))
     return (1 - w) / 2, (1 - h) / 2, (1 + w) / 2, (1 + h) / 2
 
 

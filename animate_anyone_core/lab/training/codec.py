@@ -9,9 +9,9 @@ Symbols: B batch, H W pixels, h w latent cells.
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +22,11 @@ from torch.nn import functional as F
 from ...checkpoints.latent_colours import latent_colours_of, write_latent_colours
 from ...checkpoints.model_folder import load_autoencoder
 from ...errors import SettingsError
+from ...evaluation.metrics import psnr
 from ...models.autoencoder import Autoencoder, decode_frames, encode_picture
 from ...progress import OnStep, silent
 from .dancer_pictures import DancerPictures, render_pictures
-from .orthogonal_steps import OrthogonalSteps, warm_cosine
+from .part_recipes import muon_for_parts, part_of_work, train_part, write_json, write_recipe
 
 logger = logging.getLogger("animate_anyone")
 
@@ -105,8 +106,8 @@ def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> 
         for s in config.pictures
     ]
     codec = make_codec(config).to(memory_format=torch.channels_last)
-    total = config.num_steps + config.num_decoder_steps
-    _learn(codec, pictures, config, rng, 0, config.num_steps, total, on_step)
+    phases = config.num_steps, config.num_decoder_steps
+    _learn(codec, pictures, config, rng, phases[0], part_of_work(on_step, 0, sum(phases)))
     some = pictures[0].frames[:: max(1, len(pictures[0].frames) // 256)]
     set_scaling(codec, some)
     save_codec(codec, output, config)
@@ -115,7 +116,9 @@ def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> 
         codec = load_autoencoder(output).to(memory_format=torch.channels_last)  # as it is written
         codec.decoder.requires_grad_(True)  # what is loaded does not learn
         rng = np.random.default_rng([606, config.seed, 1])
-        _learn(codec, pictures, config, rng, config.num_steps, total, total, on_step)
+        _learn(
+            codec, pictures, config, rng, phases[1], part_of_work(on_step, phases[0], sum(phases))
+        )
         save_codec(codec, output, config)
     return codec
 
@@ -136,59 +139,40 @@ def _learn(
     pictures: list[DancerPictures],
     config: CodecConfig,
     rng: np.random.Generator,
-    first: int,
-    stop: int,
-    total: int,
+    num_steps: int,
     on_step: OnStep,
 ) -> None:
-    """Run one phase: steps `first` to `stop` of `total`, of whatever may learn."""
-    optimizers = make_optimizers(codec, config.learning_rate)
-    schedulers = [
-        torch.optim.lr_scheduler.LambdaLR(one, lambda step: warm_cosine(step, stop - first))
-        for one in optimizers
-    ]
-    logged = 0.0
-    for step in range(first, stop):
-        crops = random_crops(pictures, config.crop, config.batch_size, rng)
-        loss = codec_loss(codec, crops, config)
-        codec.zero_grad(set_to_none=True)
-        loss.backward()
-        for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
-            optimizer.step()
-            scheduler.step()
-        logged += loss.item()
-        if (step + 1) % 100 == 0:
-            logger.info("codec step %d: loss %.4f", step + 1, logged / 100)
-            logged = 0.0
-        on_step(step + 1, total)
-
-
-def make_optimizers(codec: Autoencoder, learning_rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the inner convolutions; Adam for biases and what touches pixels or latents."""
-    weights = [weight for weight in codec.parameters() if weight.requires_grad]
-    outer = codec.config.latent_channels
-    inner = [weight for weight in weights if weight.ndim == 4 and min(weight.shape[:2]) > outer]
-    rest = [weight for weight in weights if not any(weight is one for one in inner)]
-    return [
-        OrthogonalSteps(inner, learning_rate),
-        torch.optim.AdamW(rest, 0.1 * learning_rate, betas=(0.9, 0.98), weight_decay=1e-4),
-    ]
+    """Run one phase: so many steps of whatever may learn."""
+    crops = (random_crops(pictures, config.crop, config.batch_size, rng) for _ in count())
+    train_part(
+        "codec",
+        codec,
+        crops,
+        lambda codec, pixels: codec_loss(codec, pixels, config),
+        muon_for_parts(config.learning_rate, num_steps, betas=(0.9, 0.98)),
+        num_steps,
+        # convolutions that touch pixels or latents are AdamW's
+        is_inner=lambda _, weight: (
+            weight.ndim == 4 and min(weight.shape[:2]) > codec.config.latent_channels
+        ),
+        on_step=on_step,
+    )
 
 
 def random_crops(
-    pictures: list[DancerPictures], side: int, count: int, rng: np.random.Generator
+    pictures: list[DancerPictures], side: int, num_crops: int, rng: np.random.Generator
 ) -> Tensor:
     """Cut random squares, three of four around the person: (B, 3, side, side) in [-1, 1]."""
     sizes = np.array([len(p.frames) for p in pictures], np.float64)
-    crops = np.empty((count, side, side, 3), np.uint8)
-    for index in range(count):
+    crops = np.empty((num_crops, side, side, 3), np.uint8)
+    for index in range(num_crops):
         chosen = pictures[int(rng.choice(len(pictures), p=sizes / sizes.sum()))]
         picture = int(rng.integers(len(chosen.frames)))
         height, width = chosen.frames.shape[1:3]
         corner = np.array([rng.integers(width - side + 1), rng.integers(height - side + 1)])
-        seen = np.flatnonzero(chosen.scores[picture] > 0)
-        if rng.random() < 0.75 and len(seen):
-            around = chosen.points[picture, rng.choice(seen)] - side * rng.uniform(0.2, 0.8, 2)
+        visible = np.flatnonzero(chosen.scores[picture] > 0)
+        if rng.random() < 0.75 and len(visible):
+            around = chosen.points[picture, rng.choice(visible)] - side * rng.uniform(0.2, 0.8, 2)
             corner = np.clip(around.astype(int), 0, (width - side, height - side))
         x, y = corner
         crops[index] = chosen.frames[picture, y : y + side, x : x + side]
@@ -201,11 +185,10 @@ def random_crops(
 def codec_loss(codec: Autoencoder, pixels: Tensor, config: CodecConfig) -> Tensor:
     """Compare pictures (B, 3, H, W) in [-1, 1] with what the codec makes of them."""
     learns_latents = codec.encoder.layers[0].weight.requires_grad
-    with torch.autocast("cpu", torch.bfloat16):
-        with torch.set_grad_enabled(learns_latents):
-            latents = codec.encoder(pixels)
-        noise = torch.randn_like(latents) * config.latent_noise
-        made = codec.decoder(latents + noise).float()
+    with torch.set_grad_enabled(learns_latents):
+        latents = codec.encoder(pixels)
+    noise = torch.randn_like(latents) * config.latent_noise
+    made = codec.decoder(latents + noise).float()
     loss = 4 * F.mse_loss(made, pixels)
     for axis in (2, 3):
         loss = loss + config.edge_weight * F.smooth_l1_loss(
@@ -245,12 +228,8 @@ def save_codec(codec: Autoencoder, folder: Path, config: CodecConfig) -> None:
     copy.half().save_pretrained(folder)
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings.pop("block_out_channels", None)  # diffusers writes it, and wonders at it when reading
-    _write_json(folder / "config.json", settings)
-    _write_json(folder / "training.json", {"recipe": "builtin-codec", **asdict(config)})
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "config.json", settings)
+    write_recipe(folder, "builtin-codec", config)
 
 
 @torch.no_grad()
@@ -261,24 +240,16 @@ def measure_codec(codec: Autoencoder, pictures: DancerPictures) -> dict[str, flo
         `psnr` in dB, the mean over pictures; `person_psnr` over the person's pixels; `latent_std`
         of the scaled latents.
     """
-    errors, person_errors, latents = [], [], []
+    made, latents = [], []
     for start in range(0, len(pictures.frames), 16):
-        frames = pictures.frames[start : start + 16]
-        encoded = encode_picture(codec, to_pixels(frames))
-        clip = encoded.transpose(0, 1)[None]
-        made = torch.cat(list(decode_frames(codec, clip, 16))).permute(0, 2, 3, 1).numpy()
-        squares = ((np.rint(made * 255) - frames) ** 2).mean(axis=-1)
-        shares = pictures.masks[start : start + 16] / 255.0
-        errors.append(squares.mean(axis=(1, 2)))
-        person_errors.append((squares * shares).sum(axis=(1, 2)) / shares.sum(axis=(1, 2)))
+        encoded = encode_picture(codec, to_pixels(pictures.frames[start : start + 16]))
         latents.append(encoded)
-
-    def psnr(parts: list[np.ndarray]) -> float:
-        return float((10 * np.log10(255.0**2 / np.maximum(np.concatenate(parts), 1e-9))).mean())
-
+        made += list(decode_frames(codec, encoded.transpose(0, 1)[None], 16))
+    pixels = (255 * torch.cat(made).permute(0, 2, 3, 1)).round().clamp(0, 255)
+    frames = pixels.to(torch.uint8).numpy()
     return {
-        "psnr": psnr(errors),
-        "person_psnr": psnr(person_errors),
+        "psnr": psnr(frames, pictures.frames),
+        "person_psnr": psnr(frames, pictures.frames, pictures.masks),
         "latent_std": float(torch.cat(latents).std()),
     }
 

@@ -5,37 +5,32 @@ the checkpoint, or resuming is an error. Settings of the run alone (how often to
 workers) may change: the *new value wins*, and a warning says so.
 """
 
+import re
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import SettingsError
 from ...images import check_video_size
 from ...models.config import TemporalConfig, UNetConfig
 from ...sampling.schedule import NoiseSchedule
 
-DATA_KINDS = ("dancers", "clips")
-INITS = ("scratch", "files")
-MIXED_PRECISIONS = ("no", "fp16", "bf16")
-OPTIMIZERS = ("adamw", "muon")
-LR_SCHEDULES = ("constant", "cosine")
-ATTENTIONS = ("fused", "matmul")
-TRAINED_REFERENCE = ("all", "without-last-block")
-GUIDER_LAYOUTS = ("published", "paper")
+
+def _setting(default: Any, *, is_free: bool = False, **limits: Any) -> Any:
+    """A field: whether it may change when a run is resumed; its `choices` or the `least` it may be."""
+    return field(default=default, metadata={"is_free": is_free, **limits})
 
 
-def _free(default: Any) -> Any:
-    """A field that may change when a run is resumed."""
-    return field(default=default, metadata={"resume": "new wins"})
+def _check_limits(config: Any, prefix: str = "") -> None:
+    for entry in fields(config):
+        name, value, limits = prefix + entry.name, getattr(config, entry.name), entry.metadata
+        _check_choice(name, value, limits.get("choices", (value,)))
+        if "least" in limits and not value >= limits["least"]:
+            raise SettingsError(f"{name} must be at least {limits['least']}, got {value}.")
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     if value not in choices:
         raise SettingsError(f"{name} is one of {', '.join(choices)}, got {value!r}.")
-
-
-def _check_least(name: str, value: float, least: float) -> None:
-    if not value >= least:
-        raise SettingsError(f"{name} must be at least {least}, got {value}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,29 +57,26 @@ class DataConfig:
         num_workers: Processes that prepare samples; the samples do not depend on it.
     """
 
-    kind: str = "dancers"
+    kind: str = _setting("dancers", choices=("dancers", "clips"))
     width: int = 128
     height: int = 128
-    num_frames: int = 1
+    num_frames: int = _setting(1, least=1)
     drawing: str = "moore"
     path: str | None = None
     sample_margin: int = 30
-    frame_stride: int = 4
+    frame_stride: int = _setting(4, least=1)
     crop_scale: float = 0.9
     crop_ratio: float = 0.9
     fps: float = 12.0
     split: str = "train"
     cache_scenes: int = 0
     cache_frames: int = 8
-    cache_path: str | None = _free(None)
-    num_workers: int = _free(0)
+    cache_path: str | None = _setting(None, is_free=True)
+    num_workers: int = _setting(0, is_free=True, least=0)
 
     def __post_init__(self) -> None:
-        _check_choice("data.kind", self.kind, DATA_KINDS)
+        _check_limits(self, "data.")
         check_video_size(self.width, self.height)
-        _check_least("data.num_frames", self.num_frames, 1)
-        _check_least("data.frame_stride", self.frame_stride, 1)
-        _check_least("data.num_workers", self.num_workers, 0)
         if self.kind == "clips" and self.path is None:
             raise SettingsError(
                 "data.path is missing: give a folder of clips, or a JSON list of "
@@ -114,12 +106,12 @@ class NetworkConfig:
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
-    guider_layout: str = "published"
+    guider_layout: str = _setting("published", choices=("published", "paper"))
     guider_widths: tuple[int, ...] = (16, 32, 96, 256)
     profile: str = "trained"
 
     def __post_init__(self) -> None:
-        _check_choice("network.guider_layout", self.guider_layout, GUIDER_LAYOUTS)
+        _check_limits(self, "network.")
         if len(self.guider_widths) != 4:
             raise SettingsError(
                 f"network.guider_widths are four (the size falls to 1/8), got {self.guider_widths}."
@@ -143,16 +135,16 @@ class InitConfig:
         image_encoder: Folder of a transformers CLIP vision model with projection, or "built-in".
     """
 
-    kind: str = "scratch"
+    kind: str = _setting("scratch", choices=("scratch", "files"))
     unet: str | None = None
     reference: str | None = None
     pose_guider: str | None = None
     motion: str | None = None
-    vae: str | None = _free(None)
-    image_encoder: str | None = _free(None)
+    vae: str | None = _setting(None, is_free=True)
+    image_encoder: str | None = _setting(None, is_free=True)
 
     def __post_init__(self) -> None:
-        _check_choice("init.kind", self.kind, INITS)
+        _check_limits(self, "init.")
         if self.kind == "files" and self.unet is None:
             raise SettingsError(
                 "init.unet is missing: name the UNet's weights to start from, or set "
@@ -174,17 +166,15 @@ class ObjectiveConfig:
     noise: NoiseSchedule = field(
         default_factory=lambda: NoiseSchedule(beta_schedule="scaled_linear")
     )
-    snr_gamma: float = 5.0
+    snr_gamma: float = _setting(5.0, least=0)
     noise_offset: float = 0.05
     unconditional_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_choice(
-            "objective.noise.prediction_type",
-            self.noise.prediction_type,
-            ("v_prediction", "epsilon"),
-        )
-        if self.noise.prediction_type == "epsilon" and self.noise.rescale_betas_zero_snr:
+        _check_limits(self, "objective.")
+        kinds, kind = ("v_prediction", "epsilon"), self.noise.prediction_type
+        _check_choice("objective.noise.prediction_type", kind, kinds)
+        if kind == "epsilon" and self.noise.rescale_betas_zero_snr:
             raise SettingsError(
                 "Noise prediction learns nothing at zero terminal SNR, where the input is the "
                 "answer. Set objective.noise.rescale_betas_zero_snr to false, or predict "
@@ -194,7 +184,6 @@ class ObjectiveConfig:
             raise SettingsError(
                 f"objective.unconditional_rate is from 0 to 1, got {self.unconditional_rate}."
             )
-        _check_least("objective.snr_gamma", self.snr_gamma, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,38 +191,37 @@ class OptimizerConfig:
     """How weights move.
 
     Attributes:
-        kind: "adamw", as published; or "muon": orthogonal steps for inner matrices and convolutions
-            (see `orthogonal_steps`), AdamW for the rest. From scratch it needs far fewer steps.
+        kind: "adamw", as published; or "muon": Muon for inner matrices and convolutions (see
+            `muon`), AdamW for the rest. From scratch it needs far fewer steps.
         lr: AdamW's learning rate after the warm-up.
-        orthogonal_lr: That of orthogonal steps.
-        lr_schedule: "constant", or "cosine" down to a twentieth at the last step.
+        orthogonal_lr: Muon's, whose steps are orthogonal matrices.
+        lr_schedule: "constant", or "cosine" down to `lr_last_share` at the last step.
+        lr_last_share: Share of the rate that a cosine leaves at the last step.
         lr_warmup_steps: Steps over which the rate grows from 0.
-        betas: AdamW's.
-        weight_decay: AdamW's.
-        epsilon: AdamW's.
+        betas: AdamW's: how slowly its averages of gradients and of their squares move.
+        weight_decay: Share of the weights taken off at every step, in learning rates.
+        epsilon: AdamW's: what keeps its division from zero.
         max_grad_norm: Gradients longer than this are shortened to it.
-        ema_decay: Of the running average of the weights; 0 keeps none.
-        trained_reference: "all", or "without-last-block", as the published training did.
+        ema_decay: Of the running average (EMA) of the weights; 0 keeps none.
+        trained_reference: What of ReferenceNet trains: "all", or "without-last-block", as in the
+            published training.
     """
 
-    kind: str = "adamw"
-    lr: float = 1e-5
-    orthogonal_lr: float = 0.02
-    lr_schedule: str = "constant"
-    lr_warmup_steps: int = 1
+    kind: str = _setting("adamw", choices=("adamw", "muon"))
+    lr: float = _setting(1e-5, least=0)
+    orthogonal_lr: float = _setting(0.02, least=0)
+    lr_schedule: str = _setting("constant", choices=("constant", "cosine"))
+    lr_last_share: float = _setting(0.05, least=0)
+    lr_warmup_steps: int = _setting(1, least=0)
     betas: tuple[float, ...] = (0.9, 0.999)
-    weight_decay: float = 1e-2
-    epsilon: float = 1e-8
+    weight_decay: float = _setting(1e-2, least=0)
+    epsilon: float = _setting(1e-8, least=0)
     max_grad_norm: float = 1.0
     ema_decay: float = 0.0
-    trained_reference: str = "without-last-block"
+    trained_reference: str = _setting("without-last-block", choices=("all", "without-last-block"))
 
     def __post_init__(self) -> None:
-        _check_choice("optimizer.kind", self.kind, OPTIMIZERS)
-        _check_choice("optimizer.lr_schedule", self.lr_schedule, LR_SCHEDULES)
-        _check_choice("optimizer.trained_reference", self.trained_reference, TRAINED_REFERENCE)
-        for name in ("lr", "orthogonal_lr", "lr_warmup_steps", "weight_decay", "epsilon"):
-            _check_least(f"optimizer.{name}", getattr(self, name), 0)
+        _check_limits(self, "optimizer.")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise SettingsError(
                 f"optimizer.betas are two numbers from 0 to below 1, got {list(self.betas)}."
@@ -252,7 +240,7 @@ class RunConfig:
     """How a run goes, without changing what it computes (but for its precision).
 
     Attributes:
-        mixed_precision: "no", "fp16" or "bf16".
+        mixed_precision: What layers compute in where it is safe: "no" (float32), "fp16" or "bf16".
         gradient_checkpointing: Compute layers twice and keep less memory.
         attention: Kernel: "fused" (PyTorch's), or "matmul" (faster for small heads on a CPU).
         channels_last: Keep convolutions' weights in the layout that CPUs and tensor cores prefer.
@@ -267,26 +255,22 @@ class RunConfig:
         half_precision_files: Write the model's files in float16.
     """
 
-    mixed_precision: str = "no"
-    gradient_checkpointing: bool = _free(False)
-    attention: str = _free("fused")
-    channels_last: bool = _free(False)
-    checkpoint_every: int = _free(500)
-    keep_checkpoints: int = _free(2)
-    sample_every: int = _free(500)
-    num_samples: int = _free(6)
-    sample_steps: int = _free(10)
-    sample_guidance: float = _free(2.0)
-    log_every: int = _free(10)
-    max_minutes: float = _free(0.0)
-    half_precision_files: bool = _free(False)
+    mixed_precision: str = _setting("no", choices=("no", "fp16", "bf16"))
+    gradient_checkpointing: bool = _setting(False, is_free=True)
+    attention: str = _setting("fused", is_free=True, choices=("fused", "matmul"))
+    channels_last: bool = _setting(False, is_free=True)
+    checkpoint_every: int = _setting(500, is_free=True, least=1)
+    keep_checkpoints: int = _setting(2, is_free=True, least=1)
+    sample_every: int = _setting(500, is_free=True)
+    num_samples: int = _setting(6, is_free=True, least=1)
+    sample_steps: int = _setting(10, is_free=True, least=1)
+    sample_guidance: float = _setting(2.0, is_free=True)
+    log_every: int = _setting(10, is_free=True, least=1)
+    max_minutes: float = _setting(0.0, is_free=True)
+    half_precision_files: bool = _setting(False, is_free=True)
 
     def __post_init__(self) -> None:
-        _check_choice("run.mixed_precision", self.mixed_precision, MIXED_PRECISIONS)
-        _check_choice("run.attention", self.attention, ATTENTIONS)
-        positive = ("checkpoint_every", "keep_checkpoints", "log_every", "num_samples")
-        for name in (*positive, "sample_steps"):
-            _check_least(f"run.{name}", getattr(self, name), 1)
+        _check_limits(self, "run.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,9 +287,9 @@ class TrainConfig:
     """
 
     stage: int = 1
-    steps: int = _free(30_000)
-    batch_size: int = 4
-    micro_batch_size: int | None = _free(None)
+    steps: int = _setting(30_000, is_free=True, least=1)
+    batch_size: int = _setting(4, least=1)
+    micro_batch_size: int | None = _setting(None, is_free=True)
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -317,8 +301,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.stage not in (1, 2):
             raise SettingsError(f"stage is 1 (pictures) or 2 (clips), got {self.stage}.")
-        _check_least("steps", self.steps, 1)
-        _check_least("batch_size", self.batch_size, 1)
+        _check_limits(self)
         if self.stage == 2 and self.init.kind == "scratch":
             raise SettingsError(
                 "Stage 2 trains only the temporal layers of a trained model: set init.kind to "
@@ -353,13 +336,30 @@ class TrainConfig:
         return micro
 
 
-def flatten(config: Any, prefix: str = "") -> dict[str, tuple[Any, str]]:
-    """List all settings as dotted name -> (value, resume rule)."""
-    found: dict[str, tuple[Any, str]] = {}
+class Setting(NamedTuple):
+    """One setting: its value, what it means, and whether it may change when a run is resumed."""
+
+    value: Any
+    meaning: str
+    is_free: bool
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Setting]:
+    """List all settings by dotted name; meanings are those in the classes' docstrings."""
+    meanings = _attributes_of(type(config).__doc__ or "")
+    settings: dict[str, Setting] = {}
     for entry in fields(config):
-        value = getattr(config, entry.name)
+        name, value = prefix + entry.name, getattr(config, entry.name)
         if is_dataclass(value):
-            found |= flatten(value, f"{prefix}{entry.name}.")
+            settings |= flatten(value, f"{name}.")
         else:
-            found[prefix + entry.name] = (value, entry.metadata.get("resume", "must match"))
-    return found
+            is_free = entry.metadata.get("is_free", False)
+            settings[name] = Setting(value, meanings.get(entry.name, ""), is_free)
+    return settings
+
+
+def _attributes_of(docstring: str) -> dict[str, str]:
+    """The section "Attributes" of a docstring: name -> text on one line."""
+    _, _, section = docstring.partition("Attributes:\n")
+    entries = re.findall(r"^ {8}(\w+): (.*(?:\n {9,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}

@@ -97,13 +97,12 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one table of settings over another, table by table."""
-    merged = dict(below)
-    for name, value in above.items():
-        old = merged.get(name)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[name] = merge(old, value) if both else value  # type: ignore[arg-type]
+def merge(*tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay tables of settings over each other, the last on top, table by table."""
+    merged: dict[str, Any] = {}
+    for name, value in (entry for table in tables for entry in table.items()):
+        is_table = isinstance(merged.get(name), Mapping) and isinstance(value, Mapping)
+        merged[name] = merge(merged[name], value) if is_table else value
     return merged
 
 
@@ -119,11 +118,11 @@ def make_config(kind: type[Config], settings: Mapping[str, Any], prefix: str = "
         SettingsError: If a name is unknown or a value has the wrong type.
     """
     hints = get_type_hints(kind)
-    known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
+    names = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
     values = {}
     for name, value in settings.items():
-        if name not in known:
-            raise SettingsError(f"Unknown setting {prefix}{name}. Known here: {', '.join(known)}.")
+        if name not in names:
+            raise SettingsError(f"Unknown setting {prefix}{name}. Known here: {', '.join(names)}.")
         values[name] = _convert(value, hints[name], f"{prefix}{name}")
     return kind(**values)
 
@@ -172,12 +171,12 @@ def check_resume(saved: Mapping[str, Any], config: TrainConfig) -> None:
     """
     before = flatten(make_config(TrainConfig, saved))
     now = flatten(config)
-    changed = {name: rule for name, (value, rule) in now.items() if before[name][0] != value}
-    for name, rule in changed.items():
-        was, wanted = before[name][0], now[name][0]
-        if rule == "must match":
+    for name, (value, _, is_free) in now.items():
+        was = before[name].value
+        if was != value and not is_free:
             raise SettingsError(
-                f"The run in this folder was started with {name} = {was!r}, now it is {wanted!r}. "
+                f"The run in this folder was started with {name} = {was!r}, now it is {value!r}. "
                 "Set it back, or choose another output folder for a new run."
             )
-        logger.warning("Resuming with %s = %r (it was %r).", name, wanted, was)
+        if was != value:
+            logger.warning("Resuming with %s = %r (it was %r).", name, value, was)

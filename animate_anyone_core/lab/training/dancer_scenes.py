@@ -23,13 +23,13 @@ class DancerScenes:
     """
 
     def __init__(self, config: DataConfig, stage: int, seed: int) -> None:
-        self._config, self._stage, self._seed = config, stage, seed
+        self._config, self.stage, self.seed = config, stage, seed
         self._characters = split_seeds(config.split, "character")
         self._motions = split_seeds(config.split, "motion")
 
     def scene(self, index: int, num_frames: int) -> Scene:
         """See `SceneSource`."""
-        rng = picture_rng(self._seed, index)
+        rng = picture_rng(self.seed, index)
         config = self._config
         dancer = Dancer(
             _one_of(self._characters, rng),
@@ -41,7 +41,7 @@ class DancerScenes:
         def moment() -> tuple:
             return motion_from_seed(_one_of(self._motions, rng)), float(rng.uniform(0, _SECONDS))
 
-        if self._stage == 1:
+        if self.stage == 1:
             moments = [moment() for _ in range(num_frames)]
         else:
             reference, (motion, start) = moment(), moment()

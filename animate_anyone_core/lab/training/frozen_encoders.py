@@ -47,6 +47,16 @@ class FrozenEncoders:
     vae: Autoencoder
     image_encoder: CLIPVisionModelWithProjection
 
+    @property
+    def latent_channels(self) -> int:
+        """Of the VAE."""
+        return self.vae.config.latent_channels
+
+    @property
+    def picture_size(self) -> int:
+        """Side of the image encoder's pictures."""
+        return self.image_encoder.config.image_size
+
     @torch.no_grad()
     def batch(self, samples: Mapping[str, Tensor], device: torch.device) -> Batch:
         """Bring collated samples to the device; encode what is not cached."""

@@ -7,9 +7,9 @@ pose (so that it carries nothing else).
 Symbols: B pictures, D width of the token.
 """
 
-import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,9 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from ...models.image_encoder import CLIP_MEAN, CLIP_STD, stretch_for_clip
 from ...progress import OnStep, silent
 from ..synthetic.characters import Character, character_from_seed
+from .config import OptimizerConfig
 from .dancer_pictures import DancerPictures, render_pictures
+from .part_recipes import train_part, write_json, write_recipe
 
 logger = logging.getLogger("animate_anyone")
 
@@ -79,27 +81,30 @@ def train_image_encoder(
     frames = stretched(pictures.frames)
     encoder = make_image_encoder(config)
     head = nn.Linear(config.projection, 3 * len(COLOURS))
-    targets = described_colours(pictures)
-    weights = [*encoder.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=0.02)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.num_steps + 1, pct_start=0.1
+    colours = described_colours(pictures)
+
+    def loss_of(networks: nn.ModuleList, chosen: np.ndarray) -> Tensor:
+        tokens = encoder(encoder_pixels(frames[chosen])).image_embeds.float()
+        with torch.autocast("cpu", enabled=False):
+            colour_loss = F.smooth_l1_loss(head(tokens), colours[chosen], beta=0.1)
+            return 10 * colour_loss + 0.1 * _same_character_loss(tokens, config.temperature)
+
+    train_part(
+        "image encoder",
+        nn.ModuleList([encoder, head]),
+        (np.concatenate(_pairs(config, rng)) for _ in count()),
+        loss_of,
+        OptimizerConfig(
+            lr=config.learning_rate,
+            lr_schedule="cosine",
+            lr_last_share=0.0,
+            lr_warmup_steps=config.num_steps // 10,
+            weight_decay=0.02,
+        ),
+        config.num_steps,
+        on_step=on_step,
     )
-    for step in range(config.num_steps):
-        first, second = _pairs(config, rng)
-        chosen = np.concatenate([first, second])
-        with torch.autocast("cpu", torch.bfloat16):
-            tokens = encoder(encoder_pixels(frames[chosen])).image_embeds.float()
-        colour_loss = F.smooth_l1_loss(head(tokens), targets[chosen], beta=0.1)
-        loss = 10 * colour_loss + 0.1 * _same_character_loss(tokens, config.temperature)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        scheduler.step()
-        if (step + 1) % 100 == 0:
-            logger.info("image encoder step %d: colours %.4f", step + 1, colour_loss.item())
-        on_step(step + 1, config.num_steps)
+    encoder.eval()
     unit_tokens(encoder, frames[:: max(1, len(frames) // 256)])
     save_image_encoder(encoder, output, config)
     return encoder
@@ -122,9 +127,8 @@ def make_image_encoder(config: ImageEncoderConfig) -> CLIPVisionModelWithProject
 
 def described_colours(pictures: DancerPictures) -> Tensor:
     """Give the colours of who and what is seen, (N, 3 * len(COLOURS)) in [0, 1]."""
-    known = {int(seed): _character_colours(character_from_seed(int(seed)))
-             for seed in np.unique(pictures.characters)}  # fmt: skip
-    clothes = np.stack([known[int(seed)] for seed in pictures.characters])
+    seeds, of_picture = np.unique(pictures.characters, return_inverse=True)
+    clothes = np.stack([_character_colours(character_from_seed(int(s))) for s in seeds])[of_picture]
     behind = (pictures.masks == 0)[..., None]
     background = (pictures.frames * behind).sum(axis=(1, 2)) / behind.sum(axis=(1, 2))
     return torch.from_numpy(np.concatenate([clothes, background], axis=1) / 255.0).float()
@@ -142,10 +146,10 @@ def _character_colours(character: Character) -> np.ndarray:
 
 def _pairs(config: ImageEncoderConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Choose characters and two different pictures of each; gives indices of pictures."""
-    count = min(config.batch_size, config.num_characters)
-    who = rng.choice(config.num_characters, count, replace=False) * config.per_character
-    first = rng.integers(config.per_character, size=count)
-    other = (first + rng.integers(1, config.per_character, size=count)) % config.per_character
+    size = min(config.batch_size, config.num_characters)
+    who = rng.choice(config.num_characters, size, replace=False) * config.per_character
+    first = rng.integers(config.per_character, size=size)
+    other = (first + rng.integers(1, config.per_character, size=size)) % config.per_character
     return who + first, who + other
 
 
@@ -197,12 +201,8 @@ def save_image_encoder(
         "rescale_factor": 1 / 255,
         "size": {"height": 224, "width": 224},
     }
-    _write_json(folder / "preprocessor_config.json", preparation)
-    _write_json(folder / "training.json", {"recipe": "builtin-image-encoder", **asdict(config)})
-
-
-def _write_json(path: Path, values: dict) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / "preprocessor_config.json", preparation)
+    write_recipe(folder, "builtin-image-encoder", config)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
 from ...checkpoints.key_map import is_position_table, is_temporal, to_tree_key, without_prefix
 from ...checkpoints.layouts import Layout, check_layout, find_unet_config, infer_pose_guider_shape
-from ...checkpoints.load import load_pose_guider, own_settings
+from ...checkpoints.load import fill_network, load_pose_guider, own_settings
 from ...checkpoints.model_folder import load_autoencoder, load_image_encoder
 from ...checkpoints.weight_files import SUFFIXES, read_weights
 from ...errors import CheckpointError, MissingWeightsError, SettingsError
@@ -18,9 +18,9 @@ from ...models.config import TemporalConfig, UNetConfig
 from ...models.denoising_unet import DenoisingUNet
 from ...models.pose_guider import PaperPoseGuider, PoseGuider, PublishedPoseGuider
 from ...models.reference_net import ReferenceNet
-from .config import InitConfig, NetworkConfig, TrainConfig
+from .config import InitConfig, NetworkConfig
 from .frozen_encoders import FrozenEncoders
-from .stages import TrainedNetworks
+from .networks import TrainedNetworks
 
 logger = logging.getLogger("animate_anyone")
 
@@ -31,17 +31,23 @@ _GUIDER_NAMES = ("pose_guider", "diffusion_pytorch_model")
 _CONDITION_ENCODER = "controlnet_cond_embedding."
 
 
-def make_networks(config: TrainConfig) -> TrainedNetworks:
-    """Build the networks; what no file gives is made from the run's seed.
+def make_networks(
+    init: InitConfig, network: NetworkConfig, stage: int, seed: int
+) -> TrainedNetworks:
+    """Build the networks of a stage; what no file gives is made from the seed.
 
     Raises:
         CheckpointError: If a file cannot be read or does not fit.
+        SettingsError: If the temporal layers do not fit the UNet.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        if config.init.kind == "scratch":
-            return _from_scratch(config)
-        return _from_files(config)
+        torch.manual_seed(seed)
+        if init.kind == "files":
+            return _from_files(init, network, stage)
+        unet = network.unet
+        return TrainedNetworks(
+            DenoisingUNet(unet, None), ReferenceNet(unet), make_guider(network, unet)
+        )
 
 
 def load_frozen_encoders(config: InitConfig, device: torch.device) -> FrozenEncoders:
@@ -59,15 +65,15 @@ def load_frozen_encoders(config: InitConfig, device: torch.device) -> FrozenEnco
             f"(--{missing.removeprefix('init.').replace('_', '-')} DIR)."
         )
     vae = load_autoencoder(_own_part(config.vae, "vae")).to(device)
-    seen = load_image_encoder(_own_part(config.image_encoder, "image_encoder")).to(device)
-    return FrozenEncoders(vae, seen)
+    image_encoder = load_image_encoder(_own_part(config.image_encoder, "image_encoder"))
+    return FrozenEncoders(vae, image_encoder.to(device))
 
 
 def check_encoders_fit(encoders: FrozenEncoders, networks: TrainedNetworks) -> None:
     """Raise SettingsError if the networks do not take what VAE and image encoder give."""
     unet = networks.denoising_unet.config
     for setting, what, given, taken in (
-        ("vae", "latent channels", encoders.vae.config.latent_channels, unet.in_channels),
+        ("vae", "latent channels", encoders.latent_channels, unet.in_channels),
         (
             "image_encoder",
             "numbers a picture",
@@ -86,13 +92,6 @@ def _own_part(name: str, part: str) -> Path:
     return BUILT_IN_FOLDER / part if name == BUILT_IN else Path(name)
 
 
-def _from_scratch(config: TrainConfig) -> TrainedNetworks:
-    unet = config.network.unet
-    return TrainedNetworks(
-        DenoisingUNet(unet, None), ReferenceNet(unet), make_guider(config.network, unet)
-    )
-
-
 def make_guider(network: NetworkConfig, unet: UNetConfig) -> PoseGuider:
     """A pose guider from scratch that hands over what the UNet's first level takes."""
     is_paper = network.guider_layout == "paper"
@@ -100,52 +99,50 @@ def make_guider(network: NetworkConfig, unet: UNetConfig) -> PoseGuider:
     return kind(network.guider_widths, unet.block_out_channels[0])
 
 
-def _from_files(config: TrainConfig) -> TrainedNetworks:
-    init = config.init
+def _from_files(init: InitConfig, network: NetworkConfig, stage: int) -> TrainedNetworks:
     assert init.unet is not None
-    path = find_file(init.unet, _UNET_NAMES)
-    weights = without_prefix(read_weights(path))
-    shapes, reason = find_unet_config(weights, path, own_settings(path))
-    logger.info("Starting from %s: %s.", path.name, reason)
+    unet_path = find_file(init.unet, _UNET_NAMES)
+    weights = without_prefix(read_weights(unet_path))
+    shapes, reason = find_unet_config(weights, unet_path, own_settings(unet_path))
+    logger.info("Starting from %s: %s.", unet_path.name, reason)
     spatial = {key: value for key, value in weights.items() if not is_temporal(key)}
-
-    if config.stage == 2:
-        unet = _with_temporal_layers(shapes, spatial, weights, path, config)
+    unet = DenoisingUNet(shapes, None)
+    if stage == 2:
+        path, motion = _motion_weights(init, unet_path, weights)
+        unet = DenoisingUNet(shapes, _temporal_shapes(network.temporal, shapes, path, motion))
+        start_as_identity(unet)
+        fill_network(unet, "DenoisingUNet", spatial | motion, path.name, may_lack=is_temporal)
+        _report_new_layers(unet, motion, path.name)
     else:
-        unet = DenoisingUNet(shapes, None)
-        _fill(unet, spatial, path.name)
+        fill_network(unet, "DenoisingUNet", spatial, unet_path.name)
 
     reference = ReferenceNet(shapes)
-    reference_path = find_file(init.reference, ("reference_unet",)) if init.reference else path
-    _fill(reference, without_prefix(read_weights(reference_path)), reference_path.name)
+    path = find_file(init.reference, ("reference_unet",)) if init.reference else unet_path
+    fill_network(reference, "ReferenceNet", without_prefix(read_weights(path)), path.name)
     if init.pose_guider is None:
-        guider: PoseGuider = make_guider(config.network, shapes)
+        guider: PoseGuider = make_guider(network, shapes)
     else:
         guider = _guider_from(find_file(init.pose_guider, _GUIDER_NAMES), shapes)
     return TrainedNetworks(unet, reference, guider.requires_grad_(True).train())
 
 
-def _with_temporal_layers(
-    shapes: UNetConfig,
-    spatial: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    path: Path,
-    config: TrainConfig,
-) -> DenoisingUNet:
-    """The UNet of stage 2: temporal layers from a file of their own, the UNet's, or new ones.
+def _motion_weights(
+    init: InitConfig, unet_path: Path, weights: Mapping[str, Tensor]
+) -> tuple[Path, dict[str, Tensor]]:
+    """Temporal weights and their file: one of their own, or else the UNet's."""
+    path = _motion_path(init)
+    if path is not None:
+        weights = without_prefix(read_weights(path))
+        layouts = (Layout.MOTION_MODULE, Layout.DENOISING_UNET_WITH_MOTION)
+        check_layout(weights, layouts, path.name, "temporal layers")
+    return path or unet_path, {key: value for key, value in weights.items() if is_temporal(key)}
 
-    A header of our own tells the layers' shapes. Layers that no file has (all of them, or
-    AnimateDiff v1's and v3's missing one in the mid block) start as identity.
-    """
-    motion = {key: value for key, value in weights.items() if is_temporal(key)}
-    motion_path = _motion_path(config.init)
-    if motion_path is not None:
-        path, motion = motion_path, without_prefix(read_weights(motion_path))
-        wanted = (Layout.MOTION_MODULE, Layout.DENOISING_UNET_WITH_MOTION)
-        check_layout(motion, wanted, path.name, "temporal layers")
-        motion = {key: value for key, value in motion.items() if is_temporal(key)}
+
+def _temporal_shapes(
+    temporal: TemporalConfig, shapes: UNetConfig, path: Path, motion: Mapping[str, Tensor]
+) -> TemporalConfig:
+    """Shapes of stage 2's temporal layers: a header of our own tells them, or else the settings."""
     settings = own_settings(path) if motion else {}
-    temporal = config.network.temporal
     if "temporal" in settings:
         temporal = TemporalConfig(**settings["temporal"])
     for name in ("norm_num_groups", "num_attention_heads"):
@@ -155,11 +152,7 @@ def _with_temporal_layers(
                 f"network.temporal.{name} must divide every width of the UNet "
                 f"({', '.join(map(str, shapes.block_out_channels))}), got {divisor}."
             )
-    unet = DenoisingUNet(shapes, temporal)
-    start_as_identity(unet)
-    _fill(unet, dict(spatial) | motion, path.name)
-    _report_new_layers(unet, motion, path.name)
-    return unet
+    return temporal
 
 
 def _motion_path(init: InitConfig) -> Path | None:
@@ -172,21 +165,25 @@ def _motion_path(init: InitConfig) -> Path | None:
 
 
 def _report_new_layers(unet: DenoisingUNet, motion: Mapping[str, Tensor], file_name: str) -> None:
-    """Say which temporal layers are new; one of which a part is missing is an error."""
-    found = {to_tree_key(key) for key in motion if not is_position_table(key)}
-    wanted: dict[str, set[str]] = {}
+    """Say which temporal layers are in no file, and start as identity.
+
+    That is all of them, or AnimateDiff v1's and v3's missing one in the mid block; one of which a
+    part is missing is an error.
+    """
+    given = {to_tree_key(key) for key in motion if not is_position_table(key)}
+    layers: dict[str, set[str]] = {}
     for key in unet.state_dict():
         if is_temporal(key):
             layer, _, index = key.partition(".motion_modules.")
-            wanted.setdefault(f"{layer}.motion_modules.{index.split('.')[0]}", set()).add(key)
-    new = [layer for layer, keys in wanted.items() if not keys & found]
-    for layer, keys in wanted.items():
-        if layer not in new and not keys <= found:
+            layers.setdefault(f"{layer}.motion_modules.{index.split('.')[0]}", set()).add(key)
+    new = [layer for layer, keys in layers.items() if not keys & given]
+    for layer, keys in layers.items():
+        if layer not in new and not keys <= given:
             raise MissingWeightsError(
-                f"{file_name} lacks {sorted(keys - found)[0]}, though it has other parts of "
+                f"{file_name} lacks {sorted(keys - given)[0]}, though it has other parts of "
                 f"{layer}. Get the whole file."
             )
-    if motion and len(new) == len(wanted):
+    if motion and len(new) == len(layers):
         raise MissingWeightsError(
             f"{file_name} has none of the temporal layers that this UNet takes, such as {new[0]}."
         )
@@ -194,7 +191,7 @@ def _report_new_layers(unet: DenoisingUNet, motion: Mapping[str, Tensor], file_n
         logger.info(
             "%d of %d temporal layers are in no file and start as identity: %s.",
             len(new),
-            len(wanted),
+            len(layers),
             ", ".join(new[:3]) + (" and others" if len(new) > 3 else ""),
         )
 
@@ -228,12 +225,12 @@ def find_file(path: str, names: tuple[str, ...]) -> Path:
     if not place.is_dir():
         return place
     candidates = [place / f"{name}{suffix}" for name in names for suffix in SUFFIXES]
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if found is None:
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if file is None:
         raise CheckpointError(
             f"{place} has none of {', '.join(f'{name}.safetensors' for name in names)}."
         )
-    return found
+    return file
 
 
 def start_as_identity(unet: DenoisingUNet) -> None:
@@ -241,22 +238,3 @@ def start_as_identity(unet: DenoisingUNet) -> None:
     for name, parameter in unet.named_parameters():
         if is_temporal(name) and ".proj_out." in name:
             nn.init.zeros_(parameter)
-
-
-def _fill(network: nn.Module, weights: Mapping[str, Tensor], file_name: str) -> None:
-    """Put weights into a network; temporal ones may be missing, nothing else."""
-    own = network.state_dict()
-    renamed = {to_tree_key(key): value for key, value in weights.items()}
-    taken = {key: renamed[key].to(own[key].dtype) for key in own if key in renamed}
-    for key, value in taken.items():
-        if value.shape != own[key].shape:
-            raise MissingWeightsError(
-                f"{file_name}: {key} has the shape {tuple(value.shape)}, the network needs "
-                f"{tuple(own[key].shape)}. The files belong to different models."
-            )
-    missing = [key for key in own if key not in taken and not is_temporal(key)]
-    if missing:
-        raise MissingWeightsError(
-            f"{file_name} lacks {len(missing)} of {len(own)} tensors, such as {missing[0]}."
-        )
-    network.load_state_dict(taken, strict=False)

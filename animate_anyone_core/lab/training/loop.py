@@ -1,121 +1,170 @@
-"""The training loop, the same for both stages: what differs is in `stages`."""
+"""The training loop, one for all networks: what differs are the data, the loss and the tasks."""
 
-import logging
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import SettingsError
 from ...progress import OnStep, silent
-from .config import TrainConfig
-from .optimizers import rate_of_step, set_learning_rates
-from .published_files import write_model
-from .run import Run, start_run
-from .stop_watch import StopWatch
-
-logger = logging.getLogger("animate_anyone")
+from .config import OptimizerConfig
+from .ema import EMA
+from .optimizers import is_inner, make_optimizers, rate_of_step, set_learning_rates
 
 
-def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> Path:
-    """Train, from the newest checkpoint in the output folder if there is one.
+class OneProcess:
+    """Stands where accelerate's `Accelerator` stands, under the same names, for one process.
 
     Args:
-        config: What and how.
-        output: The run's folder, see `run_folder`.
-        on_step: Told after every optimizer step.
+        device: Where the networks and batches are.
+        precision: Type that layers compute in where that is safe.
+    """
 
-    Returns:
-        The folder with the trained model's files.
+    is_main_process = sync_gradients = True
+    backward = staticmethod(torch.autograd.backward)
+    clip_grad_norm_ = staticmethod(nn.utils.clip_grad_norm_)
+
+    def __init__(
+        self, device: torch.device | str = "cpu", precision: torch.dtype = torch.float32
+    ) -> None:
+        self.device, self._precision = torch.device(device), precision
+
+    def prepare(self, *parts: Any) -> tuple[Any, ...]:
+        """Networks and optimizers as they are."""
+        return parts
+
+    def accumulate(self, model: nn.Module) -> AbstractContextManager:
+        """Every forward is a step of its own."""
+        return nullcontext()
+
+    def autocast(self) -> AbstractContextManager:
+        """Compute in the chosen precision."""
+        if self._precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self._precision)
+
+    def wait_for_everyone(self) -> None:
+        """There is nobody else."""
+
+    def reduce(self, tensor: Tensor, reduction: str) -> Tensor:
+        """The mean over one process."""
+        return tensor
+
+
+class Learner:
+    """A network that learns, and what moves it.
+
+    Args:
+        network: What of it requires gradients learns; the rest stays as it is.
+        loss_of: (network, batch) -> the loss, a single number.
+        config: How the weights move.
+        engine: accelerate's `Accelerator`, or `OneProcess`.
+        forwards: Forwards of an optimizer step; 1 with `OneProcess`.
+        products_in: See `make_optimizers`.
+        is_inner: Likewise.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss_of: Callable[[Any, Any], Tensor],
+        config: OptimizerConfig,
+        engine: Any,
+        *,
+        forwards: int = 1,
+        products_in: torch.dtype = torch.float32,
+        is_inner: Callable[[str, Tensor], bool] = is_inner,
+    ) -> None:
+        self.loss_of, self.config, self.engine, self.forwards = loss_of, config, engine, forwards
+        self.trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        optimizers = make_optimizers(config, self.trained, products_in, is_inner)
+        self.model, *self.optimizers = engine.prepare(network.train(), *optimizers)
+        self.ema = EMA(self.trained, config.ema_decay)
+
+
+class Done(NamedTuple):
+    """A step that was taken: its number from 1, its loss and the learning rate."""
+
+    step: int
+    loss: float
+    lr: float
+
+
+class Every(NamedTuple):
+    """A task after every so many steps, and after the last; 0 for never."""
+
+    steps: int
+    task: Callable[[Done], None]
+
+
+def fit(
+    learner: Learner,
+    batches: Iterator[Any],
+    steps: int,
+    *,
+    first_step: int = 0,
+    tasks: Sequence[Every] = (),
+    is_over: Callable[[], bool] = lambda: False,
+    on_step: OnStep = silent,
+) -> None:
+    """Train until a step is reached, or the time is over.
+
+    Args:
+        learner: What learns.
+        batches: What it learns from, one batch a forward.
+        steps: Number of the last step; the schedule of the learning rate ends there.
+        first_step: Steps done before.
+        tasks: What is done now and then (log, sample, save), in this order.
+        is_over: Asked after every step; ends the run as if the step were the last.
+        on_step: Told after every step; raise from it to stop.
 
     Raises:
-        SettingsError: If settings contradict each other or the run in the folder, or the loss is no
-            number any more.
-        CheckpointError: If a file to start from cannot be used.
-        MediaError: If data cannot be read, or the disk is full or read-only.
-        MissingDependencyError: If accelerate is not installed.
+        SettingsError: If the loss is no number any more.
     """
-    run = start_run(config, Path(output))
-    batches, watch = run.batches(), StopWatch(config.run.max_minutes)
-    for step in range(run.first_step + 1, config.steps + 1):
-        lr = set_learning_rates(run.optimizers, rate_of_step(config.optimizer, step, config.steps))
-        loss = optimizer_step(run, batches)
-        run.average.update(step)
-        is_last = run.agree(watch.is_over) or step == config.steps
-        is_saved = step % config.run.checkpoint_every == 0 or is_last
-        if is_saved:
-            check_loss(step, loss)
-        if step % config.run.log_every == 0 or is_last:
-            log_step(run, step, loss, lr, watch.samples_per_second(step, config.batch_size))
-        if config.run.sample_every and (step % config.run.sample_every == 0 or is_last):
-            run.sample(step)
-        if is_saved:
-            save_checkpoint(run, step)
-        on_step(step, config.steps)
+    for step in range(first_step + 1, steps + 1):
+        lr = set_learning_rates(learner.optimizers, rate_of_step(learner.config, step, steps))
+        loss = optimizer_step(learner, batches)
+        learner.ema.update(step)
+        is_last = step == steps or is_over()
+        due = [task for every, task in tasks if every and (is_last or step % every == 0)]
+        if due or is_last:
+            done = Done(step, checked_loss(step, loss), lr)
+            for task in due:
+                task(done)
+        on_step(step, steps)
         if is_last:
             break
-    return publish(run)
 
 
-def optimizer_step(run: Run, batches: Iterator[Mapping[str, Tensor]]) -> Tensor:
+def optimizer_step(learner: Learner, batches: Iterator[Any]) -> Tensor:
     """Gradients of all forwards of a step, and one move; returns the mean loss."""
-    accelerator, config = run.accelerator, run.config
-    total = torch.zeros((), device=accelerator.device)
-    for _ in range(run.accumulation):
-        with accelerator.accumulate(run.model):
-            batch = run.encoders.batch(next(batches), accelerator.device)
-            losses = run.model(batch, run.objective, config.run.gradient_checkpointing)
-            loss = losses.mean()
-            accelerator.backward(loss)
-            if accelerator.sync_gradients:
-                accelerator.clip_grad_norm_(run.trained, config.optimizer.max_grad_norm)
-            for optimizer in run.optimizers:
+    engine = learner.engine
+    total = torch.zeros((), device=engine.device)
+    for _ in range(learner.forwards):
+        batch = next(batches)
+        with engine.accumulate(learner.model):
+            with engine.autocast():
+                loss = learner.loss_of(learner.model, batch)
+            engine.backward(loss)
+            if engine.sync_gradients:
+                engine.clip_grad_norm_(learner.trained.values(), learner.config.max_grad_norm)
+            for optimizer in learner.optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
-        total += loss.detach() / run.accumulation
-    return accelerator.reduce(total, reduction="mean")
+        total += loss.detach() / learner.forwards
+    return engine.reduce(total, reduction="mean")
 
 
-def log_step(run: Run, step: int, loss: Tensor, lr: float, speed: float) -> None:
-    """Write an entry of the metrics, unless the run diverged, see `check_loss`."""
-    check_loss(step, loss)
-    run.metrics.write(step, {"loss": float(loss), "lr": lr, "samples_per_second": speed})
-
-
-def check_loss(step: int, loss: Tensor) -> None:
-    """Raise SettingsError if the loss is NaN or infinite: such weights must not be kept."""
+def checked_loss(step: int, loss: Tensor) -> float:
+    """The loss as a number; SettingsError if it is NaN or infinite: such weights must not be kept."""
     value = float(loss)
     if not math.isfinite(value):
         raise SettingsError(
-            f"The loss is {value} at step {step}: the training diverged. The checkpoints before "
-            "are intact; start a new run with a lower optimizer.lr, or with bf16 instead of fp16."
+            f"The loss is {value} at step {step}: the training diverged. What was written before "
+            "is intact; start a new run with a lower learning rate (optimizer.lr), or with bf16 "
+            "instead of fp16."
         )
-
-
-def save_checkpoint(run: Run, step: int) -> None:
-    """Write everything that a run needs to go on, and the model's files; complete or not at all."""
-    accelerator, folder = run.accelerator, run.folder
-    part = folder.part(step)
-    if accelerator.is_main_process:
-        folder.begin(part, step)
-    accelerator.wait_for_everyone()
-    folder.write(step, lambda: accelerator.save_state(str(part / "state"), safe_serialization=True))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        with run.averaged_weights():
-            folder.write(step, lambda: write_model(part / "model", run.networks, run.config))
-        folder.finish(part, step, asdict(run.config), run.config.run.keep_checkpoints)
-    accelerator.wait_for_everyone()
-
-
-def publish(run: Run) -> Path:
-    """Write the trained model's files and close the run."""
-    if run.accelerator.is_main_process:
-        with run.averaged_weights():
-            write_model(run.folder.model, run.networks, run.config)
-    run.accelerator.wait_for_everyone()
-    run.metrics.close()
-    return run.folder.model
+    return value

@@ -26,6 +26,7 @@ class MetricsLog:
     def __init__(self, folder: Path, first_step: int, is_main: bool = True) -> None:
         self._path = folder / "metrics.jsonl"
         self._is_main = is_main
+        self._last: tuple[int, float] | None = None
         self._board: Any = None
         if not is_main:
             return
@@ -39,6 +40,12 @@ class MetricsLog:
             logger.info("TensorBoard is not installed; metrics go to %s.", self._path.name)
         else:
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+
+    def steps_per_second(self, step: int) -> float:
+        """Steps a second since the last call (0 at the first)."""
+        now, last = time.monotonic(), self._last
+        self._last = step, now
+        return 0.0 if last is None else (step - last[0]) / max(now - last[1], 1e-9)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add an entry.

@@ -1,39 +1,46 @@
 """What moves the weights, and how far at each step."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .config import OptimizerConfig
-from .orthogonal_steps import OrthogonalSteps
+from .muon import Muon
 
 #: Layers whose matrices touch latents, pixels or time: AdamW's, as Muon's authors advise.
 _OUTER = ("conv_in.", "conv_out.", "time_embedding.", "projection.")
-_LAST_SHARE = 0.05
+
+
+def is_inner(name: str, weight: Tensor) -> bool:
+    """Whether a parameter of the two stages' networks is Muon's, where there is Muon."""
+    return weight.ndim >= 2 and not any(part in name for part in _OUTER)
+
+
+def muon_dtype(mixed_precision: str) -> torch.dtype:
+    """Type of Muon's products, which autocast leaves: bfloat16 needs no scaling, float16 would."""
+    return torch.bfloat16 if mixed_precision == "bf16" else torch.float32
 
 
 def make_optimizers(
     config: OptimizerConfig,
     trained: Mapping[str, nn.Parameter],
-    orthogonal_dtype: torch.dtype = torch.float32,
+    products_in: torch.dtype = torch.float32,
+    is_inner: Callable[[str, Tensor], bool] = is_inner,
 ) -> list[torch.optim.Optimizer]:
     """Build the optimizers of the trained parameters; see `OptimizerConfig.kind`.
 
     Args:
         config: Which, and how fast.
         trained: Name -> parameter.
-        orthogonal_dtype: Type of Muon's matrix products, see `OrthogonalSteps`.
+        products_in: Type of Muon's matrix products, see `Muon`.
+        is_inner: Which parameters are Muon's, where there is Muon; the rest is AdamW's.
     """
     inner: dict[str, nn.Parameter] = {}
     if config.kind == "muon":
-        inner = {
-            name: weight
-            for name, weight in trained.items()
-            if weight.ndim >= 2 and not any(part in name for part in _OUTER)
-        }
+        inner = {name: weight for name, weight in trained.items() if is_inner(name, weight)}
     adam = torch.optim.AdamW(
         [weight for name, weight in trained.items() if name not in inner],
         lr=config.lr,
@@ -43,13 +50,9 @@ def make_optimizers(
     )
     optimizers: list[torch.optim.Optimizer] = [adam]
     if inner:
-        steps = OrthogonalSteps(
-            inner.values(),
-            config.orthogonal_lr,
-            weight_decay=config.weight_decay,
-            dtype=orthogonal_dtype,
-        )
-        optimizers.insert(0, steps)
+        decay = config.weight_decay
+        muon = Muon(inner.values(), config.orthogonal_lr, weight_decay=decay, dtype=products_in)
+        optimizers.insert(0, muon)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]
@@ -61,8 +64,8 @@ def rate_of_step(config: OptimizerConfig, step: int, last_step: int) -> float:
     warm = min(1.0, step / max(1, config.lr_warmup_steps))
     if config.lr_schedule == "constant":
         return warm
-    progress = min(1.0, step / last_step)
-    return warm * (_LAST_SHARE + (1 - _LAST_SHARE) * 0.5 * (1 + math.cos(math.pi * progress)))
+    last, progress = config.lr_last_share, min(1.0, step / last_step)
+    return warm * (last + (1 - last) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def set_learning_rates(optimizers: Iterable[Any], share: float) -> float:

@@ -77,9 +77,9 @@ class DetectorNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """What the file computes; at the finer strides it says that nobody is there."""
-        found = self.find(F.avg_pool2d(images, SHRINK)).flatten(2).transpose(1, 2)  # (1, 400, 5)
-        person = torch.sigmoid(found[..., 4:5])
-        rows = torch.cat([found[..., :4], person, torch.ones_like(person)], dim=-1)
+        cells = self.find(F.avg_pool2d(images, SHRINK)).flatten(2).transpose(1, 2)  # (1, 400, 5)
+        person = torch.sigmoid(cells[..., 4:5])
+        rows = torch.cat([cells[..., :4], person, torch.ones_like(person)], dim=-1)
         missing = _YOLOX_COLUMNS - rows.shape[-1]
         return F.pad(rows, (0, missing, _CELLS_OF_FINER_STRIDES, 0))
 

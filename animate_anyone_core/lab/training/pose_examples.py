@@ -33,12 +33,12 @@ class CropExamples(NamedTuple):
     Attributes:
         crops: (B, 3, 96, 72), normalised RGB.
         points: (B, K, 2) as shares of the crop's width and height.
-        seen: (B, K) 1 for keypoints that can be seen in the crop.
+        visible: (B, K) 1 for keypoints that can be seen in the crop.
     """
 
     crops: Tensor
     points: Tensor
-    seen: Tensor
+    visible: Tensor
 
 
 class BoxExamples(NamedTuple):
@@ -93,11 +93,11 @@ def random_crops(
     crops = (crops.clip(0, 255) - np.array(RGB_MEAN)) / np.array(RGB_STD)
     points, scores = coco_keypoints(pictures.points[chosen], pictures.scores[chosen])
     points = (points - centres[:, None]) / scales[:, None] + 0.5
-    seen = (scores > 0) & (points > 0.01).all(axis=-1) & (points < 0.99).all(axis=-1)
+    visible = (scores > 0) & (points > 0.01).all(axis=-1) & (points < 0.99).all(axis=-1)
     return CropExamples(
         torch.from_numpy(crops.astype(np.float32)).permute(0, 3, 1, 2),
         torch.from_numpy(points.astype(np.float32)),
-        torch.from_numpy(seen.astype(np.float32)),
+        torch.from_numpy(visible.astype(np.float32)),
     )
 
 
@@ -120,14 +120,14 @@ def random_boxes(
     person = np.zeros((count, cells, cells), np.float32)
     for index in range(count):
         people = int(rng.choice([0, 1, 2], p=[0.1, 0.65, 0.25]))
-        picture, found = _scene(pictures, boxes, people, rng)
+        picture, people_boxes = _scene(pictures, boxes, people, rng)
         height, width = picture.shape[:2]
         factor = side / max(height, width) * float(rng.uniform(0.45, 1.0) if people else 1.0)
         inner = max(1, int(width * factor)), max(1, int(height * factor))
         small = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
         small = (small * rng.uniform(0.8, 1.2, 3) + rng.uniform(-12, 12, 3)).clip(0, 255)
         canvases[index, : inner[1], : inner[0]] = small
-        for box in found:
+        for box in people_boxes:
             mark_person(targets[index], person[index], box * factor * SHRINK)
     planes = np.ascontiguousarray(canvases[..., ::-1].transpose(0, 3, 1, 2))
     return BoxExamples(
@@ -145,16 +145,16 @@ def _scene(
         frame = pictures.frames[index]
         behind = frame[:, :left] if left > frame.shape[1] - right else frame[:, right:]
         return (behind if behind.shape[1] > 8 else np.full_like(frame, 200)), np.zeros((0, 4))
-    parts, found, start = [], [], 0.0
+    parts, people_boxes, start = [], [], 0.0
     for _ in range(people):
         index = int(rng.integers(len(pictures.frames)))
         frame, box = pictures.frames[index], boxes[index]
         left = int(rng.uniform(0, box[0]))
         right = int(np.ceil(rng.uniform(box[2], frame.shape[1])))
         parts.append(frame[:, left:right])
-        found.append(box + np.array([start - left, 0, start - left, 0]))
+        people_boxes.append(box + np.array([start - left, 0, start - left, 0]))
         start += right - left
-    return np.concatenate(parts, axis=1), np.stack(found)
+    return np.concatenate(parts, axis=1), np.stack(people_boxes)
 
 
 def mark_person(targets: np.ndarray, person: np.ndarray, box: np.ndarray) -> None:

@@ -3,10 +3,10 @@
 Symbols: B examples, K keypoints.
 """
 
-import json
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...evaluation.metrics import mean_over_clip
 from ...pose.detection import PoseDetector, load_pose_detector
 from ...pose.keypoint_layouts import LAYOUTS
 from ...pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from ...progress import OnStep, silent
 from .dancer_pictures import DancerPictures, render_pictures
 from .onnx_export import export_onnx
-from .orthogonal_steps import OrthogonalSteps, warm_cosine
+from .part_recipes import muon_for_parts, part_of_work, train_part, write_recipe
 from .pose_architectures import (
     CROP_SIZE,
     DETECTOR_SIDE,
@@ -91,83 +92,50 @@ def train_pose_networks(
         free_poses=config.free_poses,
     )
     boxes = person_boxes(pictures)
-    total = config.detector_steps + config.estimator_steps
-
-    detector = DetectorNetwork()
-    scenes = (random_boxes(pictures, boxes, config.batch_size, rng) for _ in iter(int, 1))
-    _learn(
-        detector, scenes, detector_loss, config, config.detector_steps, _shifted(on_step, 0, total)
+    detector, estimator = DetectorNetwork(), EstimatorNetwork()
+    done, total = 0, config.detector_steps + config.estimator_steps
+    learning: tuple[tuple[nn.Module, Callable, Callable, int], ...] = (
+        (detector, random_boxes, detector_loss, config.detector_steps),
+        (estimator, random_crops, estimator_loss, config.estimator_steps),
     )
-    estimator = EstimatorNetwork()
-    crops = (random_crops(pictures, boxes, config.batch_size, rng) for _ in iter(int, 1))
-    on_estimator_step = _shifted(on_step, config.detector_steps, total)
-    _learn(estimator, crops, estimator_loss, config, config.estimator_steps, on_estimator_step)
+    for network, draw, loss_of, num_steps in learning:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        train_part(
+            type(network).__name__,
+            network,
+            (draw(pictures, boxes, config.batch_size, rng) for _ in count()),
+            loss_of,
+            muon_for_parts(config.learning_rate, num_steps),
+            num_steps,
+            is_inner=lambda _, weight: weight.ndim == 4 and weight.shape[1] > 4,
+            on_step=part_of_work(on_step, done, total),
+        )
+        network.eval()
+        done += num_steps
     write_pose_networks(detector, estimator, output, config)
     return detector, estimator
 
 
-def _learn(
-    network: nn.Module,
-    examples: Iterator,
-    loss_of: Callable[..., Tensor],
-    config: PoseNetworksConfig,
-    num_steps: int,
-    on_step: OnStep,
-) -> None:
-    network.train()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    inner = [weight for weight in network.parameters() if weight.ndim == 4 and weight.shape[1] > 4]
-    rest = [weight for weight in network.parameters() if not any(weight is one for one in inner)]
-    optimizers = [
-        OrthogonalSteps(inner, config.learning_rate),
-        torch.optim.AdamW(rest, 0.1 * config.learning_rate, weight_decay=0.01),
-    ]
-    schedulers = [
-        torch.optim.lr_scheduler.LambdaLR(one, lambda step: warm_cosine(step, num_steps))
-        for one in optimizers
-    ]
-    logged = 0.0
-    for step in range(num_steps):
-        loss = loss_of(network, next(examples))
-        network.zero_grad(set_to_none=True)
-        loss.backward()
-        for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
-            optimizer.step()
-            scheduler.step()
-        logged += loss.item()
-        if (step + 1) % 100 == 0:
-            logger.info("%s step %d: loss %.4f", type(network).__name__, step + 1, logged / 100)
-            logged = 0.0
-        on_step(step + 1, num_steps)
-    network.eval()
-
-
-def _shifted(on_step: OnStep, done_before: int, total: int) -> OnStep:
-    return lambda done, _: on_step(done_before + done, total)
-
-
 def detector_loss(network: DetectorNetwork, examples: BoxExamples) -> Tensor:
     """Ask for the right boxes at people's middles, and for people there and nowhere else."""
-    with torch.autocast("cpu", torch.bfloat16):
-        found = network.find(examples.pictures.contiguous(memory_format=torch.channels_last))
-    found = found.float()
+    pictures = examples.pictures.contiguous(memory_format=torch.channels_last)
+    boxes, logits = network.find(pictures).float().split((4, 1), dim=1)
     middle = examples.person
-    apart = F.smooth_l1_loss(found[:, :4], examples.boxes, beta=0.1, reduction="none").sum(dim=1)
+    apart = F.smooth_l1_loss(boxes, examples.boxes, beta=0.1, reduction="none").sum(dim=1)
     box_loss = (apart * middle).sum() / middle.sum().clamp(min=1)
-    person_loss = F.binary_cross_entropy_with_logits(found[:, 4], middle, reduction="sum")
+    person_loss = F.binary_cross_entropy_with_logits(logits[:, 0], middle, reduction="sum")
     return box_loss + person_loss / middle.sum().clamp(min=1)
 
 
 def estimator_loss(network: EstimatorNetwork, examples: CropExamples) -> Tensor:
     """Ask for the right places, for sharp ones, and for which keypoints can be seen."""
-    with torch.autocast("cpu", torch.bfloat16):
-        crops = examples.crops.contiguous(memory_format=torch.channels_last)
-        points, logits, places = network.locate(crops)
-    weight = examples.seen * keypoint_weights()
+    crops = examples.crops.contiguous(memory_format=torch.channels_last)
+    points, logits, places = network.locate(crops)
+    weight = examples.visible * keypoint_weights()
     total = weight.sum().clamp(min=1)
     apart = F.smooth_l1_loss(points, examples.points, beta=0.01, reduction="none").sum(dim=-1)
     sharpness = -(places * _spots(examples.points, places.shape[2:])).sum(dim=(2, 3))
-    presence = F.binary_cross_entropy_with_logits(logits, examples.seen)
+    presence = F.binary_cross_entropy_with_logits(logits, examples.visible)
     return (20 * (apart * weight).sum() + 0.1 * (sharpness * weight).sum()) / total + 0.2 * presence
 
 
@@ -181,9 +149,9 @@ def keypoint_weights() -> Tensor:
 def _spots(points: Tensor, size: torch.Size) -> Tensor:
     """Draw points (N, K, 2) as spots (N, K, h, w) of sum 1, one cell wide."""
     axes = []
-    for axis, count in ((1, size[0]), (0, size[1])):
-        cells = torch.arange(count) + 0.5
-        axes.append(torch.exp(-((cells - points[..., axis, None] * count) ** 2) / 2))
+    for axis, side in ((1, size[0]), (0, size[1])):
+        cells = torch.arange(side) + 0.5
+        axes.append(torch.exp(-((cells - points[..., axis, None] * side) ** 2) / 2))
     spots = axes[0][..., :, None] * axes[1][..., None, :]
     return spots / spots.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
 
@@ -198,8 +166,7 @@ def write_pose_networks(
     crops = torch.zeros(2, 3, *CROP_SIZE)
     names = ("simcc_x", "simcc_y")
     export_onnx(estimator, crops, folder / ESTIMATOR_FILE, ("input",), names, any_batch=True)
-    text = json.dumps({"recipe": "builtin-pose", **asdict(config)}, indent=2)
-    (folder / "training.json").write_text(text + "\n", encoding="utf-8")
+    write_recipe(folder, "builtin-pose", config)
 
 
 def measure_pose_networks(detector: PoseDetector, pictures: DancerPictures) -> dict[str, float]:
@@ -210,26 +177,24 @@ def measure_pose_networks(detector: PoseDetector, pictures: DancerPictures) -> d
         keypoints in percent of the person's height: `body` (with feet), `face`, `hands`.
     """
     boxes = person_boxes(pictures)
-    known = np.array([*LAYOUTS[NUM_COCO], 1])
+    in_layout = np.array([*LAYOUTS[NUM_COCO], 1])
     groups = {"body": range(BODY.start, 24), "face": range(FACE.start, FACE.stop)}
     groups["hands"] = range(LEFT_HAND.start, RIGHT_HAND.stop)
-    errors: dict[str, list[np.ndarray]] = {name: [] for name in groups}
-    found = 0
+    errors: dict[str, list[np.ndarray]] = {name: [np.zeros(0)] for name in groups}
+    alone = 0
     for index, frame in enumerate(pictures.frames):
         poses, _ = detector.detect(frame[None])
         people = np.flatnonzero((poses.scores[0] > 0).any(axis=-1))
-        found += len(people) == 1
+        alone += len(people) == 1
         if len(people) == 0:
             continue
         height = boxes[index, 3] - boxes[index, 1]
         apart = np.linalg.norm(poses.points[0, people[0]] - pictures.points[index], axis=-1)
-        usable = np.isin(np.arange(len(apart)), known) & (pictures.scores[index] > 0)
+        usable = np.isin(np.arange(len(apart)), in_layout) & (pictures.scores[index] > 0)
         for name, members in groups.items():
-            chosen = np.array([k for k in members if usable[k]], dtype=int)
-            errors[name].append(100 * apart[chosen] / height)
-    means = {name: float(np.concatenate(parts or [np.full(1, np.nan)]).mean())
-             for name, parts in errors.items()}  # fmt: skip
-    return {"found": found / len(pictures.frames), **means}
+            errors[name].append(100 * apart[members][usable[members]] / height)
+    means = {name: mean_over_clip(np.concatenate(parts)) for name, parts in errors.items()}
+    return {"found": alone / len(pictures.frames), **means}
 
 
 def run_recipe(output: Path, on_step: OnStep = silent) -> None:

@@ -13,30 +13,53 @@ from ...checkpoints.load import METADATA_KEY
 from ...checkpoints.weight_files import write_weights
 from ...errors import MediaError
 from ...models.denoising_unet import DenoisingUNet
-from .config import TrainConfig
-from .stages import TrainedNetworks
+from ...sampling.schedule import NoiseSchedule
+from .config import DataConfig, NetworkConfig
+from .networks import TrainedNetworks
 
 
-def profile_of(config: TrainConfig, unet: DenoisingUNet) -> FamilyProfile:
-    """The settings that the trained weights expect; written into every file's header."""
-    temporal = unet.temporal or config.network.temporal
-    longest = config.data.num_frames if config.stage == 2 else temporal.max_frames
-    frames = min(temporal.max_frames, longest)
+def profile_of(
+    unet: DenoisingUNet,
+    network: NetworkConfig,
+    data: DataConfig,
+    noise: NoiseSchedule,
+    stage: int,
+    guidance: float,
+) -> FamilyProfile:
+    """The settings that the trained weights expect; written into every file's header.
+
+    Args:
+        unet: What is trained.
+        network: The model's name, and temporal layers if the UNet has none yet.
+        data: What it is trained on.
+        noise: The schedule it is trained for.
+        stage: 1 or 2.
+        guidance: Classifier-free guidance to sample with.
+    """
+    longest = (unet.temporal or network.temporal).max_frames
+    frames = min(longest, data.num_frames) if stage == 2 else longest
     return FamilyProfile(
-        name=config.network.profile,
-        noise=config.objective.noise,
-        max_frames=temporal.max_frames,
+        name=network.profile,
+        noise=noise,
+        max_frames=longest,
         context_frames=frames,
         context_overlap=max(0, min(4, frames // 3)),
-        drawing=config.data.drawing,
-        width=config.data.width,
-        height=config.data.height,
+        drawing=data.drawing,
+        width=data.width,
+        height=data.height,
         num_inference_steps=20,
-        guidance_scale=config.run.sample_guidance,
+        guidance_scale=guidance,
     )
 
 
-def write_model(folder: Path, networks: TrainedNetworks, config: TrainConfig) -> None:
+def write_model(
+    folder: Path,
+    networks: TrainedNetworks,
+    profile: FamilyProfile,
+    *,
+    stage: int,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Write the four files and `config.json`.
 
     A stage 1 model has no temporal layers yet and no `motion_module`: it is what stage 2 starts
@@ -48,8 +71,8 @@ def write_model(folder: Path, networks: TrainedNetworks, config: TrainConfig) ->
     unet = networks.denoising_unet
     settings = {
         "unet": unet.config.to_diffusers(),
-        "profile": profile_of(config, unet).to_json(),
-        "stage": config.stage,
+        "profile": profile.to_json(),
+        "stage": stage,
     }
     if unet.temporal is not None:
         settings["temporal"] = asdict(unet.temporal)
@@ -63,7 +86,6 @@ def write_model(folder: Path, networks: TrainedNetworks, config: TrainConfig) ->
     if unet.temporal is not None:
         temporal = {to_published_key(k): v for k, v in weights.items() if is_temporal(k)}
         files["motion_module"] = temporal
-    dtype = torch.float16 if config.run.half_precision_files else torch.float32
     for name, tensors in files.items():
         write_weights(folder / f"{name}.safetensors", _cast(tensors, dtype), metadata)
     try:

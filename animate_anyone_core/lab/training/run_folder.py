@@ -13,7 +13,8 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ...errors import CheckpointError, MediaError
 
 logger = logging.getLogger("animate_anyone")
 
-_NAME = re.compile(r"step_(\d+)")
+_NAME = re.compile(r"step_\d+")
 
 
 class RunFolder:
@@ -49,8 +50,8 @@ class RunFolder:
 
     def latest(self) -> Path | None:
         """The newest complete checkpoint."""
-        found = self._numbered()
-        return found[-1][1] if found else None
+        complete = self._numbered()
+        return complete[-1][1] if complete else None
 
     def position(self, checkpoint: Path) -> dict[str, Any]:
         """What a checkpoint says of itself: `step` and `settings`.
@@ -71,30 +72,19 @@ class RunFolder:
 
     def begin(self, part: Path, step: int) -> None:
         """Make an empty folder for a checkpoint; leftovers of killed runs are removed."""
-        for leftover in self.checkpoints.glob(".*.part"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        self._guarded(step, lambda: part.mkdir(parents=True))
-
-    def write(self, step: int, writing: Callable[[], object]) -> None:
-        """Run something that writes a checkpoint.
-
-        Raises:
-            MediaError: If it cannot be written; names the last good one.
-        """
-        self._guarded(step, writing)
+        self._remove_leftovers()
+        with self.writing(step):
+            part.mkdir(parents=True)
 
     def finish(self, part: Path, step: int, settings: dict[str, Any], keep: int) -> Path:
         """Give a written checkpoint its name, then remove old ones."""
         done = self.checkpoints / f"step_{step:07d}"
-
-        def publish() -> None:
+        with self.writing(step):
             text = json.dumps({"step": step, "settings": settings})
             (part / "position.json").write_text(text, encoding="utf-8")
             if done.exists():
                 shutil.rmtree(done)
             part.replace(done)
-
-        self._guarded(step, publish)
         for _, old in self._numbered()[:-keep]:
             # renamed first: a folder that is half removed must not look like a checkpoint
             doomed = old.with_name(f".{old.name}.part")
@@ -102,14 +92,19 @@ class RunFolder:
             shutil.rmtree(doomed, ignore_errors=True)
         return done
 
-    def _guarded(self, step: int, writing: Callable[[], object]) -> None:
+    @contextmanager
+    def writing(self, step: int) -> Iterator[None]:
+        """Write a part of a checkpoint.
+
+        Raises:
+            MediaError: If it cannot be written; names the last good one.
+        """
         try:
-            writing()
+            yield
         except Exception as error:
             if not isinstance(error, OSError | MediaError) and not _is_write_error(error):
                 raise
-            for leftover in self.checkpoints.glob(".*.part"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            self._remove_leftovers()
             good = self.latest()
             kept = "No checkpoint was written yet" if good is None else f"{good.name} is intact"
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -118,13 +113,14 @@ class RunFolder:
                 f"{kept}: free the disk and start the same command again to go on from there."
             ) from error
 
+    def _remove_leftovers(self) -> None:
+        for leftover in self.checkpoints.glob(".*.part"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
     def _numbered(self) -> list[tuple[int, Path]]:
-        found = []
-        for path in self.checkpoints.iterdir():
-            match = _NAME.fullmatch(path.name)
-            if match and (path / "position.json").is_file():
-                found.append((int(match.group(1)), path))
-        return sorted(found)
+        places = [path for path in self.checkpoints.iterdir() if _NAME.fullmatch(path.name)]
+        complete = (path for path in places if (path / "position.json").is_file())
+        return sorted((int(path.name.removeprefix("step_")), path) for path in complete)
 
 
 def _is_write_error(error: Exception) -> bool:

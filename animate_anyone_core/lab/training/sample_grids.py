@@ -8,15 +8,16 @@ import torch
 from PIL import Image
 
 from ...animate import AnimateSettings, animate
+from ...checkpoints.families import FamilyProfile
 from ...checkpoints.model_folder import Models
 from ...errors import MediaError
+from ...evaluation.metrics import psnr
 from ...sampling.windows import WindowSettings
-from .config import TrainConfig
+from .config import DataConfig, RunConfig
 from .dancer_scenes import DancerScenes
 from .frozen_encoders import FrozenEncoders
-from .published_files import profile_of
+from .networks import TrainedNetworks
 from .scenes import Scene, SceneSource
-from .stages import TrainedNetworks
 
 #: Scene numbers that training does not reach.
 _FIRST_SCENE = 10**12
@@ -30,16 +31,25 @@ class SampleGrids:
     hold clips out yourself to see unseen ones.
 
     Args:
-        config: The run's settings.
-        source: Its scenes.
+        source: The run's scenes.
+        data: Their size and number of frames.
+        stage: 1 or 2.
+        run: How many samples, and how they are made.
+        profile: What the trained weights expect.
     """
 
-    def __init__(self, config: TrainConfig, source: SceneSource) -> None:
-        self._config = config
-        if config.data.kind == "dancers":
-            held_out = replace(config.data, split="validation")
-            source = DancerScenes(held_out, config.stage, seed=0)
-        self._source = source
+    def __init__(
+        self,
+        source: SceneSource,
+        data: DataConfig,
+        stage: int,
+        run: RunConfig,
+        profile: FamilyProfile,
+    ) -> None:
+        if data.kind == "dancers":
+            source = DancerScenes(replace(data, split="validation"), stage, seed=0)
+        self._source, self._run, self._profile = source, run, profile
+        self._num_frames = min(data.num_frames, _MOST_FRAMES) if stage == 2 else 3
         self._scenes: list[Scene] | None = None
 
     def write(
@@ -64,8 +74,8 @@ class SampleGrids:
             [np.broadcast_to(scene.frames[:1], scene.frames[1:].shape) for scene in scenes]
         )
         scores = {
-            "validation/psnr": frame_psnr(np.concatenate(results), truths),
-            "validation/psnr_reference_repeated": frame_psnr(repeated, truths),
+            "validation/psnr": psnr(np.concatenate(results), truths),
+            "validation/psnr_reference_repeated": psnr(repeated, truths),
         }
         grid = np.concatenate([_row(s, r) for s, r in zip(scenes, results, strict=True)], axis=0)
         try:
@@ -78,43 +88,32 @@ class SampleGrids:
 
     def _held_out(self) -> list[Scene]:
         if self._scenes is None:
-            frames = 1 + (
-                min(self._config.data.num_frames, _MOST_FRAMES) if self._config.stage == 2 else 3
-            )
-            numbers = range(_FIRST_SCENE, _FIRST_SCENE + self._config.run.num_samples)
-            self._scenes = [self._source.scene(number, frames) for number in numbers]
+            numbers = range(_FIRST_SCENE, _FIRST_SCENE + self._run.num_samples)
+            self._scenes = [self._source.scene(number, 1 + self._num_frames) for number in numbers]
         return self._scenes
 
     def _animate(
         self, scene: Scene, networks: TrainedNetworks, encoders: FrozenEncoders, seed: int
     ) -> np.ndarray:
-        config = self._config
         models = Models(
             denoising_unet=networks.denoising_unet,
             reference_net=networks.reference_net,
             pose_guider=networks.pose_guider,
             vae=encoders.vae,
             image_encoder=encoders.image_encoder,
-            profile=profile_of(config, networks.denoising_unet),
+            profile=self._profile,
         )
-        frames = len(scene.skeletons) - 1
         settings = AnimateSettings(
-            width=config.data.width,
-            height=config.data.height,
-            num_inference_steps=config.run.sample_steps,
-            guidance_scale=config.run.sample_guidance,
+            width=self._profile.width,
+            height=self._profile.height,
+            num_inference_steps=self._run.sample_steps,
+            guidance_scale=self._run.sample_guidance,
             seed=seed,
-            windows=WindowSettings(context_frames=frames, context_overlap=0),
+            windows=WindowSettings(context_frames=self._num_frames, context_overlap=0),
         )
         with torch.no_grad():
             reference = Image.fromarray(scene.frames[0])
             return np.stack(list(animate(models, reference, scene.skeletons[1:], settings)))
-
-
-def frame_psnr(frames: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over frames (F, H, W, 3) uint8 of each frame's PSNR in dB, peak 255."""
-    error = np.square(frames.astype(np.float32) - truth.astype(np.float32)).mean(axis=(1, 2, 3))
-    return float((10 * np.log10(255.0**2 / np.maximum(error, 1e-3))).mean())
 
 
 def _row(scene: Scene, result: np.ndarray) -> np.ndarray:

@@ -1,37 +1,19 @@
 """Samples by number, and which numbers a process takes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler, default_collate
+from torch.utils.data import Dataset, default_collate
 
 from ...errors import AnimateAnyoneError
 from ...models.image_encoder import clip_pixels
 from .cached_scenes import CachedScenes
-from .config import TrainConfig
+from .config import DataConfig, ObjectiveConfig
 from .objective import draw_noise
-from .scenes import Scene, SceneSource, noise_seed, pick_rng
+from .scenes import Scene, SceneSource, noise_seed
 
 Sample = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """What a sample needs to know of the networks.
-
-    Attributes:
-        latent_channels: Of the VAE.
-        clip_size: Side of the image encoder's pictures.
-        num_train_timesteps: Length of the noise schedule.
-    """
-
-    latent_channels: int
-    clip_size: int
-    num_train_timesteps: int
 
 
 class Samples(Dataset):
@@ -41,38 +23,50 @@ class Samples(Dataset):
     or (1,) in stage 2, `is_conditional` ditto, and either `pictures` (1 + F, 3, H, W) uint8 with the
     reference first and `clip_picture` (3, S, S), or `latents` (1 + F, C, h, w) and `appearance`
     (D,).
+
+    Args:
+        source: Where scenes come from; its seed is that of the noise, too.
+        data: Size and number of the frames.
+        objective: What noise, times and unconditional samples are drawn for.
+        latent_channels: Of the VAE.
+        picture_size: Side of the image encoder's pictures.
     """
 
     def __init__(
-        self, config: TrainConfig, source: SceneSource | CachedScenes, shapes: Shapes
+        self,
+        source: SceneSource | CachedScenes,
+        data: DataConfig,
+        objective: ObjectiveConfig,
+        *,
+        latent_channels: int,
+        picture_size: int,
     ) -> None:
-        self._config, self._source, self._shapes = config, source, shapes
+        self._source, self._data, self._objective = source, data, objective
+        self._latent_channels, self._picture_size = latent_channels, picture_size
 
     def __getitem__(self, index: int) -> Sample:
-        data = self._config.data
+        num_frames = self._data.num_frames
         if isinstance(self._source, CachedScenes):
-            rng = pick_rng(self._config.seed, index)
-            sample = self._source.pick(rng, data.num_frames, self._config.stage)
+            sample = self._source.pick(index, num_frames)
         else:
-            scene = self._source.scene(index, 1 + data.num_frames)
-            sample = scene_tensors(scene, self._shapes.clip_size)
+            sample = scene_tensors(self._source.scene(index, 1 + num_frames), self._picture_size)
         return sample | self._draws(index)
 
     def _draws(self, index: int) -> Sample:
         """The random numbers of the objective, drawn on the CPU: alike on every machine."""
-        data, objective = self._config.data, self._config.objective
-        generator = torch.Generator().manual_seed(noise_seed(self._config.seed, index))
-        times = data.num_frames if self._config.stage == 1 else 1
+        data, objective = self._data, self._objective
+        generator = torch.Generator().manual_seed(noise_seed(self._source.seed, index))
+        times = data.num_frames if self._source.stage == 1 else 1
         kept = torch.rand(times, generator=generator) >= objective.unconditional_rate
-        t = torch.randint(self._shapes.num_train_timesteps, (times,), generator=generator)
-        size = (data.num_frames, data.height // 8, data.width // 8)
-        channels, offset = self._shapes.latent_channels, objective.noise_offset
-        if self._config.stage == 1:  # pictures of their own: no offset is shared
-            pictures = [draw_noise(channels, 1, *size[1:], offset, generator) for _ in range(times)]
-            noise = torch.cat(pictures, dim=1)
-        else:
-            noise = draw_noise(channels, *size, offset, generator)
-        return {"noise": noise, "t": t, "is_conditional": kept}
+        t = torch.randint(objective.noise.num_train_timesteps, (times,), generator=generator)
+        # pictures of their own share no offset
+        frames_at_once = 1 if self._source.stage == 1 else data.num_frames
+        size = (frames_at_once, data.height // 8, data.width // 8)
+        noise = [
+            draw_noise(self._latent_channels, *size, objective.noise_offset, generator)
+            for _ in range(times)
+        ]
+        return {"noise": torch.cat(noise, dim=1), "t": t, "is_conditional": kept}
 
 
 class OrError(Dataset):
@@ -93,59 +87,37 @@ class OrError(Dataset):
 
 def collate_or_error(samples: list[Sample | AnimateAnyoneError]) -> Sample | AnimateAnyoneError:
     """Stack samples entry by entry; or hand on the first error among them."""
-    found = (sample for sample in samples if isinstance(sample, AnimateAnyoneError))
-    return next(found, None) or default_collate(samples)
+    errors = (sample for sample in samples if isinstance(sample, AnimateAnyoneError))
+    return next(errors, None) or default_collate(samples)
 
 
-def scene_tensors(scene: Scene, clip_size: int) -> Sample:
+def scene_tensors(scene: Scene, picture_size: int) -> Sample:
     """Turn a scene into the picture entries of a sample."""
     frames = torch.from_numpy(np.ascontiguousarray(scene.frames)).permute(0, 3, 1, 2)
     skeletons = torch.from_numpy(np.ascontiguousarray(scene.skeletons[1:])).permute(3, 0, 1, 2)
     return {
         "pictures": frames.contiguous(),
         "skeletons": skeletons.contiguous(),
-        "clip_picture": _clip_picture(scene.frames[0], clip_size),
+        "clip_picture": clip_pixels(Image.fromarray(scene.frames[0]), picture_size)[0],
     }
 
 
-def _clip_picture(frame: np.ndarray, size: int) -> Tensor:
-    return clip_pixels(Image.fromarray(frame), size)[0]
+def share_of_steps(
+    steps: range, batch_size: int, micro_batch: int, rank: int, num_processes: int
+) -> list[list[int]]:
+    """Numbers of the samples that one process takes, forward by forward.
 
-
-class ShareOfSteps(Sampler[list[int]]):
-    """Numbers of the samples that one process takes, forward by forward, from a step on.
-
-    Step s owns the numbers s·G to (s+1)·G - 1 (G the batch over all processes). They are cut into
-    forwards, and each forward into one piece a process: process r takes the r-th.
+    Step s, counted from 0, owns the numbers s·G to (s+1)·G - 1 (G the batch over all processes).
+    They are cut into forwards, and each forward into one piece a process: process r takes the r-th.
 
     Args:
-        first_step: Steps already done.
-        last_step: Where the run ends.
+        steps: The steps that are still to do.
         batch_size: G.
         micro_batch: Samples of one forward in one process.
         rank: Number of this process.
         num_processes: How many there are.
     """
-
-    def __init__(
-        self,
-        first_step: int,
-        last_step: int,
-        batch_size: int,
-        micro_batch: int,
-        rank: int,
-        num_processes: int,
-    ) -> None:
-        self._steps = range(first_step, last_step)
-        self._batch, self._micro = batch_size, micro_batch
-        self._rank, self._processes = rank, num_processes
-
-    def __iter__(self) -> Iterator[list[int]]:
-        forward = self._micro * self._processes
-        for step in self._steps:
-            for start in range(step * self._batch, (step + 1) * self._batch, forward):
-                first = start + self._rank * self._micro
-                yield list(range(first, first + self._micro))
-
-    def __len__(self) -> int:
-        return len(self._steps) * (self._batch // (self._micro * self._processes))
+    forward = micro_batch * num_processes
+    firsts = range(steps.start * batch_size, steps.stop * batch_size, forward)
+    mine = (first + rank * micro_batch for first in firsts)
+    return [list(range(first, first + micro_batch)) for first in mine]

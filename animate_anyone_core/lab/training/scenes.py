@@ -28,13 +28,18 @@ class Scene:
 
 
 class SceneSource(Protocol):
-    """Where scenes come from."""
+    """Where scenes come from.
+
+    Attributes:
+        stage: In stage 1 targets are pictures apart in time, in stage 2 neighbours.
+        seed: Another seed gives other scenes.
+    """
+
+    stage: int
+    seed: int
 
     def scene(self, index: int, num_frames: int) -> Scene:
-        """Make scene number `index`: the first frame is the reference, the others are targets.
-
-        In stage 2 the targets are neighbours in time.
-        """
+        """Make scene number `index`: the first frame is the reference, the others are targets."""
         ...
 
 

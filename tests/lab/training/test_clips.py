@@ -20,7 +20,7 @@ from animate_anyone_core.lab.training.clip_files import (
 from animate_anyone_core.lab.training.clip_scenes import ClipScenes
 from animate_anyone_core.lab.training.config import DataConfig, TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
-from animate_anyone_core.lab.training.loop import train
+from animate_anyone_core.lab.training.train import train
 from animate_anyone_core.pose.openpose_json import save_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.video import read_video, write_video

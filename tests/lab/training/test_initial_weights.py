@@ -15,8 +15,9 @@ from animate_anyone_core.errors import (
 from animate_anyone_core.lab.training.config import InitConfig, TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.initial_weights import load_frozen_encoders, make_networks
-from animate_anyone_core.lab.training.loop import train
-from animate_anyone_core.lab.training.published_files import write_model
+from animate_anyone_core.lab.training.networks import TrainedNetworks
+from animate_anyone_core.lab.training.published_files import profile_of, write_model
+from animate_anyone_core.lab.training.train import train
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 
 
@@ -47,13 +48,17 @@ def animate_diff(network, tmp_path_factory):
     return path, motion
 
 
+def networks_of(config: TrainConfig) -> TrainedNetworks:
+    return make_networks(config.init, config.network, config.stage, config.seed)
+
+
 def from_files(settings, **init):
     return make_config(TrainConfig, merge(settings, {"init": {"kind": "files", **init}}))
 
 
 def test_both_unets_start_from_stable_diffusion(settings, stable_diffusion):
     folder, weights = stable_diffusion
-    networks = make_networks(from_files(settings, unet=str(folder)))
+    networks = networks_of(from_files(settings, unet=str(folder)))
     for name, value in networks.denoising_unet.state_dict().items():
         assert torch.equal(value, weights[name]), name
     for name, value in networks.reference_net.state_dict().items():
@@ -68,7 +73,7 @@ def test_temporal_layers_start_from_animate_diff(settings, stable_diffusion, ani
         unet=str(stable_diffusion[0]),
         motion=str(path),
     )
-    own = make_networks(config).denoising_unet.state_dict()
+    own = networks_of(config).denoising_unet.state_dict()
     taken = {to_published_key(key): value for key, value in own.items() if is_temporal(key)}
     assert taken.keys() == {key for key in motion if not key.endswith(".pe")}
     assert all(torch.equal(value, motion[key]) for key, value in taken.items())
@@ -77,7 +82,7 @@ def test_temporal_layers_start_from_animate_diff(settings, stable_diffusion, ani
 def test_new_temporal_layers_change_nothing_at_first(settings, stable_diffusion):
     settings = merge(settings, {"stage": 2, "init": {"kind": "files", "unet": "x"}})
     config = from_files(settings, unet=str(stable_diffusion[0]))
-    networks = make_networks(config)
+    networks = networks_of(config)
     picture_model = DenoisingUNet(config.network.unet, None)
     picture_model.load_state_dict(stable_diffusion[1])
     sample, appearance = torch.randn(1, 4, 3, 8, 8), torch.randn(1, 1, 8)
@@ -104,7 +109,7 @@ def test_a_layer_that_animate_diff_lacks_starts_as_identity(
     torch.save({"state_dict": motion}, tmp_path / "v3_sd15_mm.ckpt")
     caplog.set_level("INFO")
     config = second_stage(settings, stable_diffusion[0], motion=str(tmp_path / "v3_sd15_mm.ckpt"))
-    own = temporal_of(make_networks(config).denoising_unet)
+    own = temporal_of(networks_of(config).denoising_unet)
     middle = "mid_block.motion_modules.0.temporal_transformer.proj_out"
     assert own[f"{middle}.weight"].abs().max() == own[f"{middle}.bias"].abs().max() == 0
     assert all(torch.equal(own[key], motion[key]) for key in motion if not key.endswith(".pe"))
@@ -120,32 +125,33 @@ def test_a_motion_module_that_lacks_a_part_is_refused(
     motion = {k: v for k, v in animate_diff[1].items() if k != gone}
     torch.save(motion, tmp_path / "motion_module.pth")
     with pytest.raises(MissingWeightsError, match=r"lacks mid_block.motion_modules.0.proj_out"):
-        make_networks(second_stage(settings, stable_diffusion[0], motion=str(tmp_path)))
+        networks_of(second_stage(settings, stable_diffusion[0], motion=str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["norm_num_groups", "num_attention_heads"])
 def test_temporal_layers_that_do_not_fit_the_widths_are_refused(settings, stable_diffusion, name):
     settings = merge(settings, {"network": {"temporal": {name: 32}}})
     with pytest.raises(SettingsError, match=rf"{name} must divide .* \(16, 16\), got 32"):
-        make_networks(second_stage(settings, stable_diffusion[0]))
+        networks_of(second_stage(settings, stable_diffusion[0]))
 
 
 def test_a_file_without_temporal_layers_is_no_motion_module(settings, stable_diffusion):
     folder = str(stable_diffusion[0])
     with pytest.raises(UnknownCheckpointError, match=r"temporal layers: expected temporal layers"):
-        make_networks(second_stage(settings, folder, motion=folder))
+        networks_of(second_stage(settings, folder, motion=folder))
 
 
 def test_stage_2_goes_on_from_the_motion_module_in_the_folder(settings, stable_diffusion, tmp_path):
     """A trained folder keeps its temporal layers, and its header their heads and frames."""
     temporal = {"max_frames": 5, "num_attention_heads": 4, "norm_num_groups": 8}
     config = second_stage(merge(settings, {"network": {"temporal": temporal}}), stable_diffusion[0])
-    first = make_networks(config)
+    first = networks_of(config)
     with torch.no_grad():
         for parameter in first.denoising_unet.parameters():
             parameter.add_(0.5)
-    write_model(tmp_path, first, config)
-    again = make_networks(second_stage(settings, tmp_path)).denoising_unet
+    parts = config.network, config.data, config.objective.noise, 2, 1.0
+    write_model(tmp_path, first, profile_of(first.denoising_unet, *parts), stage=2)
+    again = networks_of(second_stage(settings, tmp_path)).denoising_unet
     assert again.temporal == first.denoising_unet.temporal
     before = temporal_of(first.denoising_unet)
     assert all(torch.equal(value, before[key]) for key, value in temporal_of(again).items())
@@ -158,7 +164,7 @@ def test_the_pose_guider_starts_from_a_controlnet(settings, network, stable_diff
     control = ControlNetModel(**shapes, conditioning_embedding_out_channels=(4, 4, 8, 8))
     torch.nn.init.ones_(control.controlnet_cond_embedding.conv_out.weight)
     control.save_pretrained(tmp_path)
-    networks = make_networks(
+    networks = networks_of(
         from_files(settings, unet=str(stable_diffusion[0]), pose_guider=str(tmp_path))
     )
     encoder = control.controlnet_cond_embedding.state_dict()
@@ -189,7 +195,7 @@ def test_encoders_of_another_model_are_refused(settings, tmp_path, changes, mess
 
 def test_the_same_seed_makes_the_same_networks(settings):
     one, two, other = (
-        make_networks(make_config(TrainConfig, merge(settings, {"seed": seed}))).state_dict()
+        networks_of(make_config(TrainConfig, merge(settings, {"seed": seed}))).state_dict()
         for seed in (1, 1, 2)
     )
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -204,13 +210,29 @@ def test_weights_of_another_shape_are_refused(settings, stable_diffusion, tmp_pa
     smaller["conv_in.weight"] = smaller["conv_in.weight"][:8]
     write_weights(tmp_path / "reference_unet.safetensors", smaller)
     config = from_files(settings, unet=str(stable_diffusion[0]), reference=str(tmp_path))
-    with pytest.raises(MissingWeightsError, match=r"conv_in\.weight has the shape \(8, 4, 3, 3\)"):
-        make_networks(config)
+    message = (
+        r"ReferenceNet: 1 .* \(conv_in\.weight: needs \(16, 4, 3, 3\), file has \(8, 4, 3, 3\)\)"
+    )
+    with pytest.raises(MissingWeightsError, match=message):
+        networks_of(config)
+
+
+def test_a_file_that_lacks_weights_is_refused(settings, stable_diffusion, tmp_path):
+    weights = {
+        k: v
+        for k, v in stable_diffusion[1].items()
+        if not k.startswith(("conv_out", "conv_norm_out"))
+    }
+    del weights["conv_in.bias"]
+    write_weights(tmp_path / "reference_unet.safetensors", weights)
+    config = from_files(settings, unet=str(stable_diffusion[0]), reference=str(tmp_path))
+    with pytest.raises(MissingWeightsError, match=r"ReferenceNet: 1 of .* such as conv_in\.bias"):
+        networks_of(config)
 
 
 def test_a_folder_without_weights_names_what_was_looked_for(settings, tmp_path):
     with pytest.raises(CheckpointError, match=r"has none of denoising_unet\.safetensors"):
-        make_networks(from_files(settings, unet=str(tmp_path)))
+        networks_of(from_files(settings, unet=str(tmp_path)))
 
 
 def test_a_missing_image_encoder_is_named(settings):

@@ -19,8 +19,8 @@ from animate_anyone_core.errors import MediaError, SettingsError
 from animate_anyone_core.lab.training import published_files, run_folder
 from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
-from animate_anyone_core.lab.training.loop import train
 from animate_anyone_core.lab.training.run import check_same_start
+from animate_anyone_core.lab.training.train import train
 
 ROOT = Path(__file__).parents[3]
 FILES = ("denoising_unet", "reference_unet", "pose_guider")
@@ -96,7 +96,7 @@ def test_a_run_goes_on_with_other_micro_batches(quick, tmp_path):
 
 
 def test_a_diverged_run_keeps_no_bad_checkpoint(quick, tmp_path, monkeypatch):
-    def diverged(run, batches):
+    def diverged(learner, batches):
         return torch.tensor(float("nan"))
 
     monkeypatch.setattr("animate_anyone_core.lab.training.loop.optimizer_step", diverged)
@@ -154,7 +154,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(quick, tmp_path, monkeypa
 
     def stop_at_four(done, total):
         if done == 3:
-            monkeypatch.setattr("animate_anyone_core.lab.training.loop.write_model", full)
+            monkeypatch.setattr("animate_anyone_core.lab.training.train.write_model", full)
 
     with pytest.raises(MediaError) as caught:
         train(config, tmp_path, stop_at_four)
@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_intact(quick, tmp_path, monkeypa
     assert "step_0000002 is intact" in message
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_0000002"]
     monkeypatch.setattr(
-        "animate_anyone_core.lab.training.loop.write_model", published_files.write_model
+        "animate_anyone_core.lab.training.train.write_model", published_files.write_model
     )
     assert_same_weights(train(config, tmp_path), train(config, tmp_path.with_name("other")))
 

@@ -6,13 +6,21 @@ import torch
 from torch.utils.data import DataLoader
 
 from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.lab.training.batches import make_source
 from animate_anyone_core.lab.training.cached_scenes import draw_scenes
 from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
-from animate_anyone_core.lab.training.run import make_source
-from animate_anyone_core.lab.training.samples import Samples, Shapes, ShareOfSteps
+from animate_anyone_core.lab.training.samples import Samples, share_of_steps
+from animate_anyone_core.lab.training.scenes import SceneSource
 
-SHAPES = Shapes(latent_channels=4, clip_size=32, num_train_timesteps=1000)
+
+def source_of(config: TrainConfig) -> SceneSource:
+    return make_source(config.data, config.stage, config.seed)
+
+
+def samples_of(config: TrainConfig) -> Samples:
+    source = source_of(config)
+    return Samples(source, config.data, config.objective, latent_channels=4, picture_size=32)
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +30,12 @@ def config(settings) -> TrainConfig:
 
 @pytest.fixture(scope="module")
 def samples(config) -> Samples:
-    return Samples(config, make_source(config), SHAPES)
+    return samples_of(config)
 
 
 def test_a_sample_is_a_function_of_its_number(config, samples):
     first = samples[7]
-    again = Samples(config, make_source(config), SHAPES)[7]
+    again = samples_of(config)[7]
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["noise"], samples[8]["noise"])
     assert not torch.equal(first["pictures"], samples[8]["pictures"])
@@ -48,13 +56,13 @@ def test_shapes_of_a_picture_sample(samples):
 def test_a_clip_has_one_time(settings):
     clip = {"stage": 2, "init": {"kind": "files", "unet": "x"}, "data": {"num_frames": 4}}
     config = make_config(TrainConfig, merge(settings, clip))
-    sample = Samples(config, make_source(config), SHAPES)[0]
+    sample = samples_of(config)[0]
     assert sample["t"].shape == (1,)
     assert sample["pictures"].shape == (5, 3, 64, 64)
 
 
 def test_workers_do_not_change_the_samples(samples):
-    share = ShareOfSteps(0, 2, 2, 2, 0, 1)
+    share = share_of_steps(range(2), 2, 2, 0, 1)
     alone = list(DataLoader(samples, batch_sampler=share))
     helped = list(DataLoader(samples, batch_sampler=share, num_workers=2))
     for a, b in zip(alone, helped, strict=True):
@@ -62,15 +70,15 @@ def test_workers_do_not_change_the_samples(samples):
 
 
 def test_processes_share_every_step_and_leave_nothing_out():
-    shares = [list(ShareOfSteps(3, 5, 8, 2, rank, 2)) for rank in range(2)]
+    shares = [share_of_steps(range(3, 5), 8, 2, rank, 2) for rank in range(2)]
     assert shares[0] == [[24, 25], [28, 29], [32, 33], [36, 37]]
     assert shares[1] == [[26, 27], [30, 31], [34, 35], [38, 39]]
 
 
 def test_a_resumed_share_goes_on_where_the_run_stopped():
-    whole = list(ShareOfSteps(0, 6, 4, 2, 0, 1))
-    assert whole[4:] == list(ShareOfSteps(2, 6, 4, 2, 0, 1))
-    assert len(ShareOfSteps(2, 6, 4, 2, 0, 1)) == 8
+    whole = share_of_steps(range(6), 4, 2, 0, 1)
+    assert whole[4:] == share_of_steps(range(2, 6), 4, 2, 0, 1)
+    assert len(share_of_steps(range(2, 6), 4, 2, 0, 1)) == 8
 
 
 def test_a_tenth_of_the_samples_is_unconditional(config, samples):
@@ -98,8 +106,8 @@ def cached(settings) -> TrainConfig:
 
 
 def test_cached_scenes_are_the_drawn_ones(cached, tmp_path):
-    source = make_source(cached)
-    folder = draw_scenes(tmp_path, source, cached)
+    source = source_of(cached)
+    folder = draw_scenes(tmp_path, source, cached.data)
     assert [path.name for path in tmp_path.iterdir()] == [folder.name], "complete, or not there"
     frames = np.load(folder / "frames.npy", mmap_mode="r")
     skeletons = np.load(folder / "skeletons.npy", mmap_mode="r")
@@ -118,7 +126,7 @@ def test_a_cache_takes_no_byte_before_it_is_written(cached, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        draw_scenes(tmp_path, make_source(cached), cached, stop)
+        draw_scenes(tmp_path, source_of(cached), cached.data, stop)
     (part,) = tmp_path.iterdir()
     assert part.name.endswith(".part")
     half = 2 * cached.data.cache_frames * 64 * 64 * 3

@@ -17,9 +17,10 @@ from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.checkpoints.weight_files import read_weights
 from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
+from animate_anyone_core.lab.training.ema import EMA
 from animate_anyone_core.lab.training.initial_weights import load_frozen_encoders, make_networks
-from animate_anyone_core.lab.training.loop import optimizer_step, train
-from animate_anyone_core.lab.training.moving_average import MovingAverage
+from animate_anyone_core.lab.training.loop import optimizer_step
+from animate_anyone_core.lab.training.networks import TrainedNetworks
 from animate_anyone_core.lab.training.optimizers import (
     make_optimizers,
     rate_of_step,
@@ -27,7 +28,12 @@ from animate_anyone_core.lab.training.optimizers import (
 )
 from animate_anyone_core.lab.training.run import Run, start_run
 from animate_anyone_core.lab.training.stages import Stage
+from animate_anyone_core.lab.training.train import train
 from animate_anyone_core.video import read_video, write_video
+
+
+def networks_of(config: TrainConfig) -> TrainedNetworks:
+    return make_networks(config.init, config.network, config.stage, config.seed)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,7 @@ def test_steps_lower_the_loss(first_stage):
 
 def test_stage_1_trains_all_three_networks(settings, first_stage):
     config = make_config(TrainConfig, settings)
-    networks = make_networks(config)
+    networks = networks_of(config)
     trained = {name for name, _ in Stage(1, "all").trained(networks)}
     for file, part in (
         ("denoising_unet", networks.denoising_unet),
@@ -98,11 +104,11 @@ def take_steps(config: TrainConfig, folder: Path, count: int) -> Run:
     """Real steps of the loop, pictures encoded on the fly; checks what no stage may touch."""
     run = start_run(config, folder)
     vae, clip = run.encoders.vae, run.encoders.image_encoder
-    frozen, batches = copies(vae, clip), run.batches()
+    frozen, learner = copies(vae, clip), run.learner
     for step in range(1, count + 1):
-        set_learning_rates(run.optimizers, 1.0)
-        optimizer_step(run, batches)
-        run.average.update(step)
+        set_learning_rates(learner.optimizers, 1.0)
+        optimizer_step(learner, run.batches)
+        learner.ema.update(step)
     assert moved(frozen[0], vae) == set()
     assert moved(frozen[1], clip) == set()
     assert not any(
@@ -119,7 +125,7 @@ def test_stage_1_changes_no_bit_of_vae_and_clip(settings, tmp_path, kind):
         for folder in (config.init.vae, config.init.image_encoder)
         for path in Path(folder).rglob("*.safetensors")
     }
-    before = make_networks(config).state_dict()
+    before = networks_of(config).state_dict()
     run = take_steps(config, tmp_path, 3)
     assert moved(before, run.networks), "the steps were real"
     assert len(digests) == 2
@@ -140,11 +146,11 @@ def test_stage_2_changes_no_bit_outside_the_temporal_layers(settings, first_stag
         "run": {"channels_last": True},  # must be left out here: PyTorch would crash
     }
     config = make_config(TrainConfig, merge(settings, changes))
-    before = make_networks(config).state_dict()
+    before = networks_of(config).state_dict()
     run = take_steps(config, tmp_path, 3)
     temporal = {name for name in before if is_temporal(name)}
     assert moved(before, run.networks) == temporal, "all of these, and nothing else"
-    with run.averaged_weights():
+    with run.learner.ema.applied():
         assert moved(before, run.networks) <= temporal
 
 
@@ -219,7 +225,7 @@ def test_a_sample_grid_is_written_and_scored(second_stage):
 
 
 def test_stage_1_without_last_block_trains_no_parameter_of_it(settings):
-    networks = make_networks(make_config(TrainConfig, settings))
+    networks = networks_of(make_config(TrainConfig, settings))
     Stage(1, "without-last-block").choose(networks)
     for name, parameter in networks.reference_net.named_parameters():
         assert parameter.requires_grad == ("up_blocks.1." not in name), name
@@ -227,7 +233,7 @@ def test_stage_1_without_last_block_trains_no_parameter_of_it(settings):
 
 def test_exactly_what_the_features_depend_on_is_chosen(settings):
     config = make_config(TrainConfig, settings)
-    networks = make_networks(config)
+    networks = networks_of(config)
     appearance = torch.randn(1, 1, 8)
     features = networks.reference_net(torch.randn(1, 4, 8, 8), appearance)
     sum(value.square().sum() for value in features.values()).backward()
@@ -261,7 +267,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(settings):
     )
     gradients = []
     for recompute in (False, True):
-        networks = make_networks(config)
+        networks = networks_of(config)
         networks(batch, Objective(config.objective), recompute).mean().backward()
         gradients.append([p.grad for p in networks.parameters()])
     for a, b in zip(*gradients, strict=True):
@@ -271,7 +277,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(settings):
 
 def test_checkpointing_keeps_one_layer_of_reference_net_at_a_time(settings):
     """On the way back, a layer is computed again only when the one after it is done with."""
-    net = make_networks(make_config(TrainConfig, settings)).reference_net
+    net = networks_of(make_config(TrainConfig, settings)).reference_net
     events = []
     blocks = (*net.down_blocks, net.mid_block, *net.up_blocks)
     layers = [block.resnets[0] for block in blocks]
@@ -301,25 +307,24 @@ def test_the_vae_sees_a_few_pictures_at_once(settings, monkeypatch):
 
 
 def test_no_average_takes_no_memory():
-    average = MovingAverage([("w", torch.nn.Parameter(torch.ones(1)))], decay=0.0)
-    average.update(1)
-    assert average.state_dict() == {}
+    ema = EMA({"w": torch.nn.Parameter(torch.ones(1))}, decay=0.0)
+    ema.update(1)
+    assert ema.state_dict() == {}
 
 
-def test_moving_average_follows_its_formula():
+def test_ema_follows_its_formula():
     weight = torch.nn.Parameter(torch.tensor([1.0]))
-    average = MovingAverage([("w", weight)], decay=0.9)
+    ema = EMA({"w": weight}, decay=0.9)
     expected = 1.0
     for step in range(1, 6):
         with torch.no_grad():
             weight.fill_(float(step))
-        average.update(step)
+        ema.update(step)
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
-    assert average.average["w"].item() == pytest.approx(expected, rel=1e-6)
-    average.swap()
-    assert weight.item() == pytest.approx(expected, rel=1e-6)
-    average.swap()
+    assert ema.average["w"].item() == pytest.approx(expected, rel=1e-6)
+    with ema.applied():
+        assert weight.item() == pytest.approx(expected, rel=1e-6)
     assert weight.item() == 5.0
 
 
@@ -334,7 +339,7 @@ def test_learning_rate_warms_up_then_falls(settings):
 
 def test_muon_moves_inner_matrices_and_adamw_the_rest(settings):
     config = make_config(TrainConfig, merge(settings, {"optimizer": {"kind": "muon"}}))
-    networks = make_networks(config)
+    networks = networks_of(config)
     names = dict(networks.named_parameters())
     orthogonal, rest = (
         {name for name, p in names.items() if any(p is q for q in o.param_groups[0]["params"])}

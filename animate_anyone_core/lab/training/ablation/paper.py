@@ -1,7 +1,7 @@
 """The ablation tables of the paper, and how ours are put beside them.
 
 Tables 4 to 6 of "Animate Anyone" (arXiv 2311.17117v3), measured on the UBC fashion videos. Of the
-ablated variants only FVD is given here. The paper's PSNR of 38.49 dB is on the scale of the first
+ablations only FVD is given here. The paper's PSNR of 38.49 dB is on the scale of the first
 papers' script, whose differences overflow (see `evaluation.metrics`); ours is the usual one, so the
 two do not compare. Nor do the distances: the paper's is FVD with I3D over photographs, ours those
 of `evaluation.random_features` and `evaluation.motion_features` over drawings. What can be compared
@@ -24,7 +24,7 @@ class PaperTable(NamedTuple):
     Attributes:
         number: Its number.
         title: What it is about.
-        fvd: Variant -> FVD, in the paper's order of rows.
+        fvd: Ablation -> FVD, in the paper's order of rows.
         left_out: Rows that are not repeated here, and why.
         otherwise: What is done otherwise than in the paper.
     """
@@ -89,9 +89,9 @@ def is_too_early(scores: Scores) -> bool:
 
 
 def same_order(table: PaperTable, scores: Scores, metric: str) -> tuple[int, int]:
-    """How many pairs of a table's variants are ordered as in the paper, and how many there are.
+    """How many pairs of a table's rows are ordered as in the paper, and how many there are.
 
-    Two variants that score the same are not ordered as in the paper.
+    Two rows that score the same are not ordered as in the paper.
     """
     sign = -1 if MODEL_METRICS[metric].higher_is_better else 1
     ours = {name: sign * scores[name][metric] for name in table.fvd if name in scores}
@@ -102,17 +102,18 @@ def same_order(table: PaperTable, scores: Scores, metric: str) -> tuple[int, int
 
 def tables_document(scores: Scores) -> dict[str, Any]:
     """What `tables_text` says, as what `json` writes: by the table's number in the paper."""
-    found: dict[str, Any] = {}
-    for table in PAPER_TABLES:
-        orders = {metric: same_order(table, scores, metric) for metric in _COMPARED}
-        found[str(table.number)] = {
+    return {
+        str(table.number): {
             "fvd_in_the_paper": table.fvd,
             "ordered_as_in_the_paper": {
-                metric: {"agree": agree, "pairs": pairs}
-                for metric, (agree, pairs) in orders.items()
+                metric: dict(
+                    zip(("agree", "pairs"), same_order(table, scores, metric), strict=True)
+                )
+                for metric in _COMPARED
             },
         }
-    return found
+        for table in PAPER_TABLES
+    }
 
 
 def _table_text(table: PaperTable, scores: Scores) -> str:

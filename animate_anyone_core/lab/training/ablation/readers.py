@@ -1,61 +1,38 @@
-"""Ways for the denoising UNet to read the reference picture: ours, and those the paper rejects.
+"""Ways for the denoising UNet to read the reference picture that the paper rejects.
 
 Every reader is a network with two methods: `prepare` runs once on the reference, `read` gives what
-one forward of the denoising UNet takes. The denoising UNet itself is the same for all; what is not
-its own spatial attention comes in through its named places (`models.interventions`).
+one forward of the denoising UNet takes. The denoising UNet itself is the trainer's; what they add
+comes in through its named places (`models.interventions`).
 
 Symbols: B rows, R references (1 or B), F frames, L tokens, D features.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from diffusers import ControlNetModel
 from torch import Tensor, nn
 
-from ....models.attention import AttentionKernel, Reference
+from ....models.attention import AttentionKernel
 from ....models.config import UNetConfig
 from ....models.denoising_unet import fold_frames
 from ....models.interventions import Interventions
 from ....models.reference_net import ReferenceNet
-
-#: What `prepare` gives: tensors whose first dimension is R.
-Prepared = dict[str, Tensor]
+from ..networks import Prepared, Question, Reading
 
 
-class Reading(NamedTuple):
-    """What a forward of the denoising UNet takes."""
+def each_frame(prepared: Tensor, question: Question) -> Tensor:
+    """Give every frame its row's part of what was prepared: (R, ...) -> (B·F, ...)."""
+    rows, num_frames = question.sample.shape[0], question.sample.shape[2]
+    return prepared.expand(rows, *prepared.shape[1:]).repeat_interleave(num_frames, dim=0)
 
-    reference: Reference | None = None
-    interventions: Interventions = Interventions()
 
-
-class Question(NamedTuple):
-    """What a reader may look at in one forward.
-
-    Attributes:
-        sample: Noisy latents (B, C, F, h, w).
-        t: Diffusion times (B,).
-        appearance: CLIP tokens (B, 1, D).
-        rows: Which rows see the reference.
-    """
-
-    sample: Tensor
-    t: Tensor
-    appearance: Tensor
-    rows: tuple[bool, ...]
-
-    def each_frame(self, prepared: Tensor) -> Tensor:
-        """Give every frame its row's part of what was prepared: (R, ...) -> (B·F, ...)."""
-        rows, num_frames = self.sample.shape[0], self.sample.shape[2]
-        return prepared.expand(rows, *prepared.shape[1:]).repeat_interleave(num_frames, dim=0)
-
-    def frames_that_read(self, dims: int) -> Tensor:
-        """1 for the frames that see the reference, else 0: (B·F, 1, ...) with `dims` dimensions."""
-        flags = torch.tensor(self.rows, device=self.sample.device, dtype=self.sample.dtype)
-        flags = flags.repeat_interleave(self.sample.shape[2])
-        return flags.reshape(-1, *[1] * (dims - 1))
+def frames_that_read(question: Question, dims: int) -> Tensor:
+    """1 for the frames that see the reference, else 0: (B·F, 1, ...) with `dims` dimensions."""
+    sample = question.sample
+    flags = torch.tensor(question.rows, device=sample.device, dtype=sample.dtype)
+    return flags.repeat_interleave(sample.shape[2]).reshape(-1, *[1] * (dims - 1))
 
 
 class NoReader(nn.Module):
@@ -71,22 +48,6 @@ class NoReader(nn.Module):
     def read(self, prepared: Prepared, question: Question) -> Reading:
         """Nothing."""
         return Reading()
-
-
-class AttentionReader(nn.Module):
-    """Ours and the paper's: ReferenceNet's tokens beside the frame's own in spatial attention."""
-
-    def __init__(self, config: UNetConfig) -> None:
-        super().__init__()
-        self.reference_net = ReferenceNet(config)
-
-    def prepare(self, latents: Tensor, appearance: Tensor, kernel: AttentionKernel) -> Prepared:
-        """ReferenceNet's tokens by block path, (R, L, D) each."""
-        return self.reference_net(latents, appearance, attention=kernel)
-
-    def read(self, prepared: Prepared, question: Question) -> Reading:
-        """The tokens, for the rows that see the reference."""
-        return Reading(reference=Reference(prepared, question.rows))
 
 
 class ConcatenationReader(nn.Module):
@@ -115,9 +76,9 @@ class ConcatenationReader(nn.Module):
 
     def read(self, prepared: Prepared, question: Question) -> Reading:
         """Projections to put in front of every spatial self-attention."""
-        features = [question.each_frame(tokens) for tokens in prepared.values()]
+        features = [each_frame(tokens, question) for tokens in prepared.values()]
         layers = zip(self.projections, features, strict=True)
-        return Reading(interventions=_Concatenated(layers, question.frames_that_read(3)))
+        return Reading(interventions=_Concatenated(layers, frames_that_read(question, 3)))
 
 
 class ControlReader(nn.Module):
@@ -161,10 +122,10 @@ class ControlReader(nn.Module):
             fold_frames(question.sample),
             question.t.repeat_interleave(num_frames),
             question.appearance.repeat_interleave(num_frames, dim=0),
-            question.each_frame(prepared["latents"]),
+            each_frame(prepared["latents"], question),
             return_dict=False,
         )
-        shown = question.frames_that_read(4)
+        shown = frames_that_read(question, 4)
         return Reading(interventions=_Residuals([s * shown for s in skips], middle * shown))
 
 
@@ -198,10 +159,9 @@ class _Residuals(Interventions):
         return h, skip + self._skips.pop()
 
 
-Reader = NoReader | AttentionReader | ConcatenationReader | ControlReader
+Reader = NoReader | ConcatenationReader | ControlReader
 READERS: dict[str, type[Reader]] = {
     "none": NoReader,
-    "attention": AttentionReader,
     "concatenation": ConcatenationReader,
     "control": ControlReader,
 }

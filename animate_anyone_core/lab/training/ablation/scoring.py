@@ -17,7 +17,7 @@ from ....sampling.schedule import NoiseSchedule, make_solver
 from ....sampling.windows import Window, WindowSettings
 from ...evaluation.held_out import HeldOutClip
 from ..frozen_encoders import FrozenEncoders
-from .networks import AblationNetworks
+from ..networks import LearningNetworks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class SamplingSettings:
 
 @torch.no_grad()
 def animate_variant(
-    networks: AblationNetworks,
+    networks: LearningNetworks,
     encoders: FrozenEncoders,
     clip: HeldOutClip,
     settings: SamplingSettings,
@@ -77,7 +77,7 @@ def animate_variant(
 
 
 def _predictor(
-    networks: AblationNetworks, latents: Tensor, appearance: Tensor, pose: Tensor
+    networks: LearningNetworks, latents: Tensor, appearance: Tensor, pose: Tensor
 ) -> PredictWindow:
     prepared, appearance = networks.prepare(latents, appearance)
 

@@ -4,7 +4,6 @@ Every direction a layer can learn gets a step of the same length, so networks wi
 far fewer steps than with Adam.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -17,8 +16,8 @@ _ITERATIONS = 5
 _TOGETHER = 8
 
 
-class OrthogonalSteps(torch.optim.Optimizer):
-    """Muon for convolutions and matrices.
+class Muon(torch.optim.Optimizer):
+    """Muon, for convolutions and matrices.
 
     Args:
         weights: Parameters of at least two dimensions; further ones are folded into the second.
@@ -45,20 +44,19 @@ class OrthogonalSteps(torch.optim.Optimizer):
         """Move all weights that have a gradient."""
         for group in self.param_groups:
             moved = [weight for weight in group["params"] if weight.grad is not None]
-            wanted = [self._wanted(weight, group["momentum"]) for weight in moved]
-            for weight, step in zip(moved, orthogonal(wanted, self._dtype), strict=True):
+            directions = [self._direction(weight, group["momentum"]) for weight in moved]
+            for weight, step in zip(moved, orthogonal(directions, self._dtype), strict=True):
                 rows, columns = step.shape
                 length = group["lr"] * max(1.0, rows / columns) ** 0.5
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
                 weight.add_(step.view(weight.shape), alpha=-length)
 
-    def _wanted(self, weight: nn.Parameter, momentum: float) -> Tensor:
-        """Where momentum would go, as a matrix."""
+    def _direction(self, weight: nn.Parameter, momentum: float) -> Tensor:
+        """Where Nesterov momentum would go, as a matrix."""
         assert weight.grad is not None
         memory = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
         memory.mul_(momentum).add_(weight.grad)
-        wanted = weight.grad + momentum * memory
-        return wanted.contiguous().view(len(weight), -1)
+        return (weight.grad + momentum * memory).contiguous().view(len(weight), -1)
 
 
 def orthogonal(matrices: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> list[Tensor]:
@@ -77,15 +75,15 @@ def orthogonal(matrices: Sequence[Tensor], dtype: torch.dtype = torch.float32) -
     alike: dict[torch.Size, list[int]] = {}
     for index, matrix in enumerate(wide):
         alike.setdefault(matrix.shape, []).append(index)
-    found = list(matrices)
+    steps = list(matrices)
     for indices in alike.values():
         for start in range(0, len(indices), _TOGETHER):
             chunk = indices[start : start + _TOGETHER]
-            steps = _newton_schulz(torch.stack([wide[index] for index in chunk]), dtype)
-            for index, step in zip(chunk, steps, strict=True):
+            iterated = _newton_schulz(torch.stack([wide[index] for index in chunk]), dtype)
+            for index, step in zip(chunk, iterated, strict=True):
                 is_turned = wide[index].shape != matrices[index].shape
-                found[index] = (step.T if is_turned else step).contiguous()
-    return found
+                steps[index] = (step.T if is_turned else step).contiguous()
+    return steps
 
 
 def _newton_schulz(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -96,11 +94,3 @@ def _newton_schulz(x: Tensor, dtype: torch.dtype) -> Tensor:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
     return x.to(full)
-
-
-def warm_cosine(step: int, num_steps: int) -> float:
-    """Give the learning rate as a share of its highest: up over the first 4 %, then a half cosine."""
-    warm = max(1, round(0.04 * num_steps))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, num_steps - warm)))

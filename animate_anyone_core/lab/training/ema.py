@@ -1,28 +1,29 @@
-"""The running average of the weights (EMA), which samples better than the weights themselves."""
+"""EMA: the running average of the weights, which samples better than the weights themselves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
-class MovingAverage:
+class EMA:
     """Average parameters over steps: a ← d·a + (1 - d)·p.
 
     The decay grows with the steps, d = min(decay, (1 + step) / (10 + step)), so that the random
     weights of the start are soon forgotten.
 
     Args:
-        parameters: (name, parameter) pairs.
+        parameters: Name -> parameter.
         decay: Limit of d; 0 keeps no averages, and no memory for them.
     """
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], decay: float) -> None:
+    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
         self._parameters = dict(parameters)
         self._decay = decay
-        averaged = self._parameters.items() if decay else ()
-        self.average = {name: p.detach().clone() for name, p in averaged}
+        averaged = parameters if decay else {}
+        self.average = {name: p.detach().clone() for name, p in averaged.items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -39,6 +40,15 @@ class MovingAverage:
             kept = parameter.detach().clone()
             parameter.copy_(average)
             average.copy_(kept)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Have the averages in the place of the parameters for a while."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
 
     def state_dict(self) -> dict[str, Tensor]:
         """The averages by name."""

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from animate_anyone_core.lab.training.orthogonal_steps import OrthogonalSteps, orthogonal
+from animate_anyone_core.lab.training.muon import Muon, orthogonal
 
 
 def test_all_singular_values_come_near_one():
@@ -37,7 +37,7 @@ def test_a_step_does_not_depend_on_the_size_of_the_gradient():
     for scale in (1.0, 1000.0):
         weight = nn.Parameter(torch.zeros(4, 3, 3, 3))
         weight.grad = scale * torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(2))
-        OrthogonalSteps([weight], lr=0.1).step()
+        Muon([weight], lr=0.1).step()
         steps.append(weight.detach())
     assert torch.allclose(steps[0], steps[1], atol=1e-5)
     assert 0.02 < steps[0].flatten(1).norm(dim=1).mean() < 0.2
@@ -46,7 +46,7 @@ def test_a_step_does_not_depend_on_the_size_of_the_gradient():
 def test_a_convolution_in_channels_last_learns():
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 6, 3, padding=1).to(memory_format=torch.channels_last)
-    optimizer = OrthogonalSteps([layer.weight], lr=0.05)
+    optimizer = Muon([layer.weight], lr=0.05)
     pictures = torch.randn(4, 6, 8, 8).to(memory_format=torch.channels_last)
     losses = []
     for _ in range(30):

@@ -1,0 +1,98 @@
+"""What a run learns from: scenes to samples, samples to encoded batches."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from ...errors import AnimateAnyoneError
+from ...progress import OnStep
+from .cached_scenes import CachedScenes, cached_scenes
+from .clip_scenes import ClipScenes
+from .config import DataConfig, ObjectiveConfig
+from .dancer_scenes import DancerScenes
+from .frozen_encoders import Batch, FrozenEncoders
+from .samples import OrError, Samples, collate_or_error
+from .scenes import SceneSource
+
+logger = logging.getLogger("animate_anyone")
+
+
+def log_progress(what: str) -> OnStep:
+    """Log a piece of work at every tenth."""
+
+    def on_step(done: int, total: int) -> None:
+        if done % max(1, total // 10) == 0:
+            logger.info("%s: %d of %d", what, done, total)
+
+    return on_step
+
+
+def make_source(data: DataConfig, stage: int, seed: int) -> SceneSource:
+    """The scenes that the settings name."""
+    return (DancerScenes if data.kind == "dancers" else ClipScenes)(data, stage, seed)
+
+
+def make_samples(
+    source: SceneSource,
+    data: DataConfig,
+    objective: ObjectiveConfig,
+    cache: Path,
+    encoders: FrozenEncoders,
+    engine: Any,
+    report: Callable[[str], OnStep] = log_progress,
+) -> Samples:
+    """The data by number; its scenes encoded in advance if the settings ask for it.
+
+    Args:
+        source: Draws or reads the scenes.
+        data: Their settings.
+        objective: See `Samples`.
+        cache: Folder for encoded scenes.
+        encoders: VAE and image encoder.
+        engine: See `Learner`; one process encodes for all.
+        report: See `cached_scenes`.
+    """
+    scenes: SceneSource | CachedScenes = source
+    for is_turn in (engine.is_main_process, not engine.is_main_process):
+        if is_turn and data.cache_scenes:  # the others find everything there
+            scenes = cached_scenes(cache, source, data, encoders, engine.device, report)
+        engine.wait_for_everyone()
+    channels, size = encoders.latent_channels, encoders.picture_size
+    return Samples(scenes, data, objective, latent_channels=channels, picture_size=size)
+
+
+def encoded_batches(
+    samples: Samples,
+    share: list[list[int]],
+    encoders: FrozenEncoders,
+    device: torch.device,
+    num_workers: int = 0,
+) -> Iterator[Batch]:
+    """Batches of one process, collated and encoded.
+
+    Args:
+        samples: The data.
+        share: See `share_of_steps`.
+        encoders: VAE and image encoder.
+        device: Where they are.
+        num_workers: Processes that prepare samples.
+
+    Raises:
+        AnimateAnyoneError: If a sample cannot be made, by whichever worker.
+    """
+    loader = DataLoader(
+        OrError(samples),
+        batch_sampler=share,
+        collate_fn=collate_or_error,
+        num_workers=num_workers,
+        pin_memory=device.type == "cuda",
+        prefetch_factor=4 if num_workers else None,
+    )
+    for batch in loader:
+        if isinstance(batch, AnimateAnyoneError):
+            raise batch
+        yield encoders.batch(batch, device)

@@ -1,0 +1,112 @@
+"""Train a model in one of the two stages: the loop, with what is logged, sampled and saved."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from ...progress import OnStep, silent
+from .config import TrainConfig
+from .loop import Done, Every, fit
+from .metrics_log import MetricsLog
+from .published_files import profile_of, write_model
+from .run import Run, start_run
+from .sample_grids import SampleGrids
+
+
+def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> Path:
+    """Train, from the newest checkpoint in the output folder if there is one.
+
+    Args:
+        config: What and how.
+        output: The run's folder, see `run_folder`.
+        on_step: Told after every optimizer step.
+
+    Returns:
+        The folder with the trained model's files.
+
+    Raises:
+        SettingsError: If settings contradict each other or the run in the folder, or the loss is no
+            number any more.
+        CheckpointError: If a file to start from cannot be used.
+        MediaError: If data cannot be read, or the disk is full or read-only.
+        MissingDependencyError: If accelerate is not installed.
+    """
+    run = start_run(config, Path(output))
+    start = time.monotonic()
+    profile = profile_of(
+        run.networks.denoising_unet,
+        config.network,
+        config.data,
+        config.objective.noise,
+        config.stage,
+        config.run.sample_guidance,
+    )
+    dtype = torch.float16 if config.run.half_precision_files else torch.float32
+    metrics = MetricsLog(run.folder.path, run.first_step, run.accelerator.is_main_process)
+    grids = SampleGrids(run.source, config.data, config.stage, config.run, profile)
+
+    def write(folder: Path) -> None:
+        with run.learner.ema.applied():
+            write_model(folder, run.networks, profile, stage=config.stage, dtype=dtype)
+
+    def log(done: Done) -> None:
+        speed = metrics.steps_per_second(done.step) * config.batch_size
+        values = {"loss": done.loss, "lr": done.lr, "samples_per_second": speed}
+        metrics.write(done.step, values)
+
+    def sample(done: Done) -> None:
+        if run.accelerator.is_main_process:
+            path = run.folder.samples / f"step_{done.step:07d}.png"
+            with run.learner.ema.applied(), run.accelerator.autocast():
+                scores, grid = grids.write(path, run.networks, run.encoders)
+            metrics.write(done.step, scores)
+            metrics.picture(done.step, grid)
+        run.accelerator.wait_for_everyone()
+
+    fit(
+        run.learner,
+        run.batches,
+        config.steps,
+        first_step=run.first_step,
+        tasks=(
+            Every(config.run.log_every, log),
+            Every(config.run.sample_every, sample),
+            Every(config.run.checkpoint_every, lambda done: _save(run, config, done.step, write)),
+        ),
+        is_over=lambda: _is_over(run, config.run.max_minutes, start),
+        on_step=on_step,
+    )
+    if run.accelerator.is_main_process:
+        write(run.folder.model)
+    run.accelerator.wait_for_everyone()
+    metrics.close()
+    return run.folder.model
+
+
+def _save(run: Run, config: TrainConfig, step: int, write: Callable[[Path], None]) -> None:
+    """Write everything that a run needs to go on, and the model's files; complete or not at all."""
+    accelerator, folder = run.accelerator, run.folder
+    part = folder.part(step)
+    if accelerator.is_main_process:
+        folder.begin(part, step)
+    accelerator.wait_for_everyone()
+    with folder.writing(step):
+        accelerator.save_state(str(part / "state"), safe_serialization=True)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        with folder.writing(step):
+            write(part / "model")
+        folder.finish(part, step, asdict(config), config.run.keep_checkpoints)
+    accelerator.wait_for_everyone()
+
+
+def _is_over(run: Run, max_minutes: float, start: float) -> bool:
+    """Let the first process decide for all whether the time is up."""
+    if not max_minutes:
+        return False
+    mine = time.monotonic() - start >= 60 * max_minutes and run.accelerator.is_main_process
+    flag = torch.tensor(float(mine), device=run.accelerator.device)
+    return bool(run.accelerator.reduce(flag, reduction="sum") > 0)
