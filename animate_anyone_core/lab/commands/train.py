@@ -2,15 +2,17 @@
 
 import argparse
 import importlib
+import json
 import logging
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from ...commands.progress_bar import progress_bar
 from ...errors import SettingsError
-from ..training.config import TrainConfig
+from ..training.config import TrainConfig, flatten
 from ..training.config_files import make_config, merge, parse_assignments, read_settings, to_text
 from ..training.recipes import PART_RECIPES, RECIPES, recipe_settings
 
@@ -21,15 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = "train a model in two stages; the same command goes on with a stopped run"
-    lines = [f"  {name:22} {text}" for name, (text, _) in RECIPES.items()]
-    lines += [f"  {name:22} {text}" for name, (_, text) in PART_RECIPES.items()]
-    parser.epilog = (
-        "recipes:\n"
-        + "\n".join(lines)
-        + (
-            "\n\nseveral processes: accelerate launch --num_processes 2 -m animate_anyone_core train ..."
-        )
-    )
+    parser.epilog = f"""recipes:
+{_recipes_text()}
+
+settings, their defaults, and what they mean (--set NAME=VALUE, or in a file):
+{_settings_text()}
+
+several processes: accelerate launch --num_processes 2 -m animate_anyone_core train ..."""
     add = parser.add_argument
     add("--recipe", metavar="NAME", help="start from a recipe's settings")
     add("--config", type=Path, metavar="FILE", help="settings: .yaml, .toml or .json")
@@ -48,6 +48,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", metavar="PATH", help="clips to train on (data.path); sets data.kind to clips")
     add("--max-minutes", type=float, metavar="X", help="stop after this long (run.max_minutes)")
     add("--dry-run", action="store_true", help="print the resolved settings and stop")
+
+
+def _recipes_text() -> str:
+    texts = {name: text for name, (text, _) in RECIPES.items()}
+    texts |= {name: text for name, (_, text) in PART_RECIPES.items()}
+    return "\n".join(f"  {name:22} {text}" for name, text in texts.items())
+
+
+def _settings_text() -> str:
+    lines: list[str] = []
+    for name, setting in flatten(TrainConfig()).items():
+        indent = 6 * " "
+        lines.append(f"  {name} = {json.dumps(setting.value)}")
+        lines += textwrap.wrap(setting.meaning, 88, initial_indent=indent, subsequent_indent=indent)
+    return "\n".join(lines)
 
 
 def run(args: argparse.Namespace) -> None:

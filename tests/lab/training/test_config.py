@@ -86,6 +86,19 @@ def test_merge_keeps_what_is_not_overridden():
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}}) == {"a": {"b": 1, "c": 3}}
 
 
+def test_help_lists_every_setting_with_its_default_and_its_meaning(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "run.max_minutes = 0.0 Stop, with a checkpoint, after this long; 0 for no limit." in text
+    assert "network.unet.block_out_channels = [320, 640, 1280, 1280] Width of every" in text
+    settings = flatten(TrainConfig())
+    assert len(settings) > 70
+    for name, setting in settings.items():
+        assert setting.meaning, f"{name} is not in its class's docstring"
+        assert f"{name} = {json.dumps(setting.value)} {setting.meaning}" in text
+
+
 def test_every_setting_has_a_resume_rule():
     settings = flatten(TrainConfig())
     assert not settings["optimizer.lr"].is_free
