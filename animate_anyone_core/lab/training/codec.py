@@ -23,10 +23,12 @@ from ...checkpoints.latent_colours import latent_colours_of, write_latent_colour
 from ...checkpoints.model_folder import load_autoencoder
 from ...errors import SettingsError
 from ...evaluation.metrics import psnr
+from ...files import write_json
 from ...models.autoencoder import Autoencoder, decode_frames, encode_picture
+from ...pixels import bytes_from_unit
 from ...progress import OnStep, silent
 from .dancer_pictures import DancerPictures, render_pictures
-from .part_recipes import muon_for_parts, part_of_work, train_part, write_json, write_recipe
+from .part_recipes import muon_for_parts, part_of_work, train_part, write_recipe
 
 logger = logging.getLogger("animate_anyone")
 
@@ -228,7 +230,7 @@ def save_codec(codec: Autoencoder, folder: Path, config: CodecConfig) -> None:
     copy.half().save_pretrained(folder)
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings.pop("block_out_channels", None)  # diffusers writes it, and wonders at it when reading
-    write_json(folder / "config.json", settings)
+    write_json(settings, folder / "config.json")
     write_recipe(folder, "builtin-codec", config)
 
 
@@ -245,8 +247,7 @@ def measure_codec(codec: Autoencoder, pictures: DancerPictures) -> dict[str, flo
         encoded = encode_picture(codec, to_pixels(pictures.frames[start : start + 16]))
         latents.append(encoded)
         made += list(decode_frames(codec, encoded.transpose(0, 1)[None], 16))
-    pixels = (255 * torch.cat(made).permute(0, 2, 3, 1)).round().clamp(0, 255)
-    frames = pixels.to(torch.uint8).numpy()
+    frames = bytes_from_unit(torch.cat(made).permute(0, 2, 3, 1))
     return {
         "psnr": psnr(frames, pictures.frames),
         "person_psnr": psnr(frames, pictures.frames, pictures.masks),

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from ...files import write_json
 from ...models.image_encoder import CLIP_MEAN, CLIP_STD, stretch_for_clip
 from ...progress import OnStep, silent
 from ..synthetic.characters import Character, character_from_seed
 from .config import OptimizerConfig
 from .dancer_pictures import DancerPictures, render_pictures
-from .part_recipes import train_part, write_json, write_recipe
+from .part_recipes import train_part, write_recipe
 
 logger = logging.getLogger("animate_anyone")
 
@@ -201,7 +202,7 @@ def save_image_encoder(
         "rescale_factor": 1 / 255,
         "size": {"height": 224, "width": 224},
     }
-    write_json(folder / "preprocessor_config.json", preparation)
+    write_json(preparation, folder / "preprocessor_config.json")
     write_recipe(folder, "builtin-image-encoder", config)
 
 

@@ -1,8 +1,7 @@
 """What the recipes of the built-in model's parts share: the loop in one process, and their files."""
 
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...files import write_json
 from ...progress import OnStep, silent
 from .config import OptimizerConfig
 from .loop import Every, Learner, OneProcess, fit
@@ -79,9 +79,4 @@ def part_of_work(on_step: OnStep, done_before: int, total: int) -> OnStep:
 
 def write_recipe(folder: Path, recipe: str, config: Any) -> None:
     """Write `training.json`: the recipe's name and all its settings."""
-    write_json(folder / "training.json", {"recipe": recipe, **asdict(config)})
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a file for people to read."""
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_json({"recipe": recipe, **asdict(config)}, folder / "training.json")
