@@ -70,13 +70,12 @@ def denoise(
     solver.set_timesteps(num_inference_steps, device=noise.device)
     with_unconditional = needs_unconditional(guidance_scale)
     latents = noise * solver.init_noise_sigma
-    num_frames = noise.shape[2]
-    plans = [windows.windows(num_frames, step) for step in range(num_inference_steps)]
-    total, done = sum(map(len, plans)), 0
+    plan = windows.windows(noise.shape[2])
+    total, done = len(solver.timesteps) * len(plan), 0
     takes_generator = "generator" in inspect.signature(solver.step).parameters
     extra = {"generator": generator} if takes_generator and generator is not None else {}
 
-    for t, plan in zip(solver.timesteps, plans, strict=True):
+    for t in solver.timesteps:
         scaled = solver.scale_model_input(latents, t)
         blend = Blend(latents.expand(2 if with_unconditional else 1, -1, -1, -1, -1))
         for window in plan:

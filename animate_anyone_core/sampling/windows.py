@@ -17,7 +17,6 @@ class WindowSettings:
     Attributes:
         context_frames: Frames of a window.
         context_overlap: Frames that neighbours share, at least.
-        context_stride: Published schedules only: windows also of every 2nd, 4th ... frame, so many.
         schedule: "open" (default; no window joins the end to the start), "looped" (the published
             schedule of Moore-AnimateAnyone: the clip is a loop) or "published_open"
             (MusePose's).
@@ -26,7 +25,6 @@ class WindowSettings:
 
     context_frames: int = 24
     context_overlap: int = 4
-    context_stride: int = 1
     schedule: str = "open"
     blending: str = "pyramid"
 
@@ -40,26 +38,23 @@ class WindowSettings:
                 f"The overlap must be from 0 to {self.context_frames - 1} for a window of "
                 f"{self.context_frames} frames, got {self.context_overlap}."
             )
-        if self.context_stride < 1:
-            raise SettingsError(f"context_stride must be at least 1, got {self.context_stride}.")
         if self.schedule not in SCHEDULES:
             raise SettingsError(
                 f"Window schedules are {', '.join(SCHEDULES)}, got {self.schedule!r}."
             )
 
-    def windows(self, num_frames: int, step: int = 0) -> list[Window]:
+    def windows(self, num_frames: int) -> list[Window]:
         """Cut a clip of `num_frames` into windows; every frame is in at least one.
 
         Args:
             num_frames: Frames in the clip, at least 1.
-            step: Denoising step, for schedules that move with it.
 
         Raises:
             SettingsError: If the clip is empty.
         """
         if num_frames < 1:
             raise SettingsError(f"A clip needs at least 1 frame, got {num_frames}.")
-        return SCHEDULES[self.schedule](num_frames, self, step)
+        return SCHEDULES[self.schedule](num_frames, self.context_frames, self.context_overlap)
 
 
 def open_windows(num_frames: int, length: int, overlap: int) -> list[Window]:
@@ -154,37 +149,17 @@ def _bit_reversed_fraction(number: int) -> float:
     return fraction
 
 
-def _open(num_frames: int, settings: WindowSettings, step: int) -> list[Window]:
-    return open_windows(num_frames, settings.context_frames, settings.context_overlap)
+def _looped(num_frames: int, length: int, overlap: int) -> list[Window]:
+    return published_windows(num_frames, length, 1, overlap, closed_loop=True)
 
 
-def _published(num_frames: int, settings: WindowSettings, *, closed_loop: bool) -> list[Window]:
-    windows = published_windows(
-        num_frames,
-        settings.context_frames,
-        settings.context_stride,
-        settings.context_overlap,
-        closed_loop=closed_loop,
-    )
-    missing = set(range(num_frames)).difference(*windows)
-    if missing:
-        raise SettingsError(
-            f"The published schedule leaves frames {sorted(missing)[:5]}... without a window. "
-            'Use the schedule "open", or fewer strides.'
-        )
-    return windows
+def _published_open(num_frames: int, length: int, overlap: int) -> list[Window]:
+    return published_windows(num_frames, length, 1, overlap, closed_loop=False)
 
 
-def _looped(num_frames: int, settings: WindowSettings, step: int) -> list[Window]:
-    return _published(num_frames, settings, closed_loop=True)
-
-
-def _published_open(num_frames: int, settings: WindowSettings, step: int) -> list[Window]:
-    return _published(num_frames, settings, closed_loop=False)
-
-
-SCHEDULES: dict[str, Callable[[int, WindowSettings, int], list[Window]]] = {
-    "open": _open,
+#: Name -> (frames of the clip, frames of a window, overlap) -> windows.
+SCHEDULES: dict[str, Callable[[int, int, int], list[Window]]] = {
+    "open": open_windows,
     "looped": _looped,
     "published_open": _published_open,
 }

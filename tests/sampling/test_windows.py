@@ -138,7 +138,6 @@ class TestSettings:
                 {"context_frames": 8, "context_overlap": -1},
                 "The overlap must be from 0 to 7 for a window of 8 frames, got -1.",
             ),
-            ({"context_stride": 0}, "context_stride must be at least 1, got 0."),
             (
                 {"schedule": "spiral"},
                 "Window schedules are open, looped, published_open, got 'spiral'.",
