@@ -6,8 +6,9 @@ decodes.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,16 +18,18 @@ from torch import Tensor
 from .checkpoints.model_folder import Models
 from .errors import SettingsError, ShapeError
 from .images import check_video_size, fit, pixels_01, stretch, vae_pixels
-from .models.attention import Reference
-from .models.autoencoder import decode_frames, encode_picture
-from .models.denoising_unet import DenoisingUNet
+from .models.autoencoder import Autoencoder, decode_pictures, encode_picture
 from .models.image_encoder import encode_appearance
 from .models.pose_guider import encode_poses
-from .pixels import bytes_from_unit
+from .models.references import Reference
 from .progress import OnStep, silent
 from .sampling.denoise import PredictWindow, denoise, make_noise
-from .sampling.schedule import make_solver
+from .sampling.schedule import NoiseSchedule, make_solver
 from .sampling.windows import Window, WindowSettings
+
+#: Predicts a window; called as `DenoisingUNet.forward`, whose stand-ins read the reference otherwise:
+#: (latents (B, C, f, h, w), time, reference, strengths=..., pose=...) -> (B, C, f, h, w).
+Denoiser = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,8 @@ class AnimateSettings:
 
     width: int
     height: int
-    num_inference_steps: int = 20
-    guidance_scale: float = 3.5
+    num_inference_steps: int
+    guidance_scale: float
     seed: int = 0
     windows: WindowSettings
     solver: str = "ddim"
@@ -65,21 +68,24 @@ class AnimateSettings:
         if not 0 <= self.seed < 2**64:
             raise SettingsError(f"The seed must be from 0 to {2**64 - 1}, got {self.seed}.")
 
+    @classmethod
+    def for_model(cls, models: Models, **given: Any) -> "AnimateSettings":
+        """Take what the weights were made for wherever nothing, or None, is given."""
+        profile = models.profile
+        made_for: dict[str, Any] = {
+            "width": profile.width,
+            "height": profile.height,
+            "num_inference_steps": profile.num_inference_steps,
+            "guidance_scale": profile.guidance_scale,
+            "windows": profile.windows(models.denoising_unet.temporal),
+        }
+        return cls(**made_for | {name: v for name, v in given.items() if v is not None})
 
-@dataclass(frozen=True)
-class EncodedReference:
-    """What the denoiser knows of the character.
-
-    Attributes:
-        appearance: CLIP token (1, 1, D).
-        features: ReferenceNet's tokens by block path, (1, L, D) each.
-    """
-
-    appearance: Tensor
-    features: dict[str, Tensor]
+    def count_windows(self, num_frames: int) -> int:
+        """How many windows are predicted for a clip: how often `on_step` is called."""
+        return self.num_inference_steps * len(self.windows.windows(num_frames))
 
 
-@torch.no_grad()
 def animate(
     models: Models,
     reference: Image.Image,
@@ -104,31 +110,18 @@ def animate(
         ShapeError: If the poses are no pictures.
     """
     models.denoising_unet.check_window(min(settings.windows.context_frames, len(poses)))
-    generator = torch.Generator().manual_seed(settings.seed)
-
-    reference = fit(reference, settings.width, settings.height, settings.fit)
-    encoded = encode_reference(models, reference)
-    pose = encode_pose_pictures(models, poses, settings.width, settings.height)
-    channels = models.denoising_unet.config.in_channels
-    noise = make_noise(
-        len(poses), channels, settings.height // 8, settings.width // 8, generator
-    ).to(models.device, models.dtype)
-    latents = denoise(
-        window_predictor(models.denoising_unet, encoded, pose),
-        noise,
-        make_solver(models.profile.noise, settings.solver),
-        num_inference_steps=settings.num_inference_steps,
-        guidance_scale=settings.guidance_scale,
-        windows=settings.windows,
-        generator=generator,
-        on_step=on_step,
+    character = encode_reference(
+        models, fit(reference, settings.width, settings.height, settings.fit)
     )
-    for chunk in decode_frames(models.vae, latents):
-        yield from bytes_from_unit(chunk.permute(0, 2, 3, 1))
+    pose = encode_pose_pictures(models, poses, settings.width, settings.height)
+    noise = models.profile.noise
+    yield from sample_frames(
+        models.denoising_unet, character, pose, models.vae, noise, settings, on_step
+    )
 
 
 @torch.no_grad()
-def encode_reference(models: Models, picture: Image.Image) -> EncodedReference:
+def encode_reference(models: Models, picture: Image.Image) -> Reference:
     """Run the picture through CLIP, the VAE and ReferenceNet, once.
 
     Args:
@@ -138,7 +131,7 @@ def encode_reference(models: Models, picture: Image.Image) -> EncodedReference:
     appearance = encode_appearance(models.image_encoder, picture).to(models.device, models.dtype)
     pixels = vae_pixels(picture).to(models.device, models.vae.dtype)
     latents = encode_picture(models.vae, pixels).to(models.dtype)
-    return EncodedReference(appearance, models.reference_net(latents, appearance))
+    return Reference(appearance, models.reference_net(latents, appearance))
 
 
 @torch.no_grad()
@@ -153,26 +146,60 @@ def encode_pose_pictures(models: Models, poses: np.ndarray, width: int, height: 
     return encode_poses(models.pose_guider, pictures)
 
 
-def window_predictor(unet: DenoisingUNet, encoded: EncodedReference, pose: Tensor) -> PredictWindow:
+@torch.no_grad()
+def sample_frames(
+    denoiser: Denoiser,
+    reference: Reference,
+    pose: Tensor,
+    vae: Autoencoder,
+    noise_schedule: NoiseSchedule,
+    settings: AnimateSettings,
+    on_step: OnStep = silent,
+) -> Iterator[np.ndarray]:
+    """Turn noise into the frames of a clip: what everything that makes frames calls.
+
+    Args:
+        denoiser: The denoising UNet, or what stands in for it.
+        reference: The character, as the denoiser reads it.
+        pose: Pose features (1, C, F, h, w); zeros say nothing.
+        vae: Decodes.
+        noise_schedule: What the weights were trained on.
+        settings: How.
+        on_step: Told after every window of every step; raise from it to cancel.
+
+    Yields:
+        Frames (height, width, 3) uint8, decoded as they are asked for.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    *_, num_frames, height, width = pose.shape
+    noise = make_noise(num_frames, vae.config.latent_channels, height, width, generator)
+    latents = denoise(
+        window_predictor(denoiser, reference, pose),
+        noise.to(pose),
+        make_solver(noise_schedule, settings.solver),
+        num_inference_steps=settings.num_inference_steps,
+        guidance_scale=settings.guidance_scale,
+        windows=settings.windows,
+        generator=generator,
+        on_step=on_step,
+    )
+    yield from decode_pictures(vae, latents)
+
+
+def window_predictor(denoiser: Denoiser, reference: Reference, pose: Tensor) -> PredictWindow:
     """Make the callable that the denoising loop asks for the prediction of a window.
 
     The unconditional half sees neither the reference nor the appearance, but the pose: as the
     published weights were guided.
     """
+    appearance = torch.cat([torch.zeros_like(reference.appearance), reference.appearance])
+    both = replace(reference, appearance=appearance)
 
     def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
-        appearance = encoded.appearance
-        rows = None
-        if with_unconditional:
-            latents = latents.expand(2, -1, -1, -1, -1)
-            appearance = torch.cat([torch.zeros_like(appearance), appearance])
-            rows = (False, True)
-        return unet(
-            latents,
-            t,
-            appearance,
-            reference=Reference(encoded.features, rows),
-            pose=pose[:, :, window],
-        )
+        seen = pose[:, :, window]
+        if not with_unconditional:
+            return denoiser(latents, t, reference, pose=seen)
+        pair = latents.expand(2, -1, -1, -1, -1)
+        return denoiser(pair, t, both, strengths=(0.0, 1.0), pose=seen)
 
     return predict

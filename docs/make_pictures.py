@@ -207,11 +207,7 @@ def animated() -> list[dict[str, Picture]]:
         own, _ = detector.detect(np.asarray(reference)[None])
         fitted = retarget_poses(poses, own).poses
         skeletons = draw_poses(fitted, profile.drawing)[:FRAMES_ANIMATED]
-        settings = AnimateSettings(
-            width=profile.width,
-            height=profile.height,
-            windows=WindowSettings(context_frames=profile.context_frames),
-        )
+        settings = AnimateSettings.for_model(models, num_inference_steps=20)
         result = np.stack(list(animate(models, reference, skeletons, settings)))
         results.append(
             {"reference": np.asarray(reference)[None], "skeletons": skeletons, "result": result}

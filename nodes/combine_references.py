@@ -5,7 +5,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError
-from ..animate_anyone_core.models.references import ReferenceTokens, combine_references
+from ..animate_anyone_core.models.references import combine_references
 from .search_aliases import aliases
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
 
@@ -56,16 +56,5 @@ class CombineReferences(io.ComfyNode):
                     "A reference with a strength of its own cannot be combined. Combine first, and "
                     'put "Reference Strength" behind it; the share says how much each counts.'
                 )
-        tokens = combine_references(_tokens(reference_a), _tokens(reference_b), share)
-        return io.NodeOutput(
-            replace(
-                reference_a,
-                appearance=tokens.appearance,
-                features=tokens.features,
-                bias=tokens.bias,
-            )
-        )
-
-
-def _tokens(reference: EncodedReference) -> ReferenceTokens:
-    return ReferenceTokens(reference.appearance, reference.features, reference.bias)
+        both = combine_references(reference_a.reference, reference_b.reference, share)
+        return io.NodeOutput(replace(reference_a, reference=both))

@@ -7,8 +7,8 @@ import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import ShapeError
+from .condition_rows import ConditionRow
 from .latent_format import latent_channels
-from .row_reference import RowReference
 from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
 
@@ -62,9 +62,9 @@ def condition(
     """
     _check_fit(model, reference, pose)
     both = {"aa_pose": pose}
-    positive = {**both, "aa_reference": RowReference(reference, reads=True)}
-    negative = {**both, "aa_reference": RowReference(reference, reads=False)}
-    appearance = reference.appearance
+    positive = {**both, "aa_reference": ConditionRow(reference, reads=True)}
+    negative = {**both, "aa_reference": ConditionRow(reference, reads=False)}
+    appearance = reference.reference.appearance
     return [[appearance, positive]], [[torch.zeros_like(appearance), negative]]
 
 
@@ -90,7 +90,7 @@ def _check_fit(model: Any, reference: EncodedReference, pose: EncodedPose) -> No
             '"Encode Pose", which then takes its size.'
         )
     expected = config.block_out_channels[0], config.cross_attention_dim
-    got = pose.features.shape[1], reference.appearance.shape[-1]
+    got = pose.features.shape[1], reference.reference.appearance.shape[-1]
     if expected != got:
         raise ShapeError(
             f"The parts belong to different models: the UNet expects poses of {expected[0]} channels "

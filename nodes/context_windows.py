@@ -114,15 +114,15 @@ def settings_for(
             '"Load UNet3D (Animate Anyone)".'
         )
     network = model.model.diffusion_model
-    longest = network.temporal.max_frames if network.temporal else profile.context_frames
-    context_frames = context_frames or min(profile.context_frames, longest)
-    network.check_window(context_frames)
-    return WindowSettings(
-        context_frames=context_frames,
-        context_overlap=context_overlap,
+    windows = profile.windows(
+        network.temporal,
+        context_frames or None,
+        context_overlap,
         schedule=schedule,
         blending=blending,
     )
+    network.check_window(windows.context_frames)
+    return windows
 
 
 def with_windows(model: Any, settings: WindowSettings, plan: list[Window] | None = None) -> Any:

@@ -26,15 +26,9 @@ from ..animate_anyone_core.models.denoising_unet import (
 from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .comfy_patches import ComfyPatches
+from .condition_rows import ConditionRow, ConditionRows, join_references, row_strengths
 from .latent_format import check_clip, latent_format_for
 from .patchers import swap_layers
-from .row_reference import (
-    ConditionReference,
-    RowReference,
-    join_references,
-    row_strengths,
-    scaled_appearance,
-)
 from .sockets import EncodedPose
 
 # diffusers' name -> ComfyUI's: what diffusers calls linear, ComfyUI calls sqrt_linear
@@ -97,9 +91,9 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
             if not pose.strength.changes_nothing:
                 timed = pose.strength.timed(level_at)
                 conds["pose_strength"] = comfy.conds.CONDConstant(timed)
-        reference: RowReference | None = kwargs.get("aa_reference")
+        reference: ConditionRow | None = kwargs.get("aa_reference")
         if reference is not None:
-            conds["reference"] = ConditionReference([reference.timed(level_at)])
+            conds["reference"] = ConditionRows([reference.timed(level_at)])
         return conds
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
@@ -173,7 +167,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         transformer_options: dict,
         pose: Tensor | None = None,
         pose_strength: TimedStrength | None = None,
-        reference: list[RowReference] | None = None,
+        reference: list[ConditionRow] | None = None,
         **kwargs: Any,
     ) -> Tensor:
         batch = len(transformer_options.get("cond_or_uncond", (0,)))
@@ -206,8 +200,8 @@ class ComfyDenoisingUNet(DenoisingUNet):
         out = super().forward(
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
-            scaled_appearance(context, reference, strengths),
-            reference=join_references(reference, strengths, x),
+            join_references(context, reference, strengths, x),
+            strengths=strengths,
             pose=None if pose is None else unfold_frames(pose, num_frames),
             attention=attention,
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
@@ -232,7 +226,7 @@ def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:
 
 
 def _noise_level(
-    options: dict, reference: list[RowReference] | None, pose: TimedStrength | None
+    options: dict, reference: list[ConditionRow] | None, pose: TimedStrength | None
 ) -> float:
     """This call's sigma, read from the device only if a strength depends on it."""
     timed = pose is not None or any(row.when is not None for row in reference or ())

@@ -13,6 +13,7 @@ from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import check_picture_size, check_video_size, fit
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from ..animate_anyone_core.models.memory import activation_bytes
+from ..animate_anyone_core.models.references import Reference
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from .early_checks import verdict
 from .latent_format import scaled
@@ -137,12 +138,9 @@ def encode(
     _check_fit(handle, latents, appearance, picture)
     seen_latents = scaled(latents)
 
-    def attention(q: Any, k: Any, v: Any, num_heads: int) -> Any:
-        return optimized_attention(q, k, v, num_heads)
-
     def work(network: Any, device: torch.device) -> dict[str, torch.Tensor]:
         inputs = (tensor.to(device, handle.compute_dtype) for tensor in (seen_latents, appearance))
-        features = network(*inputs, attention=attention)
+        features = network(*inputs, attention=optimized_attention)
         return {path: tokens.to(keep) for path, tokens in features.items()}
 
     # one row of the denoiser: the same network without temporal layers
@@ -150,7 +148,8 @@ def encode(
     height, width = latents.shape[-2:]
     memory = activation_bytes(config, 1, height, width, handle.compute_dtype.itemsize)
     features = run_managed(handle, memory, work)
-    return EncodedReference(appearance, features, latents, picture.width, picture.height)
+    reference = Reference(appearance, features)
+    return EncodedReference(reference, latents, picture.width, picture.height)
 
 
 def _check_fit(

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..animate_anyone_core.checkpoints.report import LoadReport
+from ..animate_anyone_core.models.references import Reference
 from ..animate_anyone_core.sampling.strength import FULL_STRENGTH, StrengthWindow
 
 ReferenceNetSocket = io.Custom("AA_REFERENCE_NET")
@@ -35,24 +36,20 @@ class NetworkHandle:
 
 @dataclass(frozen=True)
 class EncodedReference:
-    """What the denoiser knows of a character; kept in main memory and moved when used.
+    """A reference with what nodes ask of its picture; kept in main memory and moved when used.
 
     Attributes:
-        appearance: CLIP token (1, 1, D).
-        features: ReferenceNet's tokens by block path, (1, L, D) each.
+        reference: What the denoiser reads.
         latents: The picture's unscaled latents (1, C, h, w).
         width: Width of the encoded picture.
         height: Height of the encoded picture.
-        bias: With several pictures, logarithms of the tokens' weights by block path, (1, L) each.
         strength: How strongly it acts, and when.
     """
 
-    appearance: Tensor
-    features: dict[str, Tensor]
+    reference: Reference
     latents: Tensor
     width: int
     height: int
-    bias: dict[str, Tensor] | None = None
     strength: StrengthWindow = FULL_STRENGTH
 
 

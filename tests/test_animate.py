@@ -39,8 +39,31 @@ SETTINGS = AnimateSettings(
     width=32,
     height=40,
     num_inference_steps=2,
+    guidance_scale=3.5,
     windows=WindowSettings(context_frames=4, context_overlap=1),
 )
+
+
+def test_what_is_not_given_is_what_the_weights_were_made_for(models):
+    """The family's window is 24 frames, but these weights' position table has 12 entries."""
+    profile, temporal = models.profile, models.denoising_unet.temporal
+    assert (profile.context_frames, temporal.max_frames) == (24, 12)
+    settings = AnimateSettings.for_model(models, width=32, num_inference_steps=None, seed=7)
+    assert (settings.width, settings.height, settings.seed) == (32, profile.height, 7)
+    assert settings.num_inference_steps == profile.num_inference_steps
+    assert settings.guidance_scale == profile.guidance_scale
+    assert settings.windows == WindowSettings(context_frames=12, context_overlap=4)
+    assert profile.windows(None).context_frames == 24
+    assert profile.windows(temporal, 3).context_overlap == 2
+    assert profile.windows(temporal, 8, 1, blending="flat") == WindowSettings(
+        context_frames=8, context_overlap=1, blending="flat"
+    )
+
+
+def test_windows_are_counted_as_they_are_told(models, reference, poses):
+    calls = []
+    list(animate(models, reference, poses, SETTINGS, lambda *call: calls.append(call)))
+    assert len(calls) == SETTINGS.count_windows(len(poses)) == 4
 
 
 def run(models, reference, poses, **changes):

@@ -19,7 +19,7 @@ from animate_anyone_core.lab.evaluation.model_variants import (
     NO_REFERENCE,
     NO_TEMPORAL,
     VARIANTS,
-    VariantAnimator,
+    animate_variants,
     through_codec,
 )
 from animate_anyone_core.pose.detection import load_pose_detector
@@ -35,14 +35,11 @@ def scores():
     torch.set_num_threads(1)
     models, _ = load_models(BUILT_IN)
     profile = models.profile
-    settings = AnimateSettings(
-        width=profile.width,
-        height=profile.height,
+    settings = AnimateSettings.for_model(
+        models,
         num_inference_steps=STEPS,
-        guidance_scale=profile.guidance_scale,
         windows=WindowSettings(context_frames=FRAMES, context_overlap=0),
     )
-    animator = VariantAnimator(models, settings)
     found = ModelScores(load_pose_detector(*built_in_pose_networks(), "cpu"))
     for number in range(CLIPS):
         clip = held_out_clip(number, FRAMES, profile.width, profile.height, profile.drawing)
@@ -50,7 +47,9 @@ def scores():
             TRUTH: clip.truth,
             CODEC: through_codec(models, clip.truth),
             REPEATED: np.repeat(clip.reference[None], FRAMES, axis=0),
-            **animator.animate(clip.reference, clip.skeletons, VARIANTS, lambda: None),
+            **animate_variants(
+                models, clip.reference, clip.skeletons, VARIANTS, settings, lambda: None
+            ),
         }
         for row, frames in results.items():
             found.add(row, frames, clip)

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import SettingsError
+from ..models.config import TemporalConfig
 from ..sampling.schedule import NoiseSchedule
+from ..sampling.windows import WindowSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,31 @@ class FamilyProfile:
     height: int = 784
     num_inference_steps: int = 30
     guidance_scale: float = 3.5
+
+    def windows(
+        self,
+        temporal: TemporalConfig | None,
+        context_frames: int | None = None,
+        context_overlap: int | None = None,
+        **how: str,
+    ) -> WindowSettings:
+        """Windows as the weights were made for, where None is given.
+
+        Args:
+            temporal: Holds the position table, which limits the family's window.
+            context_frames: Frames of a window.
+            context_overlap: Shared frames; the family's as far as they fit.
+            how: `schedule` and `blending`, see `WindowSettings`.
+
+        Raises:
+            SettingsError: If a setting is outside its limits.
+        """
+        if context_frames is None:
+            longest = self.context_frames if temporal is None else temporal.max_frames
+            context_frames = min(self.context_frames, longest)
+        if context_overlap is None:
+            context_overlap = max(0, min(self.context_overlap, context_frames - 1))
+        return WindowSettings(context_frames=context_frames, context_overlap=context_overlap, **how)
 
     def to_json(self) -> dict[str, Any]:
         """All settings as plain values, for a file's header."""

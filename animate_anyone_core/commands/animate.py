@@ -14,7 +14,7 @@ from ..errors import SettingsError
 from ..images import fit, read_picture
 from ..sampling.blending import BLENDINGS
 from ..sampling.schedule import SOLVERS
-from ..sampling.windows import SCHEDULES, WindowSettings
+from ..sampling.windows import SCHEDULES
 from ..video import check_video_output, write_video
 from .driving_options import add_driving_options, read_driving, skeleton_pictures
 from .number_option import add_max_frames
@@ -72,20 +72,19 @@ def run(args: argparse.Namespace) -> None:
     for report in reports:
         logger.info("%s", report)
     profile = models.profile
-    temporal = models.denoising_unet.temporal
-    longest = profile.context_frames if temporal is None else temporal.max_frames
-    context_frames = _given(args.window, min(profile.context_frames, longest))
-    settings = AnimateSettings(
-        width=_given(args.width, profile.width),
-        height=_given(args.height, profile.height),
-        num_inference_steps=_given(args.steps, profile.num_inference_steps),
-        guidance_scale=_given(args.guidance, profile.guidance_scale),
+    settings = AnimateSettings.for_model(
+        models,
+        width=args.width,
+        height=args.height,
+        num_inference_steps=args.steps,
+        guidance_scale=args.guidance,
         seed=args.seed,
         solver=args.solver,
         fit=args.fit,
-        windows=WindowSettings(
-            context_frames=context_frames,
-            context_overlap=_given(args.overlap, min(profile.context_overlap, context_frames - 1)),
+        windows=profile.windows(
+            models.denoising_unet.temporal,
+            args.window,
+            args.overlap,
             schedule=args.schedule,
             blending=args.blending,
         ),
@@ -94,7 +93,8 @@ def run(args: argparse.Namespace) -> None:
     skeletons = skeleton_pictures(args, driving, fitted, profile.drawing)
     with progress_bar("animate") as on_step:
         frames = animate(models, reference, skeletons, settings, on_step)
-        count = write_video(args.output, frames, _given(args.fps, driving.fps or DEFAULT_FPS))
+        fps = args.fps if args.fps is not None else driving.fps or DEFAULT_FPS
+        count = write_video(args.output, frames, fps)
     logger.info("%d frames of %dx%d: %s", count, settings.width, settings.height, args.output)
 
 
@@ -122,7 +122,3 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     if name != "auto":
         return DTYPES[name]
     return torch.float32 if device.type == "cpu" else torch.float16
-
-
-def _given(value, default):
-    return default if value is None else value

@@ -23,7 +23,6 @@ from ..pose.detection import PoseDetector, load_pose_detector
 from ..pose.drawing import draw_poses
 from ..pose.skeleton import PoseSequence
 from ..pose.tracking import choose_person
-from ..sampling.windows import WindowSettings
 from ..video import VideoClip, read_video, write_video
 from .animate import choose_device, choose_dtype
 from .number_option import add_max_frames
@@ -121,15 +120,8 @@ def _dance(
         logger.info("%s: %s", name, note)
     with progress_bar(f"{name}: draw") as on_step:
         skeletons = draw_poses(driven.poses, profile.drawing, size, on_step=on_step)
-    settings = AnimateSettings(
-        width=profile.width,
-        height=profile.height,
-        num_inference_steps=args.steps,
-        guidance_scale=profile.guidance_scale,
-        seed=args.seed,
-        windows=WindowSettings(
-            context_frames=profile.context_frames, context_overlap=profile.context_overlap
-        ),
+    settings = AnimateSettings.for_model(
+        demo.models, num_inference_steps=args.steps, seed=args.seed
     )
     with progress_bar(f"{name}: animate") as on_step:
         frames = np.stack(list(animate(demo.models, reference, skeletons, settings, on_step)))

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import diffusers  # its classes load when they are used
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..pixels import unit_from_signed
+from ..pixels import bytes_from_unit, unit_from_signed
 
 #: diffusers' `AutoencoderKL` (Stable Diffusion's) or `AutoencoderTiny` (TAESD's layout); diffusers
 #: types neither.
@@ -39,3 +40,10 @@ def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> I
     """
     for chunk in latents[0].transpose(0, 1).split(chunk_frames):
         yield unit_from_signed(vae.decode(chunk / vae.config.scaling_factor).sample)
+
+
+@torch.no_grad()
+def decode_pictures(vae: Autoencoder, latents: Tensor) -> Iterator[np.ndarray]:
+    """Decode scaled latents (1, C, F, h, w) to frames (H, W, 3) uint8, one after the other."""
+    for chunk in decode_frames(vae, latents):
+        yield from bytes_from_unit(chunk.permute(0, 2, 3, 1))

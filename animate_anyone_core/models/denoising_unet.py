@@ -5,24 +5,22 @@ out here so that it reads like figure 2 of the paper: resnet, spatial attention 
 cross-attention to the appearance, temporal layer.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import SettingsError, ShapeError
-from .attention import (
-    AttentionKernel,
-    Reference,
-    SpatialContext,
-    Tree,
-    scaled_dot_product,
-    spatial_transformer,
-)
+from .attention import AttentionKernel, Tree, scaled_dot_product
 from .config import TemporalConfig, UNetConfig
 from .interventions import Interventions
 from .parameter_trees import motion_tree, spatial_tree
+from .reference_mixing import SpatialContext
+from .references import Reference
+from .spatial_transformer import spatial_transformer
 from .temporal import temporal_layer
 
 _NO_INTERVENTIONS = Interventions()
@@ -65,9 +63,9 @@ class DenoisingUNet(nn.Module):
         self,
         sample: Tensor,
         timestep: Tensor,
-        appearance: Tensor,
+        reference: Reference,
         *,
-        reference: Reference | None = None,
+        strengths: tuple[float, ...] | None = None,
         pose: Tensor | None = None,
         attention: AttentionKernel = scaled_dot_product,
         interventions: Interventions = _NO_INTERVENTIONS,
@@ -78,9 +76,10 @@ class DenoisingUNet(nn.Module):
         Args:
             sample: Noisy latents (B, C, F, h, w).
             timestep: Diffusion times, one for all rows or (B,).
-            appearance: Appearance tokens (B, T, D): the CLIP image embedding, or zeros; (B·F, T, D)
-                gives every frame its own.
-            reference: What ReferenceNet saw, and which rows read it; None for no reference.
+            reference: The character: the appearance, and what ReferenceNet saw.
+            strengths: How strongly each of the B rows reads what ReferenceNet saw: 0 is not at all,
+                as under classifier-free guidance the unconditional rows do; 1 is fully; between
+                (and beyond) is linear in the attention's output. None is 1 for all.
             pose: Pose features (B or 1, C, F, h, w) from the Pose Guider; None for no pose.
             attention: The attention kernel.
             interventions: A host's places in this forward.
@@ -101,34 +100,35 @@ class DenoisingUNet(nn.Module):
         emb = self._embed_time(timestep, batch, x.dtype).repeat_interleave(num_frames, dim=0)
         emb = host.time_embedding(emb)
         context = SpatialContext(
-            appearance=_each_frame(appearance, batch, num_frames),
-            batch_size=batch,
-            reference=reference,
+            reference=replace(
+                reference, appearance=_each_frame(reference.appearance, batch, num_frames)
+            ),
+            strengths=(strengths or (1.0,) * batch) if reference.features else (0.0,) * batch,
             attention=attention,
             interventions=host,
         )
         run_layer = self._layer_again if recompute else self._layer
+
+        skips: list[Tensor] = []
+
+        def keep(h: Tensor) -> Tensor:
+            skips.append(host.after_input_block(h))
+            return host.after_skip(skips[-1])
 
         # Down. Every layer and every downsampler leaves a skip.
         host.enter_block("input", 0)
         h = self.conv_in(x)
         if pose is not None:
             h = h + _fit_pose(pose, h, batch, num_frames)
-        h = host.after_input_block(h)
-        skips = [h]
-        h = host.after_skip(h)
+        h = keep(h)
         for level, block in enumerate(self.down_blocks):
             for layer in range(len(block.resnets)):
                 host.enter_block("input", len(skips))
-                h = run_layer(f"down_blocks.{level}", block, layer, h, emb, context, num_frames)
-                h = host.after_input_block(h)
-                skips.append(h)
-                h = host.after_skip(h)
+                path = f"down_blocks.{level}"
+                h = keep(run_layer(path, block, layer, h, emb, context, num_frames))
             for downsample in block.downsamplers or ():
                 host.enter_block("input", len(skips))
-                h = host.after_input_block(downsample(h))
-                skips.append(h)
-                h = host.after_skip(h)
+                h = keep(downsample(h))
 
         # Middle: resnet, spatial transformer, temporal layer, resnet.
         host.enter_block("middle", 0)
@@ -190,18 +190,18 @@ class DenoisingUNet(nn.Module):
 
 def fold_frames(x: Tensor) -> Tensor:
     """(B, C, F, h, w) -> (B·F, C, h, w)."""
-    return x.transpose(1, 2).flatten(0, 1)
+    return rearrange(x, "b c f h w -> (b f) c h w")
 
 
 def unfold_frames(x: Tensor, num_frames: int) -> Tensor:
     """(B·F, C, h, w) -> (B, C, F, h, w)."""
-    return x.unflatten(0, (-1, num_frames)).transpose(1, 2)
+    return rearrange(x, "(b f) c h w -> b c f h w", f=num_frames)
 
 
 def _each_frame(appearance: Tensor, batch: int, num_frames: int) -> Tensor:
     if appearance.shape[0] == batch * num_frames:
         return appearance
-    return appearance.repeat_interleave(num_frames, dim=0)
+    return appearance.expand(batch, -1, -1).repeat_interleave(num_frames, dim=0)
 
 
 def _fit_pose(pose: Tensor, h: Tensor, batch: int, num_frames: int) -> Tensor:

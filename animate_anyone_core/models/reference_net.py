@@ -10,11 +10,10 @@ from .attention import (
     cross_attention,
     scaled_dot_product,
     self_attention,
-    tokens_in,
-    tokens_out,
 )
 from .config import UNetConfig
 from .parameter_trees import spatial_tree
+from .spatial_transformer import tokens_in, tokens_out
 
 
 class ReferenceNet(nn.Module):
@@ -59,7 +58,6 @@ class ReferenceNet(nn.Module):
         latents: Tensor,
         appearance: Tensor,
         *,
-        timestep: int = 0,
         attention: AttentionKernel = scaled_dot_product,
         recompute: bool = False,
     ) -> dict[str, Tensor]:
@@ -68,7 +66,6 @@ class ReferenceNet(nn.Module):
         Args:
             latents: Reference latents without noise, scaled (B, C, h, w).
             appearance: Appearance tokens (B, T, D).
-            timestep: Diffusion time; the reference is clean, so 0.
             attention: The attention kernel.
             recompute: Gradient checkpointing, layer by layer as in the denoising UNet.
 
@@ -79,77 +76,64 @@ class ReferenceNet(nn.Module):
             ShapeError: If the latents are too small for the network's norms.
         """
         self.config.check_latents(len(latents), *latents.shape[-2:])
-        time = torch.full((latents.shape[0],), timestep, device=latents.device)
+        time = torch.zeros(len(latents), dtype=torch.long, device=latents.device)  # no noise
         emb = self.time_embedding(self.time_proj(time).to(latents.dtype))
-        run = _Collector(self.feature_paths()[-1], emb, appearance, attention, recompute)
+        last = self.feature_paths()[-1]
+        features: dict[str, Tensor] = {}
+
+        def run(path: str, block: Tree, index: int, h: Tensor) -> Tensor:
+            inputs = (path, block, index, h, emb, appearance, attention, last)
+            if recompute:
+                h, found = checkpoint(_layer, *inputs, use_reentrant=False)
+            else:
+                h, found = _layer(*inputs)
+            features.update(found)
+            return h
+
         h = self.conv_in(latents)
         skips = [h]
         for level, block in enumerate(self.down_blocks):
             for index in range(len(block.resnets)):
-                h = run.layer(f"down_blocks.{level}", block, index, h)
+                h = run(f"down_blocks.{level}", block, index, h)
                 skips.append(h)
             for downsample in block.downsamplers or ():
                 h = downsample(h)
                 skips.append(h)
-        h = self.mid_block.resnets[1](run.layer("mid_block", self.mid_block, 0, h), emb)
+        h = self.mid_block.resnets[1](run("mid_block", self.mid_block, 0, h), emb)
         for level, block in enumerate(self.up_blocks):
             for index in range(len(block.resnets)):
-                joined = torch.cat([h, skips.pop()], dim=1)
-                h = run.layer(f"up_blocks.{level}", block, index, joined)
-                if run.is_done:
-                    return run.features
+                h = run(f"up_blocks.{level}", block, index, torch.cat([h, skips.pop()], dim=1))
+                if last in features:  # nothing behind it is read
+                    return features
             for upsample in block.upsamplers or ():
                 h = upsample(h, output_size=skips[-1].shape[-2:])
-        return run.features
+        return features
 
 
-class _Collector:
-    """Run layers and keep what enters every spatial self-attention."""
-
-    def __init__(
-        self,
-        last: str,
-        emb: Tensor,
-        appearance: Tensor,
-        attention: AttentionKernel,
-        recompute: bool,
-    ) -> None:
-        self.features: dict[str, Tensor] = {}
-        self._last, self._emb = last, emb
-        self._appearance, self._attention = appearance, attention
-        self._recompute = recompute
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the last feature is there: nothing behind it is read."""
-        return self._last in self.features
-
-    def layer(self, path: str, block: Tree, index: int, h: Tensor) -> Tensor:
-        if self._recompute:
-            h, found = checkpoint(self._layer, path, block, index, h, use_reentrant=False)
-        else:
-            h, found = self._layer(path, block, index, h)
-        self.features |= found
-        return h
-
-    def _layer(
-        self, path: str, block: Tree, index: int, h: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """One layer's output, and what entered its spatial self-attentions."""
-        found: dict[str, Tensor] = {}
-        h = block.resnets[index](h, self._emb)
-        if not getattr(block, "attentions", None):
+def _layer(
+    path: str,
+    block: Tree,
+    index: int,
+    h: Tensor,
+    emb: Tensor,
+    appearance: Tensor,
+    attention: AttentionKernel,
+    last: str,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """One layer's output, and what entered its spatial self-attentions, up to the last."""
+    found: dict[str, Tensor] = {}
+    h = block.resnets[index](h, emb)
+    if not getattr(block, "attentions", None):
+        return h, found
+    module = block.attentions[index]
+    tokens = tokens_in(module, h)
+    for number, transformer in enumerate(module.transformer_blocks):
+        name = f"{path}.attentions.{index}.transformer_blocks.{number}"
+        found[name] = own = transformer.norm1(tokens)
+        if name == last:
             return h, found
-        module = block.attentions[index]
-        tokens = tokens_in(module, h)
-        for number, transformer in enumerate(module.transformer_blocks):
-            name = f"{path}.attentions.{index}.transformer_blocks.{number}"
-            found[name] = transformer.norm1(tokens)
-            if name == self._last:
-                return h, found
-            tokens = tokens + self_attention(transformer.attn1, found[name], self._attention)
-            tokens = tokens + cross_attention(
-                transformer.attn2, transformer.norm2(tokens), self._appearance, self._attention
-            )
-            tokens = tokens + transformer.ff(transformer.norm3(tokens))
-        return tokens_out(module, tokens, h), found
+        tokens = tokens + self_attention(transformer.attn1, own, attention)
+        own = transformer.norm2(tokens)
+        tokens = tokens + cross_attention(transformer.attn2, own, appearance, attention)
+        tokens = tokens + transformer.ff(transformer.norm3(tokens))
+    return tokens_out(module, tokens, h), found

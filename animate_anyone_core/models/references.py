@@ -1,4 +1,4 @@
-"""Several pictures of one character: their tokens side by side in every spatial attention."""
+"""The reference: what the denoiser knows of the character, from one picture or from several."""
 
 import math
 from dataclasses import dataclass
@@ -10,14 +10,16 @@ from ..errors import SettingsError, ShapeError
 
 
 @dataclass(frozen=True)
-class ReferenceTokens:
-    """What the denoiser reads of one picture, or of several.
+class Reference:
+    """What the denoiser reads of the character. R is 1 (all rows share it) or the batch's rows.
 
     Attributes:
-        appearance: CLIP token (1, 1, D).
-        features: Block path -> tokens (1, L, D).
-        bias: Block path -> logarithm (1, L) of each token's weight in the softmax; None where there
-            is one picture, whose tokens weigh 1.
+        appearance: CLIP tokens (R, T, D), zeros for rows that see none; (B·F, T, D) gives every
+            frame its own.
+        features: Block path -> tokens (R, L, D) that ReferenceNet had in that block; empty where
+            ReferenceNet is left out.
+        bias: Block path -> logarithms (R, L) of the tokens' weights in the softmax; None where
+            there is one picture, whose tokens weigh 1.
     """
 
     appearance: Tensor
@@ -25,9 +27,7 @@ class ReferenceTokens:
     bias: dict[str, Tensor] | None = None
 
 
-def combine_references(
-    first: ReferenceTokens, second: ReferenceTokens, share: float
-) -> ReferenceTokens:
+def combine_references(first: Reference, second: Reference, share: float) -> Reference:
     """Put two references side by side.
 
     A token of the first weighs 1 - share in the softmax, one of the second share: attention picks
@@ -46,12 +46,7 @@ def combine_references(
     """
     if not 0.0 <= share <= 1.0:
         raise SettingsError(f"The share of the second reference is from 0 to 1, got {share:g}.")
-    shapes = [
-        {path: tokens.shape[-1] for path, tokens in one.features.items()}
-        | {"": one.appearance.shape[-1]}
-        for one in (first, second)
-    ]
-    if shapes[0] != shapes[1]:
+    if _widths(first) != _widths(second):
         raise ShapeError(
             "The two references come from different models: their features differ in number or "
             "width. Encode both with the same ReferenceNet and image encoder."
@@ -59,7 +54,7 @@ def combine_references(
     if share in (0.0, 1.0):
         return second if share else first
     parts = ((first, 1.0 - share), (second, share))
-    return ReferenceTokens(
+    return Reference(
         appearance=(1.0 - share) * first.appearance + share * second.appearance,
         features={
             path: torch.cat([one.features[path] for one, _ in parts], dim=1)
@@ -72,7 +67,12 @@ def combine_references(
     )
 
 
-def _bias(reference: ReferenceTokens, path: str) -> Tensor:
+def _widths(reference: Reference) -> tuple[int, dict[str, int]]:
+    features = {path: tokens.shape[-1] for path, tokens in reference.features.items()}
+    return reference.appearance.shape[-1], features
+
+
+def _bias(reference: Reference, path: str) -> Tensor:
     if reference.bias is not None:
         return reference.bias[path]
     return torch.zeros(reference.features[path].shape[:2])

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from .attention import AttentionKernel, Tree, self_attention
@@ -22,10 +23,8 @@ def temporal_layer(module: Tree, x: Tensor, num_frames: int, attention: Attentio
     Returns:
         Feature maps (B·F, C, h, w), the layer's input added.
     """
-    rows, channels, height, width = x.shape
-    # (B·F, C, h, w) -> (B·h·w, F, C)
-    tokens = module.norm(x).unflatten(0, (-1, num_frames))
-    tokens = tokens.permute(0, 3, 4, 1, 2).reshape(-1, num_frames, channels)
+    height, width = x.shape[-2:]
+    tokens = rearrange(module.norm(x), "(b f) c h w -> (b h w) f c", f=num_frames)
     tokens = module.proj_in(tokens)
     positions = sinusoidal_positions(num_frames, tokens.shape[-1], tokens.device).to(tokens.dtype)
     for block in module.transformer_blocks:
@@ -33,9 +32,7 @@ def temporal_layer(module: Tree, x: Tensor, num_frames: int, attention: Attentio
         tokens = tokens + self_attention(block.attn2, block.norm2(tokens) + positions, attention)
         tokens = tokens + block.ff(block.norm3(tokens))
     tokens = module.proj_out(tokens)
-    # (B·h·w, F, C) -> (B·F, C, h, w)
-    tokens = tokens.reshape(rows // num_frames, height, width, num_frames, channels)
-    return x + tokens.permute(0, 3, 4, 1, 2).reshape(rows, channels, height, width)
+    return x + rearrange(tokens, "(b h w) f c -> (b f) c h w", h=height, w=width)
 
 
 def sinusoidal_positions(num_frames: int, dim: int, device: torch.device | str = "cpu") -> Tensor:

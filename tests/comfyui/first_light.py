@@ -11,8 +11,6 @@ import torch
 from PIL import Image
 
 from animate_anyone_core.animate import (
-    AnimateSettings,
-    EncodedReference,
     encode_pose_pictures,
     encode_reference,
     window_predictor,
@@ -174,12 +172,11 @@ def core_models() -> Models:
 @torch.no_grad()
 def core_result(models: Models, steps: int) -> tuple[torch.Tensor, np.ndarray]:
     """Unscaled latents (F, C, h, w) and frames (F, H, W, 3) uint8 of the same run in the core."""
-    settings = AnimateSettings(width=WIDTH, height=HEIGHT, windows=WINDOWS, seed=SEED)
     picture = fit(read_picture(PICTURE), WIDTH, HEIGHT, "crop")
-    encoded: EncodedReference = encode_reference(models, picture)
+    encoded = encode_reference(models, picture)
     skeletons = read_video(SKELETONS, FRAMES).frames
     pose = encode_pose_pictures(models, skeletons, WIDTH, HEIGHT)
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(SEED)
     latents = denoise(
         window_predictor(models.denoising_unet, encoded, pose),
         make_noise(

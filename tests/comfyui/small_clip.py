@@ -49,7 +49,8 @@ def make_reference(seed):
     with torch.no_grad():
         features = reference_net(latents, appearance)
     return ours("sockets").EncodedReference(
-        appearance, features, latents / 0.18215, 8 * WIDTH, 8 * HEIGHT)
+        core("models.references").Reference(appearance, features),
+        latents / 0.18215, 8 * WIDTH, 8 * HEIGHT)
 
 reference = make_reference(1)
 pose = ours("sockets").EncodedPose(

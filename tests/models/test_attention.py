@@ -7,17 +7,20 @@ import torch
 from torch.testing import assert_close
 
 from animate_anyone_core.models.attention import (
-    Reference,
-    SpatialContext,
     cross_attention,
+    reference_attention,
     scaled_dot_product,
     self_attention,
+)
+from animate_anyone_core.models.interventions import Interventions
+from animate_anyone_core.models.parameter_trees import spatial_tree
+from animate_anyone_core.models.reference_mixing import SpatialContext
+from animate_anyone_core.models.references import Reference
+from animate_anyone_core.models.spatial_transformer import (
     spatial_transformer,
     tokens_in,
     tokens_out,
 )
-from animate_anyone_core.models.interventions import Interventions
-from animate_anyone_core.models.parameter_trees import spatial_tree
 
 PATH = "down_blocks.0.attentions.0"
 BLOCK = f"{PATH}.transformer_blocks.0"
@@ -43,17 +46,31 @@ def module(unet):
     return unet.get_submodule(PATH)
 
 
-def context(appearance, rows=1, reference=None, kernel=scaled_dot_product, host=None):
-    return SpatialContext(appearance, rows, reference, kernel, host or Interventions())
-
-
-def run(module, x, **settings):
-    return spatial_transformer(module, x, PATH, context(**settings))
+def run(
+    module, x, *, appearance, features=None, strengths=(1.0,), kernel=scaled_dot_product, host=None
+):
+    """One transformer; without features no row has anything to read."""
+    reference = Reference(appearance, {} if features is None else {BLOCK: features})
+    strengths = strengths if reference.features else (0.0,)
+    context = SpatialContext(reference, strengths, kernel, host or Interventions())
+    return spatial_transformer(module, x, PATH, context)
 
 
 def test_the_kernel_is_softmax_attention(normal):
     q, k, v = normal(3, 5, 16), normal(3, 7, 16), normal(3, 7, 16)
     assert_close(scaled_dot_product(q, k, v, 4), softmax_attention(q, k, v, 4))
+
+
+def test_the_reference_is_further_keys_and_values(normal):
+    """The paper's equation, softmax(Q [K; K_ref]ᵀ/√d) [V; V_ref], in float64."""
+    q, k, v = normal(3, 5, 16), normal(3, 5, 16), normal(3, 5, 16)
+    k_ref, v_ref = normal(3, 7, 16), normal(3, 7, 16)
+    keys, values = torch.cat([k, k_ref], 1), torch.cat([v, v_ref], 1)
+    out = reference_attention(q, k, v, k_ref, v_ref, 4, scaled_dot_product)
+    assert_close(out, softmax_attention(q, keys, values, 4))
+    shared = reference_attention(q, k, v, k_ref[:1], v_ref[:1], 4, scaled_dot_product)
+    each = [x[:1].repeat(3, 1, 1) for x in (k_ref, v_ref)]
+    assert_close(shared, reference_attention(q, k, v, *each, 4, scaled_dot_product))
 
 
 def test_self_and_cross_attention_project_attend_and_project(module, normal):
@@ -99,22 +116,18 @@ def by_the_formula(module, x, appearance, references):
 
 @pytest.mark.parametrize(
     "rows",
-    [None, (True, True, True), (False, True, False), (True, False, True), (False, False, False)],
+    [(True, True, True), (False, True, False), (True, False, True), (False, False, False)],
 )
 def test_reading_rows_see_their_own_reference_and_the_others_none(module, normal, rows):
     x, appearance, features = normal(3, 32, 4, 3), normal(3, 1, 24), normal(3, 12, 32)
-    out = run(
-        module, x, appearance=appearance, rows=3, reference=Reference({BLOCK: features}, rows)
-    )
-    seen = [
-        f if flag else None for f, flag in zip(features.split(1), rows or (True,) * 3, strict=True)
-    ]
+    out = run(module, x, appearance=appearance, features=features, strengths=rows)
+    seen = [f if flag else None for f, flag in zip(features.split(1), rows, strict=True)]
     assert_close(out, by_the_formula(module, x, appearance, seen), rtol=1e-4, atol=1e-5)
 
 
 def test_without_a_reference_attention_is_plain(module, normal):
     x, appearance = normal(2, 32, 4, 3), normal(2, 1, 24)
-    out = run(module, x, appearance=appearance, rows=2)
+    out = run(module, x, appearance=appearance)
     expected = by_the_formula(module, x, appearance, [None, None])
     assert_close(out, expected, rtol=1e-4, atol=1e-5)
 
@@ -134,8 +147,7 @@ def test_only_the_frames_own_query_rows_exist(module, normal):
         return scaled_dot_product(q, k, v, heads)
 
     x = normal(1, 32, 2, 3)
-    reference = Reference({BLOCK: reference})
-    run(module, x, appearance=normal(1, 1, 24), reference=reference, kernel=kernel)
+    run(module, x, appearance=normal(1, 1, 24), features=reference, kernel=kernel)
     assert seen == [(6, 10)]
 
 
@@ -143,41 +155,41 @@ def test_every_frame_of_a_row_reads_its_rows_reference(module, normal):
     """Two rows of three frames equal each row alone."""
     x, features = normal(6, 32, 4, 3), normal(2, 12, 32)
     appearance = normal(6, 1, 24)
-    out = run(module, x, appearance=appearance, rows=2, reference=Reference({BLOCK: features}))
+    out = run(module, x, appearance=appearance, features=features, strengths=(1.0, 1.0))
     for row in range(2):
         part = slice(3 * row, 3 * row + 3)
-        alone = Reference({BLOCK: features[row : row + 1]})
-        expected = run(module, x[part], appearance=appearance[part], reference=alone)
+        alone = features[row : row + 1]
+        expected = run(module, x[part], appearance=appearance[part], features=alone)
         assert_close(out[part], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_shared_reference_equals_one_for_each_row(module, normal):
     x, features, appearance = normal(4, 32, 4, 3), normal(1, 12, 32), normal(4, 1, 24)
-    settings = {"appearance": appearance, "rows": 2}
-    shared = run(module, x, reference=Reference({BLOCK: features}), **settings)
-    each = run(module, x, reference=Reference({BLOCK: features.repeat(2, 1, 1)}), **settings)
+    settings = {"appearance": appearance, "strengths": (1.0, 1.0)}
+    shared = run(module, x, features=features, **settings)
+    each = run(module, x, features=features.repeat(2, 1, 1), **settings)
     assert_close(shared, each)
 
 
 def test_the_order_of_the_references_tokens_does_not_matter(module, normal):
     x, features, appearance = normal(1, 32, 4, 3), normal(1, 12, 32), normal(1, 1, 24)
     order = torch.arange(12).roll(5)
-    one = run(module, x, appearance=appearance, reference=Reference({BLOCK: features}))
-    other = run(module, x, appearance=appearance, reference=Reference({BLOCK: features[:, order]}))
+    one = run(module, x, appearance=appearance, features=features)
+    other = run(module, x, appearance=appearance, features=features[:, order])
     assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 def test_attention_to_a_single_appearance_token_is_exact(module, normal):
     """The shortcut equals the full computation, which an active host forces."""
     x, appearance = normal(2, 32, 4, 3), normal(2, 1, 24)
-    shortcut = run(module, x, appearance=appearance, rows=2)
-    full = run(module, x, appearance=appearance, rows=2, host=Active())
+    shortcut = run(module, x, appearance=appearance)
+    full = run(module, x, appearance=appearance, host=Active())
     assert_close(shortcut, full, rtol=1e-5, atol=1e-5)
 
 
 def test_several_appearance_tokens_are_attended_to(module, normal):
     x, appearance = normal(2, 32, 4, 3), normal(2, 5, 24)
-    out = run(module, x, appearance=appearance, rows=2)
+    out = run(module, x, appearance=appearance)
     expected = by_the_formula(module, x, appearance, [None, None])
     assert_close(out, expected, rtol=1e-4, atol=1e-5)
 
@@ -192,6 +204,6 @@ def test_linear_projections_compute_the_same_as_convolutions(randomise, normal, 
     linear.load_state_dict(weights)
     x, appearance = normal(2, 32, 4, 3), normal(2, 1, 24)
     with torch.no_grad():
-        a = run(conv, x, appearance=appearance, rows=2)
-        b = run(linear, x, appearance=appearance, rows=2)
+        a = run(conv, x, appearance=appearance)
+        b = run(linear, x, appearance=appearance)
     assert_close(a, b, rtol=1e-5, atol=1e-5)

@@ -6,9 +6,9 @@ from diffusers import UNet2DConditionModel
 from torch.testing import assert_close
 
 from animate_anyone_core.errors import SettingsError, ShapeError
-from animate_anyone_core.models.attention import Reference
 from animate_anyone_core.models.denoising_unet import fold_frames, unfold_frames
 from animate_anyone_core.models.pose_guider import PaperPoseGuider, PublishedPoseGuider
+from animate_anyone_core.models.references import Reference
 
 T = torch.tensor([480])
 
@@ -27,8 +27,8 @@ def given(normal, reference_net):
 
 def run(unet, given, *, t=T, rows=None, **changes):
     given = given | changes
-    reference = Reference(given["features"], rows) if given["features"] else None
-    return unet(given["sample"], t, given["appearance"], reference=reference, pose=given["pose"])
+    reference = Reference(given["appearance"], given["features"] or {})
+    return unet(given["sample"], t, reference, strengths=rows, pose=given["pose"])
 
 
 def test_frames_fold_and_unfold(normal):
@@ -103,7 +103,7 @@ def test_latents_need_not_be_multiples_of_anything(unet, reference_net, normal, 
     appearance = normal(1, 1, 24)
     features = reference_net(normal(1, 4, height, width), appearance)
     sample = normal(1, 4, 2, height, width)
-    out = unet(sample, T, appearance, reference=Reference(features))
+    out = unet(sample, T, Reference(appearance, features))
     assert out.shape == sample.shape
     assert out.isfinite().all()
 
@@ -113,11 +113,12 @@ def test_a_batch_of_two_equals_two_batches(unet, reference_net, normal):
     sample, appearance = normal(2, 4, 3, 6, 4), normal(2, 1, 24)
     pose, t = normal(2, 32, 3, 6, 4), torch.tensor([10, 900])
     features = reference_net(normal(2, 4, 6, 4), appearance)
-    together = unet(sample, t, appearance, reference=Reference(features), pose=pose)
+    together = unet(sample, t, Reference(appearance, features), pose=pose)
     for row in range(2):
         part = slice(row, row + 1)
-        own = Reference({path: tokens[part] for path, tokens in features.items()})
-        alone = unet(sample[part], t[part], appearance[part], reference=own, pose=pose[part])
+        features_alone = {path: tokens[part] for path, tokens in features.items()}
+        own = Reference(appearance[part], features_alone)
+        alone = unet(sample[part], t[part], own, pose=pose[part])
         assert_close(together[part], alone, rtol=1e-4, atol=1e-5)
 
 

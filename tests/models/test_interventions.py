@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from animate_anyone_core.models.attention import Reference
 from animate_anyone_core.models.interventions import Interventions
+from animate_anyone_core.models.references import Reference
 
 T = torch.tensor([480])
 
@@ -103,8 +103,8 @@ def run(unet, given, host, rows=None):
     sample, appearance = given["sample"], given["appearance"]
     if rows:
         sample, appearance = sample.repeat(2, 1, 1, 1, 1), appearance.repeat(2, 1, 1)
-    reference = Reference(given["features"], rows)
-    return unet(sample, T, appearance, reference=reference, interventions=host)
+    reference = Reference(appearance, given["features"])
+    return unet(sample, T, reference, strengths=rows, interventions=host)
 
 
 def test_every_place_is_passed_in_the_documented_order(unet, given):

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from animate_anyone_core.models.attention import Reference
 from animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.memory import activation_bytes, reference_elements
 from animate_anyone_core.models.reference_net import ReferenceNet
+from animate_anyone_core.models.references import Reference
 
 
 def peak_bytes(work, trace):
@@ -70,8 +70,8 @@ def test_the_estimate_is_between_the_peak_and_twice_the_peak(
         return unet(
             normal(rows, 4, frames, height, width).to(dtype),
             torch.tensor([500.0]),
-            normal(rows, 1, 24).to(dtype),
-            reference=Reference(on_device, (False, True)[-rows:]),
+            Reference(normal(rows, 1, 24).to(dtype), on_device),
+            strengths=(0.0, 1.0)[-rows:],
             pose=normal(1, config.block_out_channels[0], frames, height, width).to(dtype),
         )
 

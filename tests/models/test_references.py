@@ -5,8 +5,10 @@ import torch
 from torch.testing import assert_close
 
 from animate_anyone_core.errors import SettingsError, ShapeError
-from animate_anyone_core.models.attention import Reference, scaled_dot_product
-from animate_anyone_core.models.references import ReferenceTokens, combine_references
+from animate_anyone_core.models.attention import scaled_dot_product
+from animate_anyone_core.models.interventions import Interventions
+from animate_anyone_core.models.reference_mixing import SpatialContext, mixed_attention
+from animate_anyone_core.models.references import Reference, combine_references
 
 
 @pytest.fixture
@@ -21,12 +23,13 @@ def window(normal):
 
 
 def tokens(features, normal):
-    return ReferenceTokens(normal(1, 1, 24), features)
+    return Reference(normal(1, 1, 24), features)
 
 
-def run(unet, window, reference):
+def run(unet, window, features, strengths=None, bias=None):
+    sample, t, appearance = window
     with torch.no_grad():
-        return unet(*window, reference=reference)
+        return unet(sample, t, Reference(appearance, features, bias), strengths=strengths)
 
 
 def off(actual, expected):
@@ -38,39 +41,32 @@ def off(actual, expected):
 
 def test_full_strength_is_bit_equal_to_no_strength_given(unet, window, features):
     one = features()
-    plain = run(unet, window, Reference(one, (False, True)))
-    assert torch.equal(run(unet, window, Reference(one, (False, True), (1.0, 1.0))), plain)
-    assert torch.equal(run(unet, window, Reference(one, None, (0.0, 1.0))), plain)
+    assert torch.equal(run(unet, window, one, (1.0, 1.0)), run(unet, window, one))
+    assert torch.equal(run(unet, window, one, (0.0, 1.0)), run(unet, window, one, (False, True)))
 
 
 def test_no_strength_is_bit_equal_to_no_reference(unet, window, features):
-    plain = run(unet, window, None)
-    assert torch.equal(run(unet, window, Reference(features(), None, (0.0, 0.0))), plain)
+    assert torch.equal(run(unet, window, features(), (0.0, 0.0)), run(unet, window, {}))
 
 
 def test_every_row_has_its_own_strength(unet, window, features):
     one = features()
-    both = run(unet, window, Reference(one, None, (0.3, 1.4)))
+    both = run(unet, window, one, (0.3, 1.4))
     for row, strength in enumerate((0.3, 1.4)):
         single = tuple(x[row : row + 1] if x.shape[0] == 2 else x for x in window)
-        alone = run(unet, single, Reference(one, None, (strength,)))
+        alone = run(unet, single, one, (strength,))
         assert off(both[row : row + 1], alone) < 1e-5
 
 
 def test_strength_is_linear_in_the_attentions_output(unet, normal):
     """One layer: read with s is s of the way from not reading to reading."""
-    from animate_anyone_core.models.attention import SpatialContext, _reference_attention
-    from animate_anyone_core.models.interventions import Interventions
-
     attn = unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1
     x, seen = normal(3, 12, 32), normal(1, 9, 32)
 
     def read(*strengths):
-        reference = Reference({"here": seen}, None, strengths)
-        context = SpatialContext(
-            normal(3, 1, 24), 3, reference, scaled_dot_product, Interventions()
-        )
-        return _reference_attention(attn, x, "here", context)
+        reference = Reference(normal(3, 1, 24), {"here": seen})
+        context = SpatialContext(reference, strengths, scaled_dot_product, Interventions())
+        return mixed_attention(attn, x, "here", context)
 
     none, full = read(0.0, 0.0, 0.0), read(1.0, 1.0, 1.0)
     assert off(full, none) > 1e-2
@@ -84,14 +80,14 @@ def test_strength_is_linear_in_the_attentions_output(unet, normal):
 
 def test_the_same_picture_twice_is_that_picture(unet, window, features, normal):
     one = tokens(features(), normal)
-    alone = run(unet, window, Reference(one.features))
+    alone = run(unet, window, one.features)
     for share in (0.5, 0.2):
         twice = combine_references(one, one, share)
-        got = run(unet, window, Reference(twice.features, bias=twice.bias))
+        got = run(unet, window, twice.features, bias=twice.bias)
         assert off(got, alone) < 1e-5
         assert_close(twice.appearance, one.appearance)
     thrice = combine_references(combine_references(one, one, 0.5), one, 1 / 3)
-    assert off(run(unet, window, Reference(thrice.features, bias=thrice.bias)), alone) < 1e-5
+    assert off(run(unet, window, thrice.features, bias=thrice.bias), alone) < 1e-5
 
 
 def test_a_whole_share_is_one_picture_alone(features, normal):
@@ -104,10 +100,10 @@ def test_the_order_of_the_pictures_does_not_matter(unet, window, features, norma
     first, second = tokens(features(), normal), tokens(features(6, 10), normal)
     ab, ba = combine_references(first, second, 0.3), combine_references(second, first, 0.7)
     assert_close(ab.appearance, ba.appearance)
-    a = run(unet, window, Reference(ab.features, (False, True), bias=ab.bias))
-    b = run(unet, window, Reference(ba.features, (False, True), bias=ba.bias))
+    a = run(unet, window, ab.features, (0.0, 1.0), ab.bias)
+    b = run(unet, window, ba.features, (0.0, 1.0), ba.bias)
     assert off(a, b) < 1e-5
-    alone = run(unet, window, Reference(first.features, (False, True)))
+    alone = run(unet, window, first.features, (0.0, 1.0))
     assert off(a, alone) > 1e-3
 
 
@@ -126,20 +122,21 @@ def test_tokens_of_a_share_weigh_that_share_in_the_softmax(normal):
 def test_rows_with_references_of_their_own_keep_their_own_weights(unet, window, features, normal):
     parts = [tokens(features(), normal) for _ in range(4)]
     pairs = [combine_references(*parts[:2], 0.2), combine_references(*parts[2:], 0.9)]
-    joined = Reference(
+    both = run(
+        unet,
+        window,
         {path: torch.cat([pair.features[path] for pair in pairs]) for path in pairs[0].features},
         bias={path: torch.cat([pair.bias[path] for pair in pairs]) for path in pairs[0].bias},
     )
-    both = run(unet, window, joined)
     for row, pair in enumerate(pairs):
         single = tuple(x[row : row + 1] if x.shape[0] == 2 else x for x in window)
-        alone = run(unet, single, Reference(pair.features, bias=pair.bias))
+        alone = run(unet, single, pair.features, bias=pair.bias)
         assert off(both[row : row + 1], alone) < 1e-5
 
 
 def test_references_of_other_models_are_refused(features, normal):
     one = tokens(features(), normal)
-    wider = ReferenceTokens(normal(1, 1, 32), one.features)
+    wider = Reference(normal(1, 1, 32), one.features)
     with pytest.raises(ShapeError, match="come from different models"):
         combine_references(one, wider, 0.5)
 

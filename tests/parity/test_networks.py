@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from animate_anyone_core.models.attention import Reference, scaled_dot_product
+from animate_anyone_core.models.attention import scaled_dot_product
 from animate_anyone_core.models.denoising_unet import fold_frames, unfold_frames
+from animate_anyone_core.models.references import Reference
 from animate_anyone_core.models.temporal import temporal_layer
 
 LAYER_LIMIT = 1e-5
@@ -58,15 +59,15 @@ def test_unet(parity, case):
     expected = needs(parity, f"unet/{case}")
     sample = parity.inputs["unet/sample"][:, :, : expected.shape[2]]
     pose = parity.pose[:, :, : sample.shape[2]] if case != "nopose" else None
-    reference = Reference(parity.reference) if case != "noref" else None
-    appearance = parity.clip
+    features = parity.reference if case != "noref" else {}
+    appearance, strengths = parity.clip, None
     if case == "cfg":
         sample = sample.expand(2, -1, -1, -1, -1)
         appearance = torch.cat([torch.zeros_like(parity.clip), parity.clip])
-        reference = Reference(parity.reference, rows=(False, True))
+        strengths = (0.0, 1.0)
     unet = parity.unet(image_only=True) if case == "stage1_image" else parity.denoising_unet
     t = parity.inputs["unet/timestep"]
-    out = unet(sample, t, appearance, reference=reference, pose=pose)
+    out = unet(sample, t, Reference(appearance, features), strengths=strengths, pose=pose)
     assert_close(out, expected, UNET_LIMIT)
 
 
@@ -93,8 +94,7 @@ def test_unet_blocks(parity):
     parity.denoising_unet(
         sample,
         parity.inputs["unet/timestep"],
-        parity.clip,
-        reference=Reference(parity.reference),
+        Reference(parity.clip, parity.reference),
         pose=parity.pose[:, :, :frames],
     )
     for hook in hooks:
@@ -114,8 +114,7 @@ def test_batch_of_two_references(parity):
     out = parity.denoising_unet(
         given["sample"],
         given["timestep"],
-        appearance,
-        reference=Reference(features),
+        Reference(appearance, features),
         pose=given["pose_fea"],
     )
     assert_close(out, expected, UNET_LIMIT)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from animate_anyone_core.animate import EncodedReference, window_predictor
+from animate_anyone_core.animate import window_predictor
+from animate_anyone_core.models.references import Reference
 from animate_anyone_core.sampling.denoise import denoise
 from animate_anyone_core.sampling.windows import WindowSettings, published_windows
 
@@ -67,7 +68,7 @@ class Strided(WindowSettings):
 def run(parity, *, frames, steps, guidance, context, overlap, stride=1, closed_loop=True):
     predict = window_predictor(
         parity.denoising_unet,
-        EncodedReference(parity.clip, parity.reference),
+        Reference(parity.clip, parity.reference),
         parity.pose[:, :, :frames],
     )
     kept = []

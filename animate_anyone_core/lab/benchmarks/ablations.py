@@ -112,21 +112,25 @@ def _train_and_score(
     scores: "ModelScores",
 ) -> dict[str, list[np.ndarray]]:
     """Train and score variant by variant; returns the pictures of the grid by row."""
+    from ...animate import AnimateSettings
     from ...commands.progress_bar import progress_bar
+    from ...sampling.windows import WindowSettings
     from ..evaluation.held_out import held_out_clip
     from ..training.ablation.networks import ABLATIONS
-    from ..training.ablation.scoring import SamplingSettings, animate_variant, count_steps
+    from ..training.ablation.scoring import animate_variant
 
     config = trainer.configs[1]
     clips = [
         held_out_clip(number, sizes["frames"], sizes["size"], sizes["size"], config.data.drawing)
         for number in range(sizes["clips"])
     ]
-    sampling = SamplingSettings(
-        noise=config.objective.noise,
-        steps=sizes["sampling_steps"],
-        guidance=config.run.sample_guidance,
-        window=args.window,
+    overlap = min(4, args.window // 3)
+    sampling = AnimateSettings(
+        width=sizes["size"],
+        height=sizes["size"],
+        num_inference_steps=sizes["sampling_steps"],
+        guidance_scale=config.run.sample_guidance,
+        windows=WindowSettings(context_frames=args.window, context_overlap=overlap),
     )
     shown: dict[str, list[np.ndarray]] = {"reference": [clip.reference for clip in clips]}
     for row, of_clip in (("truth", "truth"), ("pose", "skeletons")):
@@ -135,7 +139,7 @@ def _train_and_score(
         scores.add("truth", clip.truth, clip)
         repeated = np.repeat(clip.reference[None], len(clip.truth), axis=0)
         scores.add("reference repeated", repeated, clip)
-    per_clip = count_steps(sizes["frames"], sampling)
+    noise, per_clip = config.objective.noise, sampling.count_windows(sizes["frames"])
     for name in dict.fromkeys(args.variants or ABLATIONS):
         with ExitStack() as bars:
             networks = trainer.train(ABLATIONS[name], _bars(bars, name))
@@ -145,7 +149,7 @@ def _train_and_score(
                 def step(done: int, total: int, before: int = number * per_clip) -> None:
                     on_step(before + done, len(clips) * per_clip)
 
-                result = animate_variant(networks, trainer.encoders, clip, sampling, step)
+                result = animate_variant(networks, trainer.encoders, clip, noise, sampling, step)
                 scores.add(name, result, clip)
                 shown.setdefault(name, []).append(result[len(result) // 2])
     return shown

@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> bool:
         raise SettingsError(f"--grid writes a .png, got {args.grid.name}.")
     for path in filter(None, (args.json, args.grid)):
         check_writable(path)
+    from ...animate import AnimateSettings
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
     from ...commands.animate import choose_device, choose_dtype
@@ -71,28 +72,16 @@ def run(args: argparse.Namespace) -> bool:
         device=device,
         dtype=choose_dtype(args.dtype, device),
     )
-    settings = _settings(args, models)
+    settings = AnimateSettings.for_model(
+        models,
+        num_inference_steps=args.steps,
+        guidance_scale=args.guidance,
+        seed=args.seed,
+        windows=models.profile.windows(models.denoising_unet.temporal, args.window, args.overlap),
+    )
     scores = ModelScores(load_pose_detector(*built_in_pose_networks(), args.device))
     shown = _animate_all(args, models, settings, scores)
     return _report(args, models, settings, scores, shown)
-
-
-def _settings(args: argparse.Namespace, models: "Models") -> "AnimateSettings":
-    from ...animate import AnimateSettings
-    from ...sampling.windows import WindowSettings
-
-    profile, temporal = models.profile, models.denoising_unet.temporal
-    longest = profile.context_frames if temporal is None else temporal.max_frames
-    window = min(profile.context_frames, longest) if args.window is None else args.window
-    overlap = min(profile.context_overlap, window - 1) if args.overlap is None else args.overlap
-    return AnimateSettings(
-        width=profile.width,
-        height=profile.height,
-        num_inference_steps=profile.num_inference_steps if args.steps is None else args.steps,
-        guidance_scale=profile.guidance_scale if args.guidance is None else args.guidance,
-        seed=args.seed,
-        windows=WindowSettings(context_frames=window, context_overlap=overlap),
-    )
 
 
 def _animate_all(
@@ -109,15 +98,14 @@ def _animate_all(
         MODEL,
         NO_TEMPORAL,
         VARIANTS,
-        VariantAnimator,
+        animate_variants,
         through_codec,
     )
 
-    variants = {MODEL: VARIANTS[MODEL]} if args.model_only else dict(VARIANTS)
-    if models.denoising_unet.temporal is None:
-        variants.pop(NO_TEMPORAL, None)
-    animator = VariantAnimator(models, settings)
-    done, total = 0, args.clips * len(variants) * animator.count_steps(args.frames)
+    variants = [MODEL] if args.model_only else list(VARIANTS)
+    if models.denoising_unet.temporal is None and not args.model_only:
+        variants.remove(NO_TEMPORAL)
+    done, total = 0, args.clips * len(variants) * settings.count_windows(args.frames)
     shown = []
     with progress_bar("animate and score") as on_step:
 
@@ -140,7 +128,9 @@ def _animate_all(
                 CODEC: through_codec(models, clip.truth),
                 REPEATED: np.repeat(clip.reference[None], args.frames, axis=0),
             }
-            results |= animator.animate(clip.reference, clip.skeletons, variants, step)
+            results |= animate_variants(
+                models, clip.reference, clip.skeletons, variants, settings, step
+            )
             for row, frames in results.items():
                 scores.add(row, frames, clip)
             if number < args.grid_clips:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...models.attention import AttentionKernel, Reference, scaled_dot_product
+from ...models.attention import AttentionKernel, scaled_dot_product
 from ...models.denoising_unet import DenoisingUNet
 from ...models.interventions import Interventions
 from ...models.pose_guider import PoseGuider, encode_poses
 from ...models.reference_net import ReferenceNet
+from ...models.references import Reference
 from .frozen_encoders import Batch
 from .objective import Objective
 
@@ -41,7 +42,7 @@ class Question(NamedTuple):
 class Reading(NamedTuple):
     """What a forward of the denoising UNet takes of the reference."""
 
-    reference: Reference | None = None
+    features: Prepared = {}  # noqa: RUF012 (never changed)
     interventions: Interventions = Interventions()
 
 
@@ -99,8 +100,8 @@ class LearningNetworks(nn.Module):
         return self.denoising_unet(
             sample,
             t,
-            appearance,
-            reference=reading.reference,
+            Reference(appearance, reading.features),
+            strengths=rows,
             pose=pose,
             attention=self.attention,
             interventions=reading.interventions,
@@ -165,7 +166,7 @@ class TrainedNetworks(LearningNetworks):
 
     def read(self, prepared: Prepared, question: Question) -> Reading:
         """The tokens beside the frame's own, for the rows that see the reference."""
-        return Reading(Reference(prepared, question.rows))
+        return Reading(prepared)
 
 
 def denoising_loss(

@@ -103,11 +103,9 @@ class SampleGrids:
             image_encoder=encoders.image_encoder,
             profile=self._profile,
         )
-        settings = AnimateSettings(
-            width=self._profile.width,
-            height=self._profile.height,
+        settings = AnimateSettings.for_model(
+            models,
             num_inference_steps=self._run.sample_steps,
-            guidance_scale=self._run.sample_guidance,
             seed=seed,
             windows=WindowSettings(context_frames=self._num_frames, context_overlap=0),
         )

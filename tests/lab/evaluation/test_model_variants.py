@@ -15,8 +15,7 @@ from animate_anyone_core.lab.evaluation.model_variants import (
     NO_POSE,
     NO_REFERENCE,
     NO_TEMPORAL,
-    VARIANTS,
-    VariantAnimator,
+    animate_variants,
     through_codec,
     without_temporal,
 )
@@ -55,19 +54,17 @@ def inputs() -> tuple[np.ndarray, np.ndarray]:
 def run(models, inputs, name, reference=None, skeletons=None) -> np.ndarray:
     reference = inputs[0] if reference is None else reference
     skeletons = inputs[1] if skeletons is None else skeletons
-    animator = VariantAnimator(models, SETTINGS)
-    return animator.animate(reference, skeletons, {name: VARIANTS[name]}, lambda: None)[name]
+    return animate_variants(models, reference, skeletons, [name], SETTINGS, lambda: None)[name]
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_the_whole_model_is_the_main_path(models, inputs, guidance):
     settings = replace(SETTINGS, guidance_scale=guidance)
     steps = []
-    animator = VariantAnimator(models, settings)
-    result = animator.animate(*inputs, {MODEL: VARIANTS[MODEL]}, lambda: steps.append(1))[MODEL]
+    result = animate_variants(models, *inputs, [MODEL], settings, lambda: steps.append(1))[MODEL]
     expected = np.stack(list(animate(models, Image.fromarray(inputs[0]), inputs[1], settings)))
     assert np.array_equal(result, expected)
-    assert len(steps) == animator.count_steps(FRAMES)
+    assert len(steps) == settings.count_windows(FRAMES) == 2 * 2
 
 
 def test_without_reference_net_its_weights_do_not_matter(models, inputs, randomise, tiny_config):

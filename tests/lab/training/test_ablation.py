@@ -26,6 +26,7 @@ from animate_anyone_core.lab.training.networks import LearningNetworks, Question
 from animate_anyone_core.lab.training.objective import Objective
 from animate_anyone_core.models.attention import scaled_dot_product
 from animate_anyone_core.models.interventions import Interventions
+from animate_anyone_core.models.references import Reference
 
 SETTINGS = AblationSettings(
     size=32, steps=2, temporal_steps=2, scenes=3, temporal_scenes=2, window=4, widths=(16, 16)
@@ -166,7 +167,7 @@ def test_control_adds_its_residuals_to_the_matching_skips(make):
     plain = networks.denoising_unet(
         draw(3, 2, 4, 2, 8, 8),
         torch.tensor([100, 700]),
-        draw(2, 1, 1, 8).expand(2, -1, -1),
+        Reference(draw(2, 1, 1, 8), {}),
         pose=draw(6, 1, 16, 2, 8, 8),
         interventions=AddsToSecondSkip(),
     )

@@ -19,6 +19,7 @@ from animate_anyone_core.lab.training.networks import TrainedNetworks
 from animate_anyone_core.lab.training.published_files import profile_of, write_model
 from animate_anyone_core.lab.training.train import train
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
+from animate_anyone_core.models.references import Reference
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +88,8 @@ def test_new_temporal_layers_change_nothing_at_first(settings, stable_diffusion)
     picture_model.load_state_dict(stable_diffusion[1])
     sample, appearance = torch.randn(1, 4, 3, 8, 8), torch.randn(1, 1, 8)
     with torch.no_grad():
-        clip = networks.denoising_unet(sample, torch.tensor(7), appearance)
-        pictures = picture_model(sample, torch.tensor(7), appearance)
+        clip = networks.denoising_unet(sample, torch.tensor(7), Reference(appearance, {}))
+        pictures = picture_model(sample, torch.tensor(7), Reference(appearance, {}))
     assert torch.allclose(clip, pictures, atol=1e-5)
 
 

@@ -8,13 +8,13 @@ import comfy.conds
 import torch
 from torch import Tensor
 
-from ..animate_anyone_core.models.attention import Reference
+from ..animate_anyone_core.models.references import Reference
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .sockets import EncodedReference
 
 
 @dataclass(frozen=True, eq=False)
-class RowReference:
+class ConditionRow:
     """The reference of one condition.
 
     Attributes:
@@ -27,7 +27,7 @@ class RowReference:
     reads: bool
     when: TimedStrength | None = None
 
-    def timed(self, level_at: Callable[[float], float]) -> "RowReference":
+    def timed(self, level_at: Callable[[float], float]) -> "ConditionRow":
         """The same with its strength in noise levels; `level_at` gives the level at a share."""
         strength = self.encoded.strength
         if strength.changes_nothing or not self.reads:
@@ -41,19 +41,19 @@ class RowReference:
         return 1.0 if self.when is None else self.when.at(level)
 
 
-class ConditionReference(comfy.conds.CONDRegular):
+class ConditionRows(comfy.conds.CONDRegular):
     """References of the conditions in one call: neither repeated over frames nor cut into windows."""
 
-    def process_cond(self, batch_size: int, **kwargs: Any) -> "ConditionReference":
+    def process_cond(self, batch_size: int, **kwargs: Any) -> "ConditionRows":
         """One row a condition, whatever the batch or the area."""
         return self._copy_with(self.cond)
 
     def can_concat(self, other: Any) -> bool:
         """Whether two conditions can share a call: their references must have the same shapes."""
-        ours, theirs = self.cond[0].encoded, other.cond[0].encoded
+        ours, theirs = self.cond[0].encoded.reference, other.cond[0].encoded.reference
         return ours is theirs or _shapes(ours) == _shapes(theirs)
 
-    def concat(self, others: list[Any]) -> list[RowReference]:
+    def concat(self, others: list[Any]) -> list[ConditionRow]:
         """The rows of all conditions."""
         return [row for cond in (self, *others) for row in cond.cond]
 
@@ -62,7 +62,7 @@ class ConditionReference(comfy.conds.CONDRegular):
         return [1]
 
 
-def row_strengths(rows: list[RowReference] | None, batch: int, level: float) -> tuple[float, ...]:
+def row_strengths(rows: list[ConditionRow] | None, batch: int, level: float) -> tuple[float, ...]:
     """How strongly each row of the call reads its reference at a noise level."""
     if rows is None:
         return (0.0,) * batch
@@ -70,29 +70,32 @@ def row_strengths(rows: list[RowReference] | None, batch: int, level: float) -> 
 
 
 def join_references(
-    rows: list[RowReference] | None, strengths: tuple[float, ...], like: Tensor
-) -> Reference | None:
+    context: Tensor, rows: list[ConditionRow] | None, strengths: tuple[float, ...], like: Tensor
+) -> Reference:
     """All conditions' references as one argument of the core's forward.
 
     Args:
+        context: Appearance tokens (n·F, T, D), as ComfyUI hands them over.
         rows: One a condition.
         strengths: What `row_strengths` says of them.
         like: Has the device and type the network computes in.
     """
+    appearance = _scaled_appearance(context, rows, strengths)
     if rows is None or not any(strengths):
-        return None
-    reading = [row.encoded for row, strength in zip(rows, strengths, strict=True) if strength]
-    used = reading[:1] if all(one is reading[0] for one in reading) else [r.encoded for r in rows]
+        return Reference(appearance, {})
+    each = [row.encoded.reference for row in rows]
+    reading = [one for one, strength in zip(each, strengths, strict=True) if strength]
+    used = reading[:1] if all(one is reading[0] for one in reading) else each
     bias = [one.bias for one in used if one.bias is not None]
     return Reference(
+        appearance=appearance,
         features=_stacked([one.features for one in used], like),
-        strengths=strengths,
         bias=_stacked(bias, like) if bias else None,
     )
 
 
-def scaled_appearance(
-    context: Tensor, rows: list[RowReference] | None, strengths: tuple[float, ...]
+def _scaled_appearance(
+    context: Tensor, rows: list[ConditionRow] | None, strengths: tuple[float, ...]
 ) -> Tensor:
     """Appearance tokens (n·F, T, D), each reading row's as strong as its reference."""
     if rows is None or all(row.when is None for row in rows):
@@ -108,6 +111,6 @@ def _stacked(parts: list[dict[str, Tensor]], like: Tensor) -> dict[str, Tensor]:
     return {path: torch.cat([part[path].to(like) for part in parts]) for path in parts[0]}
 
 
-def _shapes(encoded: EncodedReference) -> tuple[Any, bool]:
-    shapes = {path: tokens.shape for path, tokens in encoded.features.items()}
-    return shapes, encoded.bias is None
+def _shapes(reference: Reference) -> tuple[Any, bool]:
+    shapes = {path: tokens.shape for path, tokens in reference.features.items()}
+    return shapes, reference.bias is None
