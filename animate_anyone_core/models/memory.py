@@ -1,10 +1,20 @@
-"""What one call of the denoising UNet needs besides its weights, for a host that makes room first."""
+"""What one call of the denoising UNet needs besides its weights, for a host that makes room first.
+
+Two moments at the finest level decide, and which one depends on the device's kernels: the
+feed-forward of a transformer, or, where convolutions are computed as matrix products, the columns
+of the widest convolution.
+"""
 
 from .config import UNetConfig
 
-#: Live elements for every row, frame, latent cell and channel of the finest level, at the worst
-#: moment (the finest level's feed-forward, with the skips): 25 to 26 counted, one more for the poses.
-_ELEMENTS = 27.5
+#: Live elements for every row, frame, latent cell and channel of the finest level in the
+#: feed-forward, with the skips: 25 to 26 counted, one more for the poses.
+_FEED_FORWARD = 27.5
+
+#: Likewise beside the columns of a convolution on the way up: its input before and after the norm,
+#: its output, what is left of the skips. 10.7 counted.
+_BESIDE_COLUMNS = 11.0
+_KERNEL_CELLS = 9  # of a 3x3 kernel: the columns hold every input channel so many times
 
 #: What allocators need beyond live tensors: blocks are rounded up and fragmented.
 _ALLOCATOR = 1.28
@@ -15,6 +25,11 @@ def activation_bytes(
 ) -> float:
     """Estimate the peak memory of one forward, with attention that stores no scores.
 
+    It holds for convolutions that work in place (oneDNN, cuDNN) and for those that unfold their
+    whole input first. PyTorch's own do that wherever oneDNN has no kernel for a type on a
+    processor: bfloat16 without AVX-512, float16 without its own instructions, everything where
+    oneDNN is switched off.
+
     Args:
         config: The network's shapes.
         rows: Batch rows times frames.
@@ -23,13 +38,21 @@ def activation_bytes(
         element_bytes: Bytes of a number in the type that is computed in.
 
     Returns:
-        Bytes; from the measured peak to twice as much (the tests hold it).
+        Bytes; from the measured peak to twice as much (the tests hold it for both kinds).
     """
-    frames = _ELEMENTS * rows * height * width * config.block_out_channels[0]
+    finest = config.block_out_channels[0]
+    per_channel = max(_FEED_FORWARD, _BESIDE_COLUMNS + _KERNEL_CELLS * _widest(config) / finest)
+    frames = per_channel * rows * height * width * finest
     # the reference's tokens on the device, and keys and values of the largest layer
     reference = reference_elements(config, height, width)
     reference += 2 * height * width * config.block_out_channels[0]
     return _ALLOCATOR * element_bytes * (frames + reference)
+
+
+def _widest(config: UNetConfig) -> int:
+    """Channels into the widest convolution of the finest level: from below, and a skip."""
+    widths = config.block_out_channels
+    return widths[0] + widths[min(1, len(widths) - 1)]
 
 
 def reference_elements(config: UNetConfig, height: int, width: int) -> int:
