@@ -27,6 +27,7 @@ FLOORS = {
     "face_pass": 5,
     "preflight": 5,
     "evaluation": 6,
+    "self_test": 6,
     "commands": 7,
     "__main__": 8,
     "lab": 9,

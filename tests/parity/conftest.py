@@ -1,13 +1,21 @@
-"""Reference numbers: every directory in PARITY_FIXTURES, whatever its name, sizes or frame counts.
+"""Numbers of the published code: those that ship with the package, and every folder one has.
 
-`PARITY_FIXTURES` holds directories separated by `os.pathsep`; without it, every directory under
-`../shared/fixtures` is taken. Layout: `checkpoints/` with the published file names, `config.json`
-(2-D UNet), `inference.json` (temporal settings, noise schedule, sampling settings),
-`inputs.safetensors`, `expected.safetensors`, `context_windows.json`.
+The small numbers (`animate_anyone_core/self_test/numbers/`) run everywhere. `PARITY_FIXTURES` holds
+further directories separated by `os.pathsep`, of any name, size and frame count; without it, every
+directory under `../shared/fixtures` is taken. Layout of those: `checkpoints/` with the published
+file names, `config.json` (2-D UNet), `inference.json` (temporal settings, noise schedule, sampling
+settings), `inputs.safetensors`, `expected.safetensors`, `context_windows.json`; or the two files of
+the small numbers.
+
+Two variables serve `measure_limits.py`: `PARITY_COMPUTE` computes the same in another way (see
+`ways.py`), and `PARITY_RECORD` names a file to add all differences to.
 """
 
+import importlib.util
 import json
 import os
+import sys
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -24,23 +32,56 @@ from animate_anyone_core.checkpoints.load import (
 )
 from animate_anyone_core.models.config import TemporalConfig
 from animate_anyone_core.sampling.schedule import NoiseSchedule, make_solver
+from animate_anyone_core.self_test.core_calls import build_networks
+from animate_anyone_core.self_test.differences import Limit, difference
+from animate_anyone_core.self_test.precision import Precision
+from animate_anyone_core.self_test.reference_numbers import ReferenceNumbers, shipped_families
 
+
+def _beside(name):
+    """A module of this folder; the tests are no package."""
+    known = sys.modules.get(f"parity_{name}")
+    if known is not None:
+        return known
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"parity_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[f"parity_{name}"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+ways = _beside("ways")
+limits = _beside("limits")
 ROOT = Path(__file__).parents[2]
 
 
-def fixture_folders() -> list[Path]:
+def given_folders() -> list[Path]:
     given = os.environ.get("PARITY_FIXTURES")
     if given:
         return [Path(entry) for entry in given.split(os.pathsep) if entry]
     return sorted(p.parent for p in ROOT.parent.glob("shared/fixtures/*/expected.safetensors"))
 
 
-class Parity:
-    """One fixture directory: its numbers, and our networks with its weights in float32."""
+def is_small(folder: Path) -> bool:
+    return (folder / "numbers.npz").is_file()
 
-    def __init__(self, folder: Path) -> None:
+
+def small_folders() -> list[Path]:
+    return [*shipped_families(), *filter(is_small, given_folders())]
+
+
+class Parity:
+    """One fixture directory: its numbers, and our networks with its weights."""
+
+    def __init__(self, folder: Path, way) -> None:
         self.folder = folder
-        self.inputs = load_file(folder / "inputs.safetensors")
+        self.way = way
+        self.kernel = way.kernel
+        self.inputs = {
+            k: v.to(way.dtype) if v.is_floating_point() else v
+            for k, v in load_file(folder / "inputs.safetensors").items()
+        }
         self.expected = load_file(folder / "expected.safetensors")
         self.inference = json.loads((folder / "inference.json").read_text())
         self.windows = json.loads((folder / "context_windows.json").read_text())
@@ -75,7 +116,7 @@ class Parity:
             image_only=image_only,
         )
         assert not files.report.unexpected
-        return load_denoising_unet(files, torch.float32)
+        return self.way.prepare(load_denoising_unet(files, self.way.dtype))
 
     @cached_property
     def denoising_unet(self):
@@ -84,11 +125,13 @@ class Parity:
     @cached_property
     def reference_net(self):
         path = self.weights("reference_unet")
-        return load_reference_net(path, config=self.config, dtype=torch.float32)[0]
+        network, _ = load_reference_net(path, config=self.config, dtype=self.way.dtype)
+        return self.way.prepare(network)
 
     @cached_property
     def pose_guider(self):
-        return load_pose_guider(self.weights("pose_guider"), dtype=torch.float32)[0]
+        network, _ = load_pose_guider(self.weights("pose_guider"), dtype=self.way.dtype)
+        return self.way.prepare(network)
 
     def solver(self):
         known = NoiseSchedule.__dataclass_fields__
@@ -102,32 +145,67 @@ class Parity:
     @cached_property
     @torch.no_grad()
     def reference(self) -> dict[str, torch.Tensor]:
-        return self.reference_net(self.inputs["ref_latents"], self.clip)
+        return self.reference_net(self.inputs["ref_latents"], self.clip, attention=self.kernel)
 
     @cached_property
     @torch.no_grad()
     def pose(self) -> torch.Tensor:
         """Features of all pose frames (1, C, F, h, w)."""
-        pictures = self.inputs["pose_frames_u8"].float().div(255).permute(0, 3, 1, 2)
+        pictures = self.inputs["pose_frames_u8"].to(self.way.dtype).div(255).permute(0, 3, 1, 2)
         return self.pose_guider(pictures).transpose(0, 1)[None]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def several_threads():
-    """Compute as the reference numbers were: with one thread sums are ordered otherwise, and even
-    diffusers' own UNet is then 1.5e-5 away from them, more than the limit on single layers."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(max(2, threads))
-    yield
-    torch.set_num_threads(threads)
+def way():
+    """How this run computes: `PARITY_COMPUTE`, normally as everybody does."""
+    with ways.chosen(os.environ.get("PARITY_COMPUTE", "")) as chosen:
+        yield chosen
 
 
-@pytest.fixture(scope="session", params=fixture_folders(), ids=lambda folder: folder.name)
-def parity(request) -> Parity:
+@pytest.fixture(scope="session", params=given_folders(), ids=lambda folder: folder.name)
+def parity(request, way) -> Parity:
     """One of the fixture directories."""
-    return Parity(request.param)
+    if is_small(request.param):
+        pytest.skip("these small numbers run in test_small_numbers.py")
+    return Parity(request.param, way)
+
+
+@pytest.fixture(scope="session", params=small_folders(), ids=lambda folder: folder.name)
+def small_numbers(request) -> ReferenceNumbers:
+    """One family's small numbers."""
+    return ReferenceNumbers(request.param)
+
+
+@pytest.fixture(scope="session")
+def small_networks(small_numbers, way):
+    """Its networks."""
+    networks = build_networks(small_numbers, "cpu", Precision("fp32", way.dtype), way.kernel)
+    for network in (networks.reference_net, networks.denoising_unet, networks.pose_guider):
+        way.prepare(network)
+    return networks
+
+
+@pytest.fixture(scope="session")
+def compare() -> Callable[..., None]:
+    """Hold a tensor to a limit relative to its size, and keep the difference if asked to."""
+    record = os.environ.get("PARITY_RECORD")
+
+    def compare(name: str, actual: torch.Tensor, expected: torch.Tensor, limit=None) -> None:
+        found = difference(name, actual, expected, limit or Limit(*limits.limit_of(name)))
+        if record:
+            with Path(record).open("a", encoding="utf-8") as file:
+                numbers = (found.max_over_rms, found.relative_l2)
+                within = (found.limit.max_over_rms, found.limit.relative_l2)
+                file.write(json.dumps([name, *numbers, *within]) + "\n")
+        else:
+            assert found.of_limit <= 1.0, str(found)
+
+    return compare
 
 
 def pytest_generate_tests(metafunc):
-    if "parity" in metafunc.fixturenames and not fixture_folders():
-        pytest.skip("no reference numbers: set PARITY_FIXTURES", allow_module_level=True)
+    if "parity" in metafunc.fixturenames and not given_folders():
+        pytest.skip(
+            "no larger reference numbers: set PARITY_FIXTURES (the small ones ran)",
+            allow_module_level=True,
+        )

@@ -22,7 +22,7 @@ from ...models.config import TemporalConfig, UNetConfig
 from ...models.denoising_unet import DenoisingUNet
 from ...models.pose_guider import PublishedPoseGuider
 from ...models.reference_net import ReferenceNet
-from .process_memory import forget_peak, read_process_memory
+from ...self_test.process_memory import forget_peak, read_process_memory
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 

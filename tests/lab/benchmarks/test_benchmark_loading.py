@@ -10,11 +10,11 @@ import torch
 from animate_anyone_core.__main__ import main
 from animate_anyone_core.checkpoints.inspection import inspect_folder
 from animate_anyone_core.lab.benchmarks import loading
-from animate_anyone_core.lab.benchmarks.process_memory import read_process_memory
 from animate_anyone_core.lab.benchmarks.published_files import (
     published_shapes,
     write_random_files,
 )
+from animate_anyone_core.self_test.process_memory import read_process_memory
 
 
 def test_its_files_have_exactly_the_published_keys_and_shapes(published_keys):
