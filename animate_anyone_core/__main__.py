@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
 
     Returns:
-        0 if all went well, 2 after bad input, 130 after Ctrl-C; SIGTERM exits with 143.
+        0 if all went well, 1 after a check that failed, 2 after bad input, 130 after Ctrl-C;
+        SIGTERM exits with 143.
     """
     argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(
@@ -42,14 +43,14 @@ def main(argv: list[str] | None = None) -> int:
     try:
         args = parser.parse_args(argv)
         with _sigterm_raises():
-            _import(found[args.command][0]).run(args)
+            code = _import(found[args.command][0]).run(args)
     except (AnimateAnyoneError, OSError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130
-    return 0
+    return code or 0
 
 
 @contextmanager

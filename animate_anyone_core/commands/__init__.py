@@ -1,8 +1,8 @@
 """The command line: one module a command, imported only when its command is called.
 
-A command module offers `add_arguments(parser)` and `run(args) -> None`. It raises
-`AnimateAnyoneError` for bad input; `python -m animate_anyone_core` turns that into one line and
-exit code 2. The laboratory has commands of its own, see `lab.commands`.
+A command module offers `add_arguments(parser)` and `run(args) -> int | None`, the exit code where it
+is not 0. It raises `AnimateAnyoneError` for bad input; `python -m animate_anyone_core` turns that
+into one line and exit code 2. The laboratory has commands of its own, see `lab.commands`.
 """
 
 #: command name -> (module in this folder, one line of help), in the order `--help` lists them.
@@ -15,4 +15,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),
     "inspect": ("inspect", "tell what files of weights are, and whether a folder makes a model"),
     "convert": ("convert", "rewrite weights as safetensors, in another precision, split or merged"),
+    "self-test": ("self_test", "check that this machine computes what the published code computes"),
+    "report": ("report", "write what an issue should tell of this machine, without private names"),
 }
