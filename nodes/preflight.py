@@ -1,5 +1,6 @@
 """Check what is wired together before a long run."""
 
+from dataclasses import replace
 from typing import Any
 
 import comfy.model_management as mm
@@ -15,6 +16,7 @@ from ..animate_anyone_core.sampling.windows import WindowSettings
 from .context_windows import check_window_inputs, settings_for, window_inputs
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
 from .search_aliases import aliases
+from .self_check import finding_of, self_check
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
 
 REPORT, STOP = "report", "stop"
@@ -61,6 +63,7 @@ class Preflight(io.ComfyNode):
         context_overlap: int,
         schedule: str,
         blending: str,
+        self_test: bool = False,
         model: Any = None,
         reference: EncodedReference | None = None,
         pose: EncodedPose | None = None,
@@ -92,7 +95,10 @@ class Preflight(io.ComfyNode):
                 memory_free=free,
             )
         )
-        report = found.to_text()
+        test = self_check(model) if self_test else None
+        if test is not None:
+            found = replace(found, findings=(*finding_of(test), *found.findings))
+        report = found.to_text() + (f"\n\n{test.to_text()}" if test is not None else "")
         if on_problem == STOP and found.findings:
             raise SettingsError(f"Stopped by Preflight, as asked for. {report}")
         return io.NodeOutput(report, pose, ui=ui.PreviewText(report))
@@ -141,6 +147,12 @@ def _settings() -> list[Any]:
             tooltip="report: only say it. stop: stop the run here if anything is found.",
         ),
         *window_inputs(),
+        io.Boolean.Input(
+            "self_test",
+            default=False,
+            tooltip="Also check in a few seconds that this device computes what the published code "
+            "computes, in the model's precision and with ComfyUI's attention.",
+        ),
     ]
 
 
