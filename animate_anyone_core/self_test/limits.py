@@ -3,7 +3,7 @@
 In half precision every layer's output is rounded to 8 (bf16) or 11 (fp16) binary digits, on every
 device alike; what differs from device to device, the order of sums, is small beside that. So the
 error was found by emulation on a CPU, `SEEN` is the largest over kernels, instruction sets and
-families (`python tests/parity/measure_limits.py --half` measures it again), and `MARGIN` covers
+families (`tests/parity/measure_limits.py --precision bf16` measures it again), and `MARGIN` covers
 devices that nobody tried.
 """
 

@@ -123,6 +123,17 @@ def test_without_anything_it_says_what_to_wire(server):
     assert "Not checked:" in report(server, graph)
 
 
+def test_the_device_is_checked_when_asked_for(server):
+    """With ComfyUI's own attention, in the precision of the model if there is one."""
+    settings = {"steps": 10, "cfg": 3.5, "on_problem": "stop", "self_test": True, **WINDOWS}
+    text = report(server, {"check": ours("Preflight", **settings)})
+    assert text.startswith("No problems found.")
+    assert "Self-test on cpu in fp32" in text
+    for stage in ("Pose Guider", "ReferenceNet", "temporal layers", "denoising UNet"):
+        assert re.search(rf"^{stage} +moore ", text, re.MULTILINE), text
+    assert text.endswith("All stages on cpu in fp32 are within their limits.")
+
+
 def comparison(**wired):
     return {
         **inputs(),

@@ -7,10 +7,11 @@ file names, `config.json` (2-D UNet), `inference.json` (temporal settings, noise
 settings), `inputs.safetensors`, `expected.safetensors`, `context_windows.json`; or the two files of
 the small numbers.
 
-Two variables serve `measure_limits.py`: `PARITY_COMPUTE` computes the same in another way (see
-`ways.py`), and `PARITY_RECORD` names a file to add all differences to.
+Three variables serve `measure_limits.py`: `PARITY_COMPUTE` and `PARITY_PRECISION` compute the same in
+another way (see `ways.py`), and `PARITY_RECORD` names a file to add all differences to.
 """
 
+import functools
 import importlib.util
 import json
 import os
@@ -158,7 +159,8 @@ class Parity:
 @pytest.fixture(scope="session", autouse=True)
 def way():
     """How this run computes: `PARITY_COMPUTE`, normally as everybody does."""
-    with ways.chosen(os.environ.get("PARITY_COMPUTE", "")) as chosen:
+    name, precision = (os.environ.get(f"PARITY_{key}", "") for key in ("COMPUTE", "PRECISION"))
+    with ways.chosen(name, precision or "fp32") as chosen:
         yield chosen
 
 
@@ -179,10 +181,16 @@ def small_numbers(request) -> ReferenceNumbers:
 @pytest.fixture(scope="session")
 def small_networks(small_numbers, way):
     """Its networks."""
-    networks = build_networks(small_numbers, "cpu", Precision("fp32", way.dtype), way.kernel)
+    networks = build_networks(small_numbers, "cpu", Precision(way.precision, way.dtype), way.kernel)
     for network in (networks.reference_net, networks.denoising_unet, networks.pose_guider):
         way.prepare(network)
     return networks
+
+
+@pytest.fixture(scope="session")
+def small_results(small_numbers, small_networks):
+    """What a stage gives, computed once."""
+    return functools.cache(lambda stage: stage.compute(small_networks, small_numbers))
 
 
 @pytest.fixture(scope="session")

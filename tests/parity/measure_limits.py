@@ -1,6 +1,6 @@
 """Measure how far ways to compute the same are from each other, and what stands in for limits.
 
-    python tests/parity/measure_limits.py [--only WAY ...] [--small]
+    python tests/parity/measure_limits.py [--only WAY ...] [--small] [--precision bf16|fp16]
 
 Runs the parity tests in a process for each way (threads, instruction sets of PyTorch, oneDNN and
 MKL, attention kernels, float64, rounding moved by one unit in the last place), collects every
@@ -48,7 +48,7 @@ WAYS: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-def measure(way: str, tests: list[str]) -> list[list]:
+def measure(way: str, tests: list[str], precision: str) -> list[list]:
     """All differences of one way: [name, max|d|/RMS, relative L2, their limits]."""
     environment, compute = WAYS[way]
     with tempfile.TemporaryDirectory() as folder:
@@ -57,6 +57,7 @@ def measure(way: str, tests: list[str]) -> list[list]:
             "OMP_NUM_THREADS": "1",
             **environment,
             "PARITY_COMPUTE": compute,
+            "PARITY_PRECISION": precision,
             "PARITY_RECORD": str(record),
         }
         done = subprocess.run(
@@ -108,13 +109,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
     parser.add_argument("--small", action="store_true", help="only the numbers that ship")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "fp16"])
     args = parser.parse_args()
     small = str(HERE / "test_small_numbers.py") + "::test_a_stage_computes_what_was_published"
-    tests = [small] if args.small else [str(HERE)]
+    tests = [small] if args.small or args.precision != "fp32" else [str(HERE)]
     found = {}
     for way in args.only:
-        found[way] = measure(way, tests)
-        sys.stderr.write(f"{way}: {len(found[way])} differences\n")
+        found[way] = measure(way, tests, args.precision)
+        shares = [max(d[1] / d[3], d[2] / d[4]) for d in found[way] if d[3]]
+        sys.stderr.write(
+            f"{way}: {len(shares)} differences, at most {max(shares):.2f} of a limit\n"
+        )
     sys.stdout.write(table(found) + "\n")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from animate_anyone_core.models.attention import AttentionKernel, scaled_dot_product
 from animate_anyone_core.self_test.kernels import plain_attention
+from animate_anyone_core.self_test.precision import PRECISIONS
 
 NAMES = ("", "two-threads", "float64", "fused", "math", "plain", "no-onednn")
 
@@ -20,18 +21,20 @@ class Way:
 
     Attributes:
         dtype: What networks compute in.
+        precision: Whose limits hold.
         kernel: The attention kernel.
         prepare: Called with every network.
     """
 
     dtype: torch.dtype = torch.float32
+    precision: str = "fp32"
     kernel: AttentionKernel = scaled_dot_product
     prepare: Callable[[nn.Module], nn.Module] = lambda network: network
 
 
 @contextmanager
-def chosen(name: str) -> Iterator[Way]:
-    """A way by name: "" or one of `NAMES`; "jitter-SEED" with any seed.
+def chosen(name: str, precision: str = "fp32") -> Iterator[Way]:
+    """A way by name: "" or one of `NAMES`; "jitter-SEED" with any seed. In one of `PRECISIONS`.
 
     One thread, if the name does not say otherwise: the small networks gain nothing from more, and
     lose much on a busy machine.
@@ -41,14 +44,15 @@ def chosen(name: str) -> Iterator[Way]:
         "fused": lambda: sdpa_kernel(SDPBackend.FLASH_ATTENTION),
         "no-onednn": lambda: torch.backends.mkldnn.flags(enabled=False),
     }
+    way = Way(PRECISIONS[precision].dtype, precision)
     if name.startswith("jitter-"):
-        way = Way(prepare=_Jitter(int(name.removeprefix("jitter-"))))
+        way = replace(way, prepare=_Jitter(int(name.removeprefix("jitter-"))))
     else:
-        way = {
-            "float64": Way(torch.float64),
-            "plain": Way(kernel=plain_attention),
-        }.get(name) or Way()
         assert name in NAMES, name
+    if name == "float64":
+        way = replace(way, dtype=torch.float64)
+    if name == "plain":
+        way = replace(way, kernel=plain_attention)
     threads = torch.get_num_threads()
     torch.set_num_threads(2 if name == "two-threads" else 1)
     with contexts.get(name, nullcontext)():
