@@ -3,6 +3,8 @@
 Symbols: F frames, P persons, K keypoints.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..pose.pose_keypoint import SEEN_SCORE
@@ -46,33 +48,31 @@ def _people(poses: PoseSequence) -> list[int]:
     return [int(p) for p in np.flatnonzero(there.mean(axis=0) >= PERSON_SHARE)]
 
 
-def _several(count: int, where: str) -> Finding:
-    return Finding(
-        "persons",
-        f'{where} {count} persons. Choose one in "Detect Pose": the weights know one person, and '
-        "only one is drawn.",
-    )
+def _several(people: list[int], where: str) -> Iterator[Finding]:
+    if len(people) > 1:
+        yield Finding(
+            "persons",
+            f'{where} {len(people)} persons. Choose one in "Detect Pose": the weights know one '
+            "person, and only one is drawn.",
+        )
 
 
-def check_driver(driver: PoseSequence) -> list[Finding]:
+def check_driver(driver: PoseSequence) -> Iterator[Finding]:
     """Who is there, and which joints are missing."""
     seen = _seen(driver)
     there = (seen[..., BODY].sum(axis=-1) >= _FEWEST_JOINTS).any(axis=1)  # (F,)
     if not there.any():
-        return [Finding("nobody", "The driver's poses show nobody in any frame.", fails=True)]
-    findings = []
+        yield Finding("nobody", "The driver's poses show nobody in any frame.", fails=True)
+        return
     if not there.all():
         first = int(np.flatnonzero(~there)[0])
-        findings.append(
-            Finding(
-                "nobody",
-                f"Nobody is seen in {percent(1 - there.mean())} of the frames, first in frame "
-                f'{first}. Bridge short gaps with "Smooth Pose", or cut these frames.',
-            )
+        yield Finding(
+            "nobody",
+            f"Nobody is seen in {percent(1 - there.mean())} of the frames, first in frame "
+            f'{first}. Bridge short gaps with "Smooth Pose", or cut these frames.',
         )
     people = _people(driver)
-    if len(people) > 1:
-        findings.append(_several(len(people), "The driver's poses hold"))
+    yield from _several(people, "The driver's poses hold")
     if people:
         limbs = seen[there][:, people[0]][:, _LIMBS]
         share = limbs.mean(axis=0)
@@ -83,50 +83,43 @@ def check_driver(driver: PoseSequence) -> list[Finding]:
         }
         if missing:
             named = ", ".join(f"{name} in {percent(part)}" for name, part in missing.items())
-            findings.append(
-                Finding(
-                    "missing joints",
-                    f"Joints are missing in many frames: {named}. Limbs will flicker there; "
-                    '"Smooth Pose" bridges short gaps.',
-                )
+            yield Finding(
+                "missing joints",
+                f"Joints are missing in many frames: {named}. Limbs will flicker there; "
+                '"Smooth Pose" bridges short gaps.',
             )
-    return findings
 
 
-def check_bodies(driver: PoseSequence, reference: PoseSequence) -> list[Finding]:
+def check_bodies(driver: PoseSequence, reference: PoseSequence) -> Iterator[Finding]:
     """Whether driver and character have one size and show the same parts."""
     ours, theirs = _people(driver)[:1], _people(reference)[:1]
     if not theirs:
-        return [Finding("nobody", "The reference's pose shows nobody: retargeting is impossible.")]
-    if not ours:
-        return []
-    findings = []
+        yield Finding("nobody", "The reference's pose shows nobody: retargeting is impossible.")
+    if not ours or not theirs:
+        return
     mine, other = _bone_lengths(driver, ours[0]), _bone_lengths(reference, theirs[0])
     ratios = (mine / other)[np.isfinite(mine / other)]
     scale = float(np.median(ratios)) if ratios.size else 1.0
     if not 1 / LARGEST_SCALE <= scale <= LARGEST_SCALE:
-        findings.append(
-            Finding(
-                "scale",
-                f"The skeletons are {scale:.2f} times as large as the character. It would change "
-                'its size or face: wire the poses through "Retarget Pose".',
-            )
+        yield Finding(
+            "scale",
+            f"The skeletons are {scale:.2f} times as large as the character. It would change "
+            'its size or face: wire the poses through "Retarget Pose".',
         )
     legs = _seen(driver)[:, ours[0], _LEGS].any(axis=1).mean()
     has_legs = bool(_seen(reference)[0, theirs[0], _LEGS].any())
     if has_legs and legs < LEGS_SHARES[0]:
-        text = (
+        yield Finding(
+            "half body",
             "The character is shown with legs, the driver only down to the hips. Choose a picture "
-            "of the upper body, or a driver shown in full."
+            "of the upper body, or a driver shown in full.",
         )
-        findings.append(Finding("half body", text))
     if not has_legs and legs > LEGS_SHARES[1]:
-        text = (
+        yield Finding(
+            "half body",
             "The driver is shown with legs, the character only down to the hips: its legs would be "
-            'invented. Choose a picture in full, or "hide_missing" in "Retarget Pose".'
+            'invented. Choose a picture in full, or "hide_missing" in "Retarget Pose".',
         )
-        findings.append(Finding("half body", text))
-    return findings
 
 
 def _bone_lengths(poses: PoseSequence, person: int) -> np.ndarray:
@@ -141,18 +134,10 @@ def _bone_lengths(poses: PoseSequence, person: int) -> np.ndarray:
     for a, b in (SHOULDERS, *_BONES):
         length = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
         lengths.append(np.where(seen[:, a] & seen[:, b], length, np.nan))
-    return (
-        np.array(
-            [
-                np.percentile(row[np.isfinite(row)], 90) if np.isfinite(row).any() else np.nan
-                for row in lengths
-            ]
-        )
-        / poses.height
-    )
+    known = [row[np.isfinite(row)] for row in lengths]
+    return np.array([np.percentile(k, 90) if k.size else np.nan for k in known]) / poses.height
 
 
-def check_reference(reference: PoseSequence) -> list[Finding]:
+def check_reference(reference: PoseSequence) -> Iterator[Finding]:
     """Whether the picture shows one person."""
-    count = len(_people(reference))
-    return [_several(count, "The reference picture shows")] if count > 1 else []
+    return _several(_people(reference), "The reference picture shows")

@@ -1,5 +1,7 @@
 """Are the skeleton pictures what the weights were trained on."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..checkpoints.families import FamilyProfile
@@ -17,39 +19,33 @@ _STYLE_FRAMES = 3
 
 def check_skeletons(
     skeletons: np.ndarray, driver: PoseSequence | None, profile: FamilyProfile | None
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """Whether the pictures are skeletons, in the style that the weights learned."""
     dark = skeletons.max(axis=-1) < _BLACK_BELOW
     if dark.mean() < BLACK_SHARE:
-        text = (
+        yield Finding(
+            "skeletons",
             f"Only {percent(dark.mean())} of the skeleton pictures is black. Skeletons are drawn on "
-            'black: is the video itself wired in, without "Detect Pose" and "Draw Pose"?'
+            'black: is the video itself wired in, without "Detect Pose" and "Draw Pose"?',
         )
-        return [Finding("skeletons", text)]
+        return
     empty = dark.all(axis=(1, 2)).mean()
     if empty > 0 and driver is None:
         text = f"{percent(empty)} of the skeleton pictures are empty: nobody was found there."
-        return [Finding("skeletons", text)]
+        yield Finding("skeletons", text)
     if driver is None or profile is None or driver.num_frames != len(skeletons):
-        return []
+        return
     style = nearest_style(skeletons, driver, profile.drawing)
-    if style == profile.drawing:
-        return []
-    text = (
-        f"The skeletons are drawn in the style {style}, but {profile.name} weights learned "
-        f'{profile.drawing}: choose that in "Draw Pose".'
-    )
-    return [Finding("style", text)]
+    if style != profile.drawing:
+        yield Finding(
+            "style",
+            f"The skeletons are drawn in the style {style}, but {profile.name} weights learned "
+            f'{profile.drawing}: choose that in "Draw Pose".',
+        )
 
 
 def nearest_style(skeletons: np.ndarray, poses: PoseSequence, expected: str) -> str:
-    """Tell in which style poses were drawn.
-
-    Args:
-        skeletons: (F, H, W, 3) uint8.
-        poses: What was drawn, F frames.
-        expected: Said if it is as near as the nearest, or if none is near.
-    """
+    """Tell in which style poses were drawn; `expected` if it is as near, or if none is near."""
     moments = np.unique(np.linspace(0, len(skeletons) - 1, _STYLE_FRAMES).round().astype(int))
     few = poses.at(moments)
     shown = skeletons[moments].astype(np.int16)
