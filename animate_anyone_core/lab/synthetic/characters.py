@@ -157,13 +157,16 @@ def _brightness(colour: Colour) -> float:
     return 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2]
 
 
+def _apart(one: Colour, other: Colour) -> int:
+    return int(np.abs(np.subtract(one, other)).sum())
+
+
 def _partner(rng: np.random.Generator, colour: Colour) -> Colour:
     """Draw a colour that stands out clearly on `colour`."""
     choices = [(250, 250, 246), (34, 34, 44), (250, 214, 70), vivid(rng), vivid(rng), vivid(rng)]
     order = rng.permutation(len(choices))
     distances = [
-        np.abs(np.subtract(choices[i], colour)).sum()
-        + 2 * abs(_brightness(choices[i]) - _brightness(colour))
+        _apart(choices[i], colour) + 2 * abs(_brightness(choices[i]) - _brightness(colour))
         for i in order
     ]
     clear = [i for i, d in zip(order, distances, strict=True) if d > 330]
@@ -272,12 +275,14 @@ def _make_outfit(rng: np.random.Generator, feminine: bool) -> Outfit:
         "skirt": 0.0,
         "leggings": 1.97,
     }[bottom]
-    shoe_colour = vivid(rng) if rng.random() < 0.6 else _dark_or_white(rng)
+    shoe_colour = vivid(rng) if rng.random() < 0.6 else None
+    if shoe_colour is None:
+        shoe_colour = (50, 44, 46) if rng.random() < 0.5 else (240, 238, 234)
     hat = "none" if rng.random() < 0.68 else str(rng.choice(HATS[1:]))
     hat_colour = vivid(rng)
     top_cloth = _cloth(rng, plainness=0.4, with_logo=True)
     bottom_cloth = top_cloth if is_dress else _cloth(rng, plainness=0.65, with_logo=False)
-    while not is_dress and _too_close(top_cloth.colours[0], bottom_cloth.colours[0]):
+    while not is_dress and _apart(top_cloth.colours[0], bottom_cloth.colours[0]) < 110:
         bottom_cloth = _cloth(rng, plainness=0.65, with_logo=False)
     return Outfit(
         top=top,
@@ -301,14 +306,6 @@ def _make_outfit(rng: np.random.Generator, feminine: bool) -> Outfit:
     )
 
 
-def _dark_or_white(rng: np.random.Generator) -> Colour:
-    return (50, 44, 46) if rng.random() < 0.5 else (240, 238, 234)
-
-
-def _too_close(one: Colour, other: Colour) -> bool:
-    return int(np.abs(np.subtract(one, other)).sum()) < 110
-
-
 def character_from_seed(seed: int) -> Character:
     """Make up a character.
 
@@ -325,10 +322,9 @@ def character_from_seed(seed: int) -> Character:
     styles = HAIR_STYLES[2:8] if feminine else ("short", "crop", "afro", "spiky", "bald", "bob")
     hair_style = str(rng.choice(styles))
     skin = SKINS[int(rng.integers(len(SKINS)))]
-    natural = HAIRS[:7]
-    hairs = natural if rng.random() < 0.75 else HAIRS[7:]
+    hairs = HAIRS[:7] if rng.random() < 0.75 else HAIRS[7:]  # natural or dyed
     hair = hairs[int(rng.integers(len(hairs)))]
-    while int(np.abs(np.subtract(skin, hair)).sum()) < 90:
+    while _apart(skin, hair) < 90:
         hair = HAIRS[int(rng.integers(len(HAIRS)))]
     return Character(
         seed=int(seed),

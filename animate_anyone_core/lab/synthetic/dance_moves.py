@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-#: Channel values of a stretch of time: channel -> (F,).
-Values = dict[str, np.ndarray]
+#: Channel values of a stretch of time: channel -> (F,), or one number for all of it.
+Values = dict[str, np.ndarray | float]
+#: A motion: seconds (F,) -> channel values.
+Motion = Callable[[np.ndarray], Values]
 
 #: Arm positions: out, forward, twist, elbow, wrist twist, curl, spread (see `rig.SIDE_CHANNELS`).
 ARM_POSES: dict[str, tuple[float, ...]] = {
@@ -69,7 +71,7 @@ class ArmKeys:
         self._offset = rng.uniform(0, beats)
         self._sharpness = rng.uniform(1.0, 1.6)
 
-    def layer(self, rate: float) -> Callable[[np.ndarray], Values]:
+    def layer(self, rate: float) -> Motion:
         """Give the arms as a motion with `rate` positions a second."""
         return lambda t: self._at(t * rate + self._offset)
 
@@ -86,7 +88,7 @@ class ArmKeys:
         }
 
 
-def resting_arms(rng: np.random.Generator, *, calm: bool = False) -> Callable[[np.ndarray], Values]:
+def resting_arms(rng: np.random.Generator, *, calm: bool = False) -> Motion:
     """Let the arms hang, or put a hand on the hip; `calm` only lets them hang."""
     choices = ("down",) if calm else ("down", "down", "down", "hips", "cross", "open", "low_v")
     poses = {side: np.array(ARM_POSES[str(rng.choice(choices))]) for side in ("left", "right")}
@@ -104,7 +106,7 @@ def resting_arms(rng: np.random.Generator, *, calm: bool = False) -> Callable[[n
     return layer
 
 
-def dance(rng: np.random.Generator) -> list[Callable[[np.ndarray], Values]]:
+def dance(rng: np.random.Generator) -> list[Motion]:
     """Put a dance together: arms on beats over a groove of the legs, the head on the beat."""
     rate = float(rng.uniform(1.2, 2.1))  # beats a second
     groove = (_side_step, _twist, _bounce, _step_touch)[int(rng.integers(4))]
@@ -113,7 +115,7 @@ def dance(rng: np.random.Generator) -> list[Callable[[np.ndarray], Values]]:
     return [arms.layer(rate / per_position), groove(rng, rate), _head_on_beat(rng, rate)]
 
 
-def _head_on_beat(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], Values]:
+def _head_on_beat(rng: np.random.Generator, rate: float) -> Motion:
     nod, roll = rng.uniform(0.02, 0.14), rng.uniform(0.0, 0.16)
 
     def layer(t: np.ndarray) -> Values:
@@ -123,7 +125,7 @@ def _head_on_beat(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray
     return layer
 
 
-def _side_step(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], Values]:
+def _side_step(rng: np.random.Generator, rate: float) -> Motion:
     sway, dip = rng.uniform(0.1, 0.22), rng.uniform(0.02, 0.07)
     wide, lift = rng.uniform(0.14, 0.25), rng.uniform(0.0, 0.08)
 
@@ -135,8 +137,8 @@ def _side_step(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], 
             "pelvis_drop": 0.03 + dip * np.cos(2 * beat) ** 2,
             "pelvis_roll": -0.5 * sway * side,
             "chest_roll": 0.9 * sway * side,
-            "left_foot_x": np.full(len(t), wide),
-            "right_foot_x": np.full(len(t), wide),
+            "left_foot_x": wide,
+            "right_foot_x": wide,
             "left_foot_lift": lift * np.maximum(-side, 0) ** 2,
             "right_foot_lift": lift * np.maximum(side, 0) ** 2,
             "left_foot_pitch": 0.5 * np.maximum(-side, 0) ** 2,
@@ -146,7 +148,7 @@ def _side_step(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], 
     return layer
 
 
-def _twist(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], Values]:
+def _twist(rng: np.random.Generator, rate: float) -> Motion:
     amount, dip = rng.uniform(0.25, 0.5), rng.uniform(0.05, 0.14)
 
     def layer(t: np.ndarray) -> Values:
@@ -159,14 +161,14 @@ def _twist(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], Valu
             "pelvis_drop": 0.04 + dip * (0.5 + 0.5 * np.sin(2 * beat)),
             "left_foot_turn": 0.2 + 0.8 * turn,
             "right_foot_turn": 0.2 - 0.8 * turn,
-            "left_foot_x": np.full(len(t), 0.08),
-            "right_foot_x": np.full(len(t), 0.08),
+            "left_foot_x": 0.08,
+            "right_foot_x": 0.08,
         }
 
     return layer
 
 
-def _bounce(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], Values]:
+def _bounce(rng: np.random.Generator, rate: float) -> Motion:
     dip, lean = rng.uniform(0.06, 0.14), rng.uniform(0.0, 0.12)
 
     def layer(t: np.ndarray) -> Values:
@@ -176,14 +178,14 @@ def _bounce(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], Val
             "chest_pitch": 0.05 + 0.06 * np.sin(beat),
             "chest_roll": lean * np.sin(beat / 2),
             "pelvis_x": 0.4 * lean * np.sin(beat / 2),
-            "left_foot_x": np.full(len(t), 0.1),
-            "right_foot_x": np.full(len(t), 0.1),
+            "left_foot_x": 0.1,
+            "right_foot_x": 0.1,
         }
 
     return layer
 
 
-def _step_touch(rng: np.random.Generator, rate: float) -> Callable[[np.ndarray], Values]:
+def _step_touch(rng: np.random.Generator, rate: float) -> Motion:
     lift, forward = rng.uniform(0.12, 0.35), rng.uniform(0.0, 0.3)
     sway = rng.uniform(0.04, 0.1)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from .characters import Character
 from .head_painting import HeadPainter
 from .head_shape import HeadView
-from .painting import Canvas, Tube, TubeViews, darker, view_tubes
-from .rig import SIDES, Posed, Track
+from .painting import Canvas, Radii, Tube, darker, view_tubes
+from .rig import SIDES, Posed, Track, on_canvas
 from .textures import Cloth, Colour, cloth_texture, plain_texture
 
 
@@ -41,7 +42,7 @@ class Wardrobe:
             trunk,
             rows=96 * detail,
             columns=160 * detail,
-            logo_at=0.36 if top.logo != "none" else -1.0,
+            logo_at=0.36,
         )
         if outfit.top == "hoodie":
             _add_pocket(whole, darker(top.colours[0], 0.8))
@@ -78,12 +79,11 @@ def _add_pocket(texture: np.ndarray, colour: Colour) -> None:
     texture[: int(0.3 * rows), middle - 1 : middle + 1, :3] = colour
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(NamedTuple):
     """Tubes painted together: rims first, then the tubes in order; both far parts first."""
 
-    rims: tuple[int, ...]
-    tubes: tuple[int, ...]
+    rims: Sequence[Tube]
+    tubes: Sequence[Tube]
 
 
 class Figure:
@@ -108,19 +108,19 @@ class Figure:
         to_canvas: np.ndarray,
     ) -> None:
         self._who, self._wear, self._posed, self._track = who, wardrobe, posed, track
-        self._to_canvas = to_canvas
         self._scale = float(to_canvas[2])
         self._rim = 0.0085 * self._scale
-        self._tubes: list[Tube] = []
         self._groups: dict[str, _Group] = {}
         self._add_trunk()
         for side in SIDES:
             self._add_arm(side)
             self._add_leg(side)
         self._add_hair()
-        self._views: TubeViews = view_tubes(self._tubes, self._rim, 32 * wardrobe.detail)
+        groups = self._groups.values()
+        tubes = dict.fromkeys(tube for group in groups for part in group for tube in part)
+        self._views = view_tubes(list(tubes), to_canvas, self._rim, 32 * wardrobe.detail)
         self._head = HeadPainter(who, head, track, self._rim)
-        self._flat = {name: self._flatten(point) for name, point in posed.joints.items()}
+        self._flat = {name: on_canvas(point, to_canvas) for name, point in posed.joints.items()}
         self._order = self._paint_order()
 
     def paint(self, canvas: Canvas, frame: int) -> None:
@@ -129,58 +129,17 @@ class Figure:
             if part == "head":
                 self._head.paint(canvas, frame)
                 continue
-            self._paint_group(canvas, frame, part)
+            for tube in self._groups[part].rims:
+                canvas.outline_tube(self._views, frame, tube)
+            for tube in self._groups[part].tubes:
+                canvas.paint_tube(self._views, frame, tube)
             side, _, limb = part.partition("_")
             if limb in ("forearm", "arm"):
                 self._paint_hand(canvas, frame, side)
             elif limb == "leg":
                 self._paint_foot(canvas, frame, side)
 
-    def _paint_group(self, canvas: Canvas, frame: int, part: str) -> None:
-        for tube in self._groups[part].rims:
-            canvas.outline_tube(self._views, frame, tube)
-        for tube in self._groups[part].tubes:
-            canvas.paint_tube(self._views, frame, tube)
-
     # ------------------------------------------------------------------ parts
-
-    def _flatten(self, point: np.ndarray) -> np.ndarray:
-        """Space (F, ..., 3) -> canvas x, canvas y and depth in canvas pixels."""
-        left, ground, scale = self._to_canvas
-        return np.stack(
-            [left + scale * point[..., 0], ground - scale * point[..., 1], scale * point[..., 2]],
-            axis=-1,
-        )
-
-    def _tube(
-        self,
-        start: np.ndarray,
-        end: np.ndarray,
-        frame: np.ndarray,
-        radius: tuple[float | np.ndarray, float | np.ndarray],
-        texture: np.ndarray,
-        caps: tuple[float, float] = (1.0, 1.0),
-        rim_start: float = 1.0,
-        cloth_radius: np.ndarray | None = None,
-    ) -> int:
-        """Add a tube given in body heights; returns its number."""
-        frames = len(start)
-        mean = texture[..., :3].reshape(-1, 3).mean(axis=0)
-        self._tubes.append(
-            Tube(
-                self._flatten(start),
-                self._flatten(end),
-                frame,
-                np.broadcast_to(np.asarray(radius[0]) * self._scale, frames),
-                np.broadcast_to(np.asarray(radius[1]) * self._scale, frames),
-                texture,
-                darker((round(mean[0]), round(mean[1]), round(mean[2])), 0.48),
-                *caps,
-                rim_start,
-                None if cloth_radius is None else cloth_radius * self._scale,
-            )
-        )
-        return len(self._tubes) - 1
 
     def _breadth(self, frame: np.ndarray, half_width: float, half_depth: float) -> np.ndarray:
         """Half width of an elliptic part as seen by the viewer, (F,)."""
@@ -199,50 +158,26 @@ class Figure:
             frames["chest"], body.shoulder + 0.25 * body.arm_radius, body.chest_depth
         )
         neck_r = body.head * 0.2 if who.build != "chibi" else body.head * 0.14
-        parts = [
-            self._tube(
-                collar - 0.02 * up,
-                joints["head"],
-                frames["neck"],
-                (neck_r * 1.15, neck_r),
-                wear.skin,
-            ),
-            self._tube(
-                waist + 0.95 * body.lower_torso * down,
-                pelvis + 0.03 * down,
-                frames["pelvis"],
-                (bottom_r * 0.98, bottom_r * 0.92),
-                wear.pelvis,
-                (0.3, 0.6),
-            ),
-        ]
-        hem = waist + 1.15 * body.lower_torso * down
-        top = [
-            self._tube(
-                waist,
-                hem,
-                frames["pelvis"],
-                (waist_r, bottom_r * 1.04),
-                wear.belly,
-                (0.4, 0.15),
-                cloth_radius=chest_r,
-            ),
-            self._tube(
-                collar + 0.004 * up,
-                waist,
-                frames["chest"],
-                (chest_r, waist_r),
-                wear.chest,
-                (0.38, 0.04),
-                cloth_radius=chest_r,
-            ),
-        ]
-        if outfit.bottom == "skirt":
-            parts.append(self._add_skirt(waist, bottom_r, waist_r))
-        self._groups["trunk"] = _Group((parts[0], *parts[2:], *top), (*parts, *top))
-        self._groups["hips"] = _Group((parts[1],), ())
+        radii: Radii = (neck_r * 1.15, neck_r)
+        neck_at = collar - 0.02 * up
+        neck = Tube(neck_at, joints["head"], frames["neck"], radii, wear.skin)
+        hip_at, radii = waist + 0.95 * body.lower_torso * down, (bottom_r * 0.98, bottom_r * 0.92)
+        seat = pelvis + 0.03 * down
+        hips = Tube(hip_at, seat, frames["pelvis"], radii, wear.pelvis, (0.3, 0.6))
+        hem, radii = waist + 1.15 * body.lower_torso * down, (waist_r, bottom_r * 1.04)
+        belly = Tube(
+            waist, hem, frames["pelvis"], radii, wear.belly, (0.4, 0.15), cloth_radius=chest_r
+        )
+        chest_at, radii = collar + 0.004 * up, (chest_r, waist_r)
+        chest = Tube(
+            chest_at, waist, frames["chest"], radii, wear.chest, (0.38, 0.04), cloth_radius=chest_r
+        )
+        skirt = [self._skirt(waist, bottom_r, waist_r)] if outfit.bottom == "skirt" else []
+        above = [*skirt, belly, chest]
+        self._groups["trunk"] = _Group([neck, *above], [neck, hips, *above])
+        self._groups["hips"] = _Group([hips], [])
 
-    def _add_skirt(self, waist: np.ndarray, bottom_r: np.ndarray, waist_r: np.ndarray) -> int:
+    def _skirt(self, waist: np.ndarray, bottom_r: np.ndarray, waist_r: np.ndarray) -> Tube:
         body, outfit, frames = self._who.body, self._who.outfit, self._posed.frames["pelvis"]
         joints = self._posed.joints
         length = outfit.skirt_length
@@ -256,14 +191,8 @@ class Figure:
         flare = outfit.skirt_flare * (1.0 + 0.07 * spin)
         spread = 0.5 * np.abs(legs[0] - legs[1])[:, 0] + body.leg_radius * 1.25
         wide = np.maximum(bottom_r * flare * (0.55 + 0.45 * length), spread)
-        return self._tube(
-            waist - 0.02 * frames[:, :, 1],
-            hem,
-            frames,
-            (waist_r * 1.04, wide),
-            self._wear.skirt,
-            (0.3, 0.16),
-        )
+        top, radii = waist - 0.02 * frames[:, :, 1], (waist_r * 1.04, wide)
+        return Tube(top, hem, frames, radii, self._wear.skirt, (0.3, 0.16))
 
     def _add_limb(
         self,
@@ -273,35 +202,23 @@ class Figure:
         cover: float,
         cloth: tuple[np.ndarray, np.ndarray],
         looseness: float,
-    ) -> tuple[list[int], list[int]]:
+    ) -> tuple[list[Tube], list[Tube]]:
         """Add a limb of two bones: bare skin, and cloth from its root over `cover` bones."""
         joints, frames = self._posed.joints, self._posed.frames
-        halves: tuple[list[int], list[int]] = ([], [])
-        for half in (0, 1):
+        halves: tuple[list[Tube], list[Tube]] = ([], [])
+        for half, tubes in enumerate(halves):
             start, end = joints[points[half]], joints[points[half + 1]]
             frame = frames[bones[half]]
             r0, r1 = radii[half], radii[half + 1]
             part = min(max(cover - half, 0.0), 1.0)
             if part < 0.995:
-                halves[half].append(
-                    self._tube(start, end, frame, (r0, r1), self._wear.skin, rim_start=0.0)
-                )
+                tubes.append(Tube(start, end, frame, (r0, r1), self._wear.skin, rim_start=0.0))
             if part > 0:
                 sleeve_end = start + part * (end - start)
-                r_end = (r0 + part * (r1 - r0)) * (looseness + 0.15 * half)
-                closed = part > 0.99
-                rows = max(2, round(part * len(cloth[half])))
-                halves[half].append(
-                    self._tube(
-                        start,
-                        sleeve_end,
-                        frame,
-                        (r0 * looseness, r_end),
-                        cloth[half][:rows],
-                        (1.0, 1.0 if closed else 0.18),
-                        rim_start=0.0,
-                    )
-                )
+                wide = r0 * looseness, (r0 + part * (r1 - r0)) * (looseness + 0.15 * half)
+                texture = cloth[half][: max(2, round(part * len(cloth[half])))]
+                caps = (1.0, 1.0 if part > 0.99 else 0.18)
+                tubes.append(Tube(start, sleeve_end, frame, wide, texture, caps, rim_start=0.0))
         return halves
 
     def _add_arm(self, side: str) -> None:
@@ -316,19 +233,15 @@ class Figure:
             (wear.sleeve_upper, wear.sleeve_lower),
             looseness,
         )
-        joints, frame = self._posed.joints, self._posed.frames[f"{side}_upper_arm"]
+        shoulder, elbow = (self._posed.joints[f"{side}_{name}"] for name in ("shoulder", "elbow"))
         wide = radius * (1.12 if outfit.sleeve == 0 else 1.12 * looseness)
-        socket = self._tube(
-            joints[f"{side}_shoulder"],
-            joints[f"{side}_elbow"],
-            frame,
-            (wide, wide * 0.7),
-            wear.skin if outfit.sleeve == 0 else wear.sleeve_upper,
-        )
-        self._groups[f"{side}_socket"] = _Group((socket,), ())
-        self._groups[f"{side}_upper"] = _Group(tuple(upper), tuple(upper))
-        self._groups[f"{side}_forearm"] = _Group(tuple(fore), tuple(fore))
-        self._groups[f"{side}_arm"] = _Group((*upper, *fore), (*upper, *fore))
+        texture = wear.skin if outfit.sleeve == 0 else wear.sleeve_upper
+        frame = self._posed.frames[f"{side}_upper_arm"]
+        socket = Tube(shoulder, elbow, frame, (wide, wide * 0.7), texture)
+        self._groups[f"{side}_socket"] = _Group([socket], [])
+        self._groups[f"{side}_upper"] = _Group(upper, upper)
+        self._groups[f"{side}_forearm"] = _Group(fore, fore)
+        self._groups[f"{side}_arm"] = _Group(upper + fore, upper + fore)
 
     def _add_leg(self, side: str) -> None:
         body, outfit, wear = self._who.body, self._who.outfit, self._wear
@@ -342,16 +255,14 @@ class Figure:
             (wear.leg_upper, wear.leg_lower),
             1.03 if outfit.bottom == "leggings" else 1.15,
         )
-        joints, frame = self._posed.joints, self._posed.frames[f"{side}_shin"]
+        low, frame = self._posed.joints[ankle], self._posed.frames[f"{side}_shin"]
         high = 0.5 if outfit.shoes == "boots" else outfit.sock
         if high > 0 and outfit.leg_cover < 1.5:
             texture = wear.boot if outfit.shoes == "boots" else wear.sock
-            start = joints[ankle] + high * (joints[knee] - joints[ankle])
+            start = low + high * (self._posed.joints[knee] - low)
             wide = radius * (0.66 + 0.24 * high) * (1.18 if outfit.shoes == "boots" else 1.06)
-            shin.append(
-                self._tube(start, joints[ankle], frame, (wide, radius * 0.72), texture, (0.2, 1.0))
-            )
-        self._groups[f"{side}_leg"] = _Group((*thigh, *shin), (*thigh, *shin))
+            shin.append(Tube(start, low, frame, (wide, radius * 0.72), texture, (0.2, 1.0)))
+        self._groups[f"{side}_leg"] = _Group(thigh + shin, thigh + shin)
 
     def _add_hair(self) -> None:
         who = self._who
@@ -362,48 +273,29 @@ class Figure:
             return head + size * (frame @ np.array([x, y, z]))
 
         hanging = np.array([0.0, -1.0, 0.0])
-        style = who.hair_style
-        tubes: list[int] = []
+        style, hair = who.hair_style, self._wear.hair
+        tubes: list[Tube] = []
         self._hair_side = -frame[:, 2, 2]  # above 0 when the back of the head is seen
         if style in ("bob", "long"):
             length = 1.15 if style == "bob" else 2.4
             end = at(0, -0.5, -0.45) + size * (length - 0.5) * hanging
             wide = 0.5 + 0.5 * np.abs(frame[:, 2, 2])
-            tubes.append(
-                self._tube(
-                    at(0, 0.2, -0.3),
-                    end,
-                    frame,
-                    (size * 1.02 * who.body.head_width, size * (0.55 + 0.5 * wide)),
-                    self._wear.hair,
-                    (1.0, 0.3),
-                )
-            )
+            radii = (size * 1.02 * who.body.head_width, size * (0.55 + 0.5 * wide))
+            tubes = [Tube(at(0, 0.2, -0.3), end, frame, radii, hair, (1.0, 0.3))]
         elif style == "ponytail":
             aside = -0.3 * size * np.clip(self._track["spin"], -3.0, 3.0)
             end = at(0, -0.4, -1.35) + size * 0.9 * hanging + aside[:, None] * frame[:, :, 0]
-            tubes.append(
-                self._tube(
-                    at(0, 0.45, -1.0), end, frame, (size * 0.4, size * 0.16), self._wear.hair
-                )
-            )
+            tubes = [Tube(at(0, 0.45, -1.0), end, frame, (size * 0.4, size * 0.16), hair)]
         elif style == "bun":
-            tubes.append(
-                self._tube(
-                    at(0, 0.95, -0.6),
-                    at(0, 1.05, -0.65),
-                    frame,
-                    (size * 0.42, size * 0.42),
-                    self._wear.hair,
-                )
-            )
-        self._groups["hair"] = _Group(tuple(tubes), tuple(tubes))
+            start, end = at(0, 0.95, -0.6), at(0, 1.05, -0.65)
+            tubes = [Tube(start, end, frame, (size * 0.42, size * 0.42), hair)]
+        self._groups["hair"] = _Group(tubes, tubes)
         if style == "pigtails":
             for side, sign in SIDES.items():
                 start = at(sign * 1.0, 0.35, -0.25)
                 end = at(sign * 1.45, -0.35, -0.3) + size * 0.75 * hanging
-                tail = self._tube(start, end, frame, (size * 0.34, size * 0.14), self._wear.hair)
-                self._groups[f"{side}_tail"] = _Group((tail,), (tail,))
+                tail = Tube(start, end, frame, (size * 0.34, size * 0.14), hair)
+                self._groups[f"{side}_tail"] = _Group([tail], [tail])
 
     # ------------------------------------------------------------------ order
 
@@ -471,7 +363,6 @@ class Figure:
         heel = self._flat[f"{side}_heel"][frame, :2]
         toes = [self._flat[f"{side}_{toe}_toe"][frame, :2] for toe in ("big", "small")]
         radius = self._who.body.leg_radius * 0.62 * scale
-        circle = _CIRCLE
         lift = np.array([0.0, -0.006 * scale])
         rounds = [
             (ankle + 0.2 * (heel - ankle), radius),
@@ -481,7 +372,7 @@ class Figure:
         ]
 
         def hull(extra: float) -> np.ndarray:
-            return np.concatenate([centre + (r + extra) * circle for centre, r in rounds])
+            return np.concatenate([centre + (r + extra) * _CIRCLE for centre, r in rounds])
 
         canvas.fill_hull(hull(self._rim), darker(outfit.shoe_colour, 0.42))
         canvas.fill_hull(hull(0.0), outfit.shoe_colour)

@@ -42,9 +42,4 @@ def free_pose(track: Track, rng: np.random.Generator) -> Track:
         for limb in (_ARM, _LEG):
             if rng.random() < 0.5:
                 ranges |= {f"{side}_{name}": span for name, span in limb.items()}
-    return track.with_values(
-        {
-            name: np.full(track.num_frames, rng.uniform(low, high))
-            for name, (low, high) in ranges.items()
-        }
-    )
+    return track.with_values({name: rng.uniform(*span) for name, span in ranges.items()})

@@ -15,6 +15,7 @@ from .rig import Track
 from .textures import Colour
 
 _WHITE = (255, 255, 255)
+_SIDES = {"right": -1.0, "left": 1.0}
 _HAIR_SWELL = {"crop": 1.05, "afro": 1.5, "spiky": 1.12, "short": 1.1}
 _HAIR_CUT = {"crop": -0.12, "short": -0.3, "spiky": -0.25, "afro": -0.55, "bun": -0.2}
 
@@ -78,12 +79,6 @@ _HAIRLINES = {
 }
 
 
-def _hairline(fringe: str) -> np.ndarray:
-    """Directions from the left temple over the forehead to the right temple."""
-    points = np.array(_HAIRLINES[fringe][::-1])
-    return front(points[:, 0], points[:, 1])
-
-
 class HeadPainter:
     """Paints one character's head in every frame of a clip."""
 
@@ -104,7 +99,6 @@ class HeadPainter:
     def _prepare_hair(self) -> None:
         style = self._who.hair_style
         self._has_hair = style != "bald"
-        self._shaded = [self._outline]
         swell, cut = _HAIR_SWELL.get(style, 1.1), _HAIR_CUT.get(style, -0.45)
         if self._who.outfit.hat in ("cap", "beanie", "brim") and style in ("afro", "spiky"):
             swell = 1.12
@@ -122,9 +116,9 @@ class HeadPainter:
             centre = self._head.centre[:, None]
             self._hair = centre + (self._hair - centre) * factor
             self._hair_edge = centre + (self._hair_edge - centre) * factor
-        if self._has_hair:
-            self._shaded.append(self._hair)
-        window = np.concatenate([jaw(), _hairline(self._who.fringe)])
+        self._shaded = [self._outline, self._hair] if self._has_hair else [self._outline]
+        hairline = np.array(_HAIRLINES[self._who.fringe][::-1])  # from the left temple
+        window = np.concatenate([jaw(), front(*hairline.T)])
         self._window = self._head.clamped(window)
         _, facing = self._head.place(window)
         self._window_seen = facing.max(axis=1) > 0.05
@@ -133,22 +127,21 @@ class HeadPainter:
         head, layout, face = self._head, self._layout, self._who.face
         lids = 1.0 - track["blink"]
         self._eyes, self._eye_seen, self._irises, self._lids = {}, {}, {}, lids
-        for name, sign in (("right", -1.0), ("left", 1.0)):
+        self._brows, self._ears = {}, {}
+        for name, sign in _SIDES.items():
             self._eyes[name] = head.clamped(eye_points(layout, sign, lids, 14))
             self._eye_seen[name] = head.place(front(sign * layout.eye_x, layout.eye_y))[1][:, 0]
             iris_x = sign * layout.eye_x + 0.28 * layout.eye_width * track["gaze_x"]
             iris_y = layout.eye_y + 0.2 * layout.eye_height * track["gaze_y"]
             self._irises[name] = head.place(front(iris_x, iris_y)[:, None])[0][:, 0]
-        self._brows = {
-            name: head.clamped(brow_points(layout, face.brow_tilt, sign, track["brow"]))
-            for name, sign in (("right", -1.0), ("left", 1.0))
-        }
+            brow = brow_points(layout, face.brow_tilt, sign, track["brow"])
+            self._brows[name] = head.clamped(brow)
+            self._ears[name] = head.place(np.array([EAR_PLACES[name]]))
         self._mouth = head.clamped(mouth_points(layout, track["mouth"], track["smile"], 9))
         self._opened = track["mouth"]
         self._mouth_seen = head.place(front(0.0, layout.mouth_y))[1][:, 0]
         self._nose, facing = head.place(front(0.0, layout.nose_y) * NOSE_LIFT * 0.97)
         self._nose_seen = facing[:, 0]
-        self._ears = {side: head.place(np.array([place])) for side, place in EAR_PLACES.items()}
         cheeks = front(np.array([-0.52, 0.52]), layout.nose_y - 0.08)
         self._cheeks, self._cheeks_seen = head.place(cheeks)
         if face.beard == "full":
@@ -191,16 +184,16 @@ class HeadPainter:
         self._paint_ears(canvas, frame, behind=True)
         canvas.fill(self._rim_outline[frame], self._skin_rim)
         canvas.fill(self._outline[frame], who.skin)
-        hair_on_top = self._has_hair
-        if hair_on_top:
+        if self._has_hair:
             canvas.fill(self._hair_edge[frame], self._hair_rim)
             canvas.fill(self._hair[frame], who.hair_colour)
-        if hair_on_top and self._window_seen[frame]:
-            canvas.fill(self._window[frame], who.skin)
+            if self._window_seen[frame]:
+                canvas.fill(self._window[frame], who.skin)
         self._paint_features(canvas, frame)
         self._paint_ears(canvas, frame, behind=False)
         canvas.multiply([shape[frame] for shape in self._shaded], _LIGHT)
-        self._paint_hat(canvas, frame)
+        if who.outfit.hat != "none":
+            self._paint_hat(canvas, frame)
 
     def _paint_ears(self, canvas: Canvas, frame: int, behind: bool) -> None:
         if self._who.hair_style in ("bob", "long", "afro", "pigtails"):
@@ -212,8 +205,7 @@ class HeadPainter:
                 canvas.disc(points[frame, 0], radius + 0.8 * self._rim, self._skin_rim)
                 canvas.disc(points[frame, 0], radius, self._who.skin)
                 if not behind:
-                    inner = darker(self._who.skin, 0.82)
-                    canvas.disc(points[frame, 0], radius * 0.5, inner)
+                    canvas.disc(points[frame, 0], radius * 0.5, darker(self._who.skin, 0.82))
 
     def _paint_features(self, canvas: Canvas, frame: int) -> None:
         who, size = self._who, self._size
@@ -227,7 +219,7 @@ class HeadPainter:
             canvas.fill(self._beard[frame], darker(who.hair_colour, 0.85))
         if self._mouth_seen[frame] > 0.12:
             self._paint_mouth(canvas, frame)
-        for side in ("right", "left"):
+        for side in _SIDES:
             if self._eye_seen[side][frame] > 0.12:
                 self._paint_eye(canvas, frame, side)
         if self._nose_seen[frame] > -0.05:
@@ -259,9 +251,8 @@ class HeadPainter:
             canvas.disc(iris, radius * squash * 0.55, (18, 16, 20))
             canvas.disc(iris + np.array([-0.35, -0.4]) * radius, radius * 0.34, _WHITE)
         canvas.stroke([points[:8]], lash, 0.07 * size)
-        width = face.brow_weight * size * 1.3
         brow = darker(self._who.hair_colour, 0.7)
-        canvas.stroke([self._brows[side][frame]], brow, width)
+        canvas.stroke([self._brows[side][frame]], brow, face.brow_weight * size * 1.3)
         if face.glasses:
             centre = points.mean(axis=0)
             ring = centre + (points - centre) * 1.45
@@ -271,8 +262,6 @@ class HeadPainter:
         outfit = self._who.outfit
         hat, colour = outfit.hat, outfit.hat_colour
         rim = darker(colour, 0.5)
-        if hat == "none":
-            return
         if hat == "party":
             cone = np.concatenate([self._band[frame], self._tip[frame, :1]])
             centre = cone.mean(axis=0)
@@ -280,8 +269,7 @@ class HeadPainter:
             canvas.fill_hull(cone, colour)
             canvas.disc(self._tip[frame, 0], 0.2 * self._size, outfit.hat_band)
             return
-        has_brim, brim_first = hat in ("cap", "brim"), self._brim_first[frame]
-        if has_brim and brim_first:
+        if hat in ("cap", "brim") and self._brim_first[frame]:
             self._paint_brim(canvas, frame)
         canvas.fill(self._dome_edge[frame], rim)
         canvas.fill(self._dome[frame], colour)
@@ -291,12 +279,12 @@ class HeadPainter:
             canvas.disc(self._tip[frame, 1], 0.26 * self._size, outfit.hat_band)
         canvas.fill_hull(self._band[frame], darker(outfit.hat_band, 0.9))
         canvas.stroke([self._band[frame]], outfit.hat_band, 0.2 * self._size, closed=True)
-        if has_brim and not brim_first:
+        if hat in ("cap", "brim") and not self._brim_first[frame]:
             self._paint_brim(canvas, frame)
 
     def _paint_brim(self, canvas: Canvas, frame: int) -> None:
         colour = self._who.outfit.hat_colour
-        width = 0.1 * self._size
-        canvas.stroke([self._brim[frame]], darker(colour, 0.5), width + 2 * self._rim, closed=True)
-        canvas.stroke([self._brim[frame]], darker(colour, 0.85), width, closed=True)
-        canvas.fill_hull(self._brim[frame], darker(colour, 0.85))
+        brim, width = self._brim[frame], 0.1 * self._size
+        canvas.stroke([brim], darker(colour, 0.5), width + 2 * self._rim, closed=True)
+        canvas.stroke([brim], darker(colour, 0.85), width, closed=True)
+        canvas.fill_hull(brim, darker(colour, 0.85))

@@ -27,7 +27,7 @@ from .head_shape import (
     jaw,
     mouth_points,
 )
-from .rig import Posed, Track
+from .rig import Posed, Track, on_canvas
 
 HEAD_JOINTS = [NOSE, *EYES, *EARS]
 #: The joints that the rig has by the same names.
@@ -47,8 +47,6 @@ def face_directions(layout: FaceLayout, tilt: float, track: Track) -> np.ndarray
     def still(points: np.ndarray) -> np.ndarray:
         return np.broadcast_to(points, (frames, *points.shape))
 
-    right_eye = eye_points(layout, -1.0, lids, 6)
-    left_eye = eye_points(layout, 1.0, lids, 6)
     bridge = front(np.zeros(4), np.linspace(layout.eye_y, layout.nose_y, 4))
     bridge = bridge * np.linspace(1.0, NOSE_LIFT, 4)[:, None]
     nostrils = front(np.linspace(-0.1, 0.1, 5), layout.nose_y - np.array([6, 8, 9, 8, 6]) / 100)
@@ -59,8 +57,8 @@ def face_directions(layout: FaceLayout, tilt: float, track: Track) -> np.ndarray
             brow_points(layout, tilt, 1.0, track["brow"]),
             still(bridge),
             still(nostrils),
-            right_eye,
-            left_eye,
+            eye_points(layout, -1.0, lids, 6),
+            eye_points(layout, 1.0, lids, 6),
             mouth_points(layout, track["mouth"], track["smile"], 7),
             mouth_points(layout, track["mouth"], track["smile"], 5, inner=0.7),
         ],
@@ -82,10 +80,9 @@ def head_spots(layout: FaceLayout) -> np.ndarray:
 def head_view(character: Character, posed: Posed, to_pixels: np.ndarray) -> HeadView:
     """Give a dancer's head as it is seen; `to_pixels` as in `whole_body`."""
     body, joint = character.body, posed.joints["head"]
-    left, ground, scale = to_pixels
-    centre = np.stack([left + scale * joint[:, 0], ground - scale * joint[:, 1]], axis=-1)
-    half = 0.5 * body.head * scale
+    half = 0.5 * body.head * to_pixels[2]
     radii = half * np.array([body.head_width, 1.0, 0.5 * (1.0 + body.head_width)])
+    centre = on_canvas(joint, to_pixels)[..., :2]
     return HeadView(centre, posed.frames["head"], radii, character.face.taper)
 
 
@@ -107,16 +104,10 @@ def whole_body(
     frames = track.num_frames
     points = np.zeros((frames, NUM_KEYPOINTS, 2))
     scores = np.ones((frames, NUM_KEYPOINTS))
-    left, ground, scale = to_pixels
-
-    def flat(joint: np.ndarray) -> np.ndarray:
-        return np.stack([left + scale * joint[..., 0], ground - scale * joint[..., 1]], axis=-1)
-
-    for index, name in RIG_JOINTS.items():
-        points[:, index] = flat(posed.joints[name])
+    parts: list[tuple[int | slice, str]] = [*RIG_JOINTS.items()]
+    for place, name in (*parts, (LEFT_HAND, "left_hand"), (RIGHT_HAND, "right_hand")):
+        points[:, place] = on_canvas(posed.joints[name], to_pixels)[..., :2]
     points[:, NECK] = 0.5 * (points[:, SHOULDERS[0]] + points[:, SHOULDERS[1]])
-    points[:, LEFT_HAND] = flat(posed.joints["left_hand"])
-    points[:, RIGHT_HAND] = flat(posed.joints["right_hand"])
 
     head, layout = head_view(character, posed, to_pixels), face_layout(character)
     directions = face_directions(layout, character.face.brow_tilt, track)

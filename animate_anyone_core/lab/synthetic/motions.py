@@ -12,14 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from .characters import check_seed
-from .dance_moves import ArmKeys, Drift, Values, dance, ease, mirrored, resting_arms
+from .dance_moves import (
+    ArmKeys,
+    Drift,
+    Motion,
+    Values,
+    dance,
+    ease,
+    mirrored,
+    resting_arms,
+)
 from .rig import Track
 from .splits import split_seeds
 
 _MOTION_STREAM, _CHOSEN_STREAM = 202, 303
-
-#: A motion: seconds (F,) -> channel values.
-Motion = Callable[[np.ndarray], Values]
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def _alive(rng: np.random.Generator) -> Motion:
 
     def layer(t: np.ndarray) -> Values:
         since = (t + blink_at) % blink_every
-        speech = np.maximum(mouth(t), 0) * 0.7 if talk else np.full(len(t), mouth_open)
+        speech = np.maximum(mouth(t), 0) * 0.7 if talk else mouth_open
         return {
             "left_shrug": 0.12 * breath(t),
             "right_shrug": 0.12 * breath(t),
@@ -64,7 +70,7 @@ def _alive(rng: np.random.Generator) -> Motion:
             "gaze_x": 0.6 * gaze(t),
             "gaze_y": 0.3 * nod(t),
             "blink": np.clip(1.0 - np.abs(since - 0.11) / 0.11, 0.0, 1.0),
-            "smile": np.full(len(t), smile),
+            "smile": smile,
             "mouth": speech,
             "brow": 0.4 * tilt(t),
         }
@@ -91,11 +97,7 @@ def _weight_shift(rng: np.random.Generator, most: float = 0.09) -> Motion:
             "pelvis_x": amount * s,
             "pelvis_roll": -0.9 * amount * s,
             "chest_roll": 1.3 * amount * s,
-            "left_foot_x": np.full(len(t), stance),
-            "right_foot_x": np.full(len(t), stance),
-            "left_foot_turn": np.full(len(t), turn),
-            "right_foot_turn": np.full(len(t), turn),
-        }
+        } | mirrored({"foot_x": stance, "foot_turn": turn})
 
     return layer
 
@@ -113,16 +115,15 @@ def _wave(rng: np.random.Generator) -> list[Motion]:
     def layer(t: np.ndarray) -> Values:
         beat = np.sin(2 * np.pi * speed * t + phase)
         later = np.sin(2 * np.pi * speed * t + phase - 0.7)
-        full = np.ones(len(t))
         return {
             f"{side}_arm_out": out + 0.1 * beat,
-            f"{side}_arm_forward": 1.42 * full,
-            f"{side}_arm_twist": 0 * full,
+            f"{side}_arm_forward": 1.42,
+            f"{side}_arm_twist": 0.0,
             f"{side}_elbow": elbow + swing * beat,
-            f"{side}_wrist_bend": 0 * full,
+            f"{side}_wrist_bend": 0.0,
             f"{side}_wrist_twist": 0.15 * later,
-            f"{side}_curl": 0.08 * full,
-            f"{side}_spread": 0.9 * full,
+            f"{side}_curl": 0.08,
+            f"{side}_spread": 0.9,
         }
 
     return [_facing(rng, away=0.0), _weight_shift(rng), resting_arms(rng), layer]
@@ -144,8 +145,8 @@ def _walk(rng: np.random.Generator) -> list[Motion]:
                 f"{side}_foot_lift": height * np.maximum(-np.sin(own), 0) ** 1.4,
                 f"{side}_foot_pitch": 0.75 * np.exp(3 * (np.cos(own - np.pi - 0.3) - 1))
                 - 0.3 * np.exp(4 * (np.cos(own + 0.2) - 1)),
-                f"{side}_foot_x": np.full(len(t), width),
-                f"{side}_foot_turn": np.full(len(t), 0.08),
+                f"{side}_foot_x": width,
+                f"{side}_foot_turn": 0.08,
                 f"{side}_arm_forward": -swing * np.cos(own - 0.15) + 0.05,
                 f"{side}_elbow": bend + 0.25 * (1 - np.cos(own - 0.3)) * swing,
             }
@@ -154,7 +155,7 @@ def _walk(rng: np.random.Generator) -> list[Motion]:
             "chest_yaw": 0.28 * np.cos(base),
             "pelvis_roll": 0.06 * np.sin(base),
             "chest_roll": -0.05 * np.sin(base),
-            "chest_pitch": np.full(len(t), 0.05),
+            "chest_pitch": 0.05,
             "pelvis_x": -0.035 * np.sin(base),
         }
 
@@ -172,12 +173,12 @@ def _turn(rng: np.random.Generator) -> list[Motion]:
         step = 2 * np.pi * step_rate * t
         return {
             "heading": heading,
-            "spin": speed * (np.cos(speed * t / 2.2) if there_and_back else np.ones(len(t))),
+            "spin": speed * (np.cos(speed * t / 2.2) if there_and_back else 1.0),
             "left_foot_lift": 0.06 * np.maximum(np.sin(step), 0),
             "right_foot_lift": 0.06 * np.maximum(-np.sin(step), 0),
             "pelvis_x": -0.03 * np.sin(step),
             "chest_roll": 0.03 * np.sin(step),
-            "head_yaw": np.full(len(t), 0.25 * np.sign(speed)),
+            "head_yaw": 0.25 * np.sign(speed),
         }
 
     return [carry.layer(0.5), layer]
@@ -190,22 +191,20 @@ def _squat(rng: np.random.Generator) -> list[Motion]:
 
     def layer(t: np.ndarray) -> Values:
         down = 0.5 - 0.5 * np.cos(2 * np.pi * rate * t + phase)
-        full = np.ones(len(t))
-        values = {
+        return {
             "pelvis_drop": 0.02 + depth * down,
             "pelvis_z": -0.3 * depth * down,
             "pelvis_pitch": 0.9 * depth * down,
             "chest_pitch": 0.35 * depth * down,
             "head_pitch": -0.9 * depth * down,
-        }
-        return values | mirrored(
+        } | mirrored(
             {
-                "foot_x": 0.1 * full,
-                "foot_turn": 0.45 * full,
+                "foot_x": 0.1,
+                "foot_turn": 0.45,
                 "arm_forward": 0.1 + reach * down,
                 "arm_out": 0.16 + out * down,
                 "elbow": 0.25 + elbow * down,
-                "curl": 0.2 * full,
+                "curl": 0.2,
             }
         )
 
@@ -274,16 +273,14 @@ def _jumping_jack(rng: np.random.Generator) -> list[Motion]:
     def layer(t: np.ndarray) -> Values:
         own = 2 * np.pi * rate * t + phase
         opened = ease(0.5 - 0.5 * np.cos(own))
-        full = np.ones(len(t))
-        return {"jump": height * np.sin(own) ** 2, "pelvis_drop": 0.03 * full} | mirrored(
-            {
-                "foot_x": wide * opened,
-                "foot_pitch": 0.4 * np.sin(own) ** 2,
-                "arm_out": 0.15 + 2.5 * opened,
-                "elbow": 0.2 + 0.1 * opened,
-                "curl": 0.15 * full,
-            }
-        )
+        both_sides: Values = {
+            "foot_x": wide * opened,
+            "foot_pitch": 0.4 * np.sin(own) ** 2,
+            "arm_out": 0.15 + 2.5 * opened,
+            "elbow": 0.2 + 0.1 * opened,
+            "curl": 0.15,
+        }
+        return mirrored(both_sides) | {"jump": height * np.sin(own) ** 2, "pelvis_drop": 0.03}
 
     return [_facing(rng), layer]
 
@@ -296,7 +293,7 @@ def _bow(rng: np.random.Generator) -> list[Motion]:
     def layer(t: np.ndarray) -> Values:
         down = ease(0.5 - 0.5 * np.cos(2 * np.pi * rate * t + phase))
         return {
-            "heading": np.full(len(t), heading),
+            "heading": heading,
             "pelvis_pitch": 0.6 * depth * down,
             "chest_pitch": 0.6 * depth * down,
             "head_pitch": 0.2 * down,
@@ -396,11 +393,5 @@ def make_motion(kind: str, seed: int) -> MotionFromSeed:
 
 def standing() -> MotionFromSeed:
     """Stand still, facing the viewer, arms a little away from the body: a reference picture."""
-    return MotionFromSeed("standing", 0.0, (_calm,))
-
-
-def _calm(t: np.ndarray) -> Values:
-    full = np.ones(len(t))
-    return mirrored({"arm_out": 0.45 * full, "elbow": 0.2 * full, "foot_x": 0.05 * full}) | {
-        "smile": 0.8 * full
-    }
+    calm = mirrored({"arm_out": 0.45, "elbow": 0.2, "foot_x": 0.05}) | {"smile": 0.8}
+    return MotionFromSeed("standing", 0.0, (lambda t: calm,))

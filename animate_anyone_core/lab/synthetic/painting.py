@@ -7,10 +7,12 @@ Canvas coordinates are pixels of the supersampled picture, origin at the corner 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ...pose.drawing import import_cv2
+from .rig import on_canvas
 from .textures import Colour
 
 cv2 = import_cv2()
@@ -111,51 +113,50 @@ class Canvas:
             cv2.fillPoly(mask, [_fixed(polygon - (x0, y0))], 255, cv2.LINE_8, _SHIFT)
         cv2.copyTo(product, mask, region)
 
-    def paint_tube(self, tubes: TubeViews, frame: int, tube: int) -> None:
+    def paint_tube(self, views: TubeViews, frame: int, tube: Tube) -> None:
         """Paint one textured tube of a frame."""
-        points = tubes.fill[frame, tube]
-        x0, y0, x1, y1 = tubes.boxes[frame, tube]
+        number = views.numbers[tube]
+        x0, y0, x1, y1 = views.boxes[frame, number]
         x0, y0 = max(x0, 0), max(y0, 0)
         x1, y1 = min(x1, self.width), min(y1, self.height)
         if x1 <= x0 or y1 <= y0:
             return
-        texture = tubes.textures[tube]
-        seen = np.take(texture, tubes.columns[frame, tube], axis=1)
-        light = tubes.light[frame, tube]
+        seen = np.take(tube.texture, views.columns[frame, number], axis=1)
+        light = views.light[frame, number]
         seen = ((seen * light[None, :, None]) >> 8).astype(np.uint8)
         seen[..., 3] = 255
-        matrix = tubes.matrices[frame, tube].copy()
+        matrix = views.matrices[frame, number].copy()
         matrix[:, 2] += matrix[:, 0] * x0 + matrix[:, 1] * y0
         size = (int(x1 - x0), int(y1 - y0))
         warped = cv2.warpAffine(seen, matrix, size, flags=_WARP, borderMode=cv2.BORDER_REPLICATE)
         mask = np.zeros((size[1], size[0]), np.uint8)
-        shifted = points - np.array([x0, y0], np.int32) * (1 << _SHIFT)
+        shifted = views.fill[frame, number] - np.array([x0, y0], np.int32) * (1 << _SHIFT)
         cv2.fillConvexPoly(mask, shifted, 255, cv2.LINE_8, _SHIFT)
         cv2.copyTo(warped, mask, self.pixels[y0:y1, x0:x1])
 
-    def outline_tube(self, tubes: TubeViews, frame: int, tube: int) -> None:
+    def outline_tube(self, views: TubeViews, frame: int, tube: Tube) -> None:
         """Paint the dark rim of a tube, to be covered by the tube itself."""
-        colour = tubes.rims[tube]
-        cv2.fillConvexPoly(self.pixels, tubes.rim[frame, tube], (*colour, 255), cv2.LINE_8, _SHIFT)
+        points, colour = views.rim[frame, views.numbers[tube]], (*tube.rim, 255)
+        cv2.fillConvexPoly(self.pixels, points, colour, cv2.LINE_8, _SHIFT)
 
 
 _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
-@dataclass(frozen=True)
+Radii = tuple[float | np.ndarray, float | np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
 class Tube:
-    """A tapered tube over F frames, on the canvas.
+    """A tapered tube over F frames, in body heights.
 
     Attributes:
-        start: (F, 3) start of the axis: canvas x, canvas y, and depth towards the viewer.
+        start: (F, 3) start of the axis.
         end: (F, 3) end of the axis.
         frame: (F, 3, 3) rotation of the part; -y runs from start to end at rest.
-        radius_start: (F,) radius at the start in canvas pixels.
-        radius_end: (F,) radius at the end.
+        radius: At the start and at the end, each one number or (F,).
         texture: (rows, columns, 4), see `textures`.
-        rim: Outline colour.
-        cap_start: 1 for a round start, 0 for a flat one.
-        cap_end: 1 for a round end, 0 for a flat one.
+        caps: Start and end: 1 for a round one, 0 for a flat one.
         rim_start: Roundness of the outline at the start; 0 lets it melt into what lies there.
         cloth_radius: (F,) half width that the texture covers; None takes the larger radius.
     """
@@ -163,14 +164,17 @@ class Tube:
     start: np.ndarray
     end: np.ndarray
     frame: np.ndarray
-    radius_start: np.ndarray
-    radius_end: np.ndarray
+    radius: Radii
     texture: np.ndarray
-    rim: Colour
-    cap_start: float = 1.0
-    cap_end: float = 1.0
+    caps: tuple[float, float] = (1.0, 1.0)
     rim_start: float = 1.0
     cloth_radius: np.ndarray | None = None
+
+    @cached_property
+    def rim(self) -> Colour:
+        """Colour of the outline."""
+        mean = self.texture[..., :3].reshape(-1, 3).mean(axis=0)
+        return darker((round(mean[0]), round(mean[1]), round(mean[2])), 0.48)
 
 
 @dataclass(frozen=True)
@@ -178,40 +182,41 @@ class TubeViews:
     """All tubes of a clip, ready for cv2.
 
     Attributes:
+        numbers: Tube -> its number among the T.
         fill: (F, T, N, 2) int32 outline polygons in sixteenths of a pixel.
         rim: (F, T, N, 2) int32 the same, wider by the rim.
         boxes: (F, T, 4) int bounding boxes.
         matrices: (F, T, 2, 3) from canvas pixels to texture pixels.
         columns: (F, T, W) texture columns seen from left to right.
         light: (F, T, W) uint16 brightness, 256 is full.
-        textures: T textures.
-        rims: T outline colours.
     """
 
+    numbers: dict[Tube, int]
     fill: np.ndarray
     rim: np.ndarray
     boxes: np.ndarray
     matrices: np.ndarray
     columns: np.ndarray
     light: np.ndarray
-    textures: list[np.ndarray]
-    rims: list[Colour]
 
 
-def view_tubes(tubes: list[Tube], rim_width: float, seen: int) -> TubeViews:
+def view_tubes(tubes: list[Tube], to_canvas: np.ndarray, rim_width: float, seen: int) -> TubeViews:
     """Prepare tubes for painting, all frames at once.
 
     Args:
         tubes: T tubes of the same number of frames.
+        to_canvas: See `on_canvas`.
         rim_width: Width of outlines in canvas pixels.
         seen: Texture columns W to use for the visible half of a tube.
     """
-    start = np.stack([tube.start for tube in tubes], axis=1)  # (F, T, 3)
-    end = np.stack([tube.end for tube in tubes], axis=1)
+    scale = float(to_canvas[2])
+    start = on_canvas(np.stack([tube.start for tube in tubes], axis=1), to_canvas)  # (F, T, 3)
+    end = on_canvas(np.stack([tube.end for tube in tubes], axis=1), to_canvas)
     frame = np.stack([tube.frame for tube in tubes], axis=1)
-    r0 = np.stack([tube.radius_start for tube in tubes], axis=1)
-    r1 = np.stack([tube.radius_end for tube in tubes], axis=1)
-    caps = np.array([(tube.cap_start, tube.cap_end) for tube in tubes])
+    r0, r1 = np.empty(start.shape[:2]), np.empty(start.shape[:2])
+    for column, tube in enumerate(tubes):
+        r0[:, column], r1[:, column] = (np.asarray(radius) * scale for radius in tube.radius)
+    caps = np.array([tube.caps for tube in tubes])
 
     axis = end - start
     flat = np.linalg.norm(axis[..., :2], axis=-1)
@@ -231,21 +236,13 @@ def view_tubes(tubes: list[Tube], rim_width: float, seen: int) -> TubeViews:
     radius = np.maximum(r0, r1)
     for column, tube in enumerate(tubes):
         if tube.cloth_radius is not None:
-            radius[:, column] = tube.cloth_radius
+            radius[:, column] = tube.cloth_radius * scale
     radius = np.maximum(radius, 0.5)
     rows = np.array([tube.texture.shape[0] for tube in tubes])
     matrices = _to_texture(start, along, across, np.maximum(flat, 0.5), radius, rows, seen)
     columns, light = _surface(tubes, frame, across, seen)
-    return TubeViews(
-        _fixed(fill),
-        _fixed(rim),
-        boxes,
-        matrices,
-        columns,
-        light,
-        [tube.texture for tube in tubes],
-        [tube.rim for tube in tubes],
-    )
+    numbers = {tube: number for number, tube in enumerate(tubes)}
+    return TubeViews(numbers, _fixed(fill), _fixed(rim), boxes, matrices, columns, light)
 
 
 def _outlines(

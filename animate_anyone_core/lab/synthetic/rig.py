@@ -7,7 +7,7 @@ with heading 0 faces the viewer, so the dancer's left is at +x. Rotations turn r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,29 +18,14 @@ SIDES = {"left": 1.0, "right": -1.0}
 
 #: Channel -> value at rest. Angles in radians (`spin` in radians a second, it swings hair and
 #: skirts), distances in leg lengths, the rest in 0..1.
-BODY_CHANNELS: dict[str, float] = {
-    "heading": 0.0,
-    "spin": 0.0,
-    "pelvis_x": 0.0,
-    "pelvis_z": 0.0,
-    "pelvis_drop": 0.02,
-    "jump": 0.0,
-    "pelvis_yaw": 0.0,
-    "pelvis_pitch": 0.0,
-    "pelvis_roll": 0.0,
-    "chest_yaw": 0.0,
-    "chest_pitch": 0.0,
-    "chest_roll": 0.0,
-    "head_yaw": 0.0,
-    "head_pitch": 0.0,
-    "head_roll": 0.0,
-    "blink": 0.0,
-    "mouth": 0.0,
-    "smile": 0.5,
-    "gaze_x": 0.0,
-    "gaze_y": 0.0,
-    "brow": 0.0,
-}
+BODY_CHANNELS: dict[str, float] = dict.fromkeys(
+    (
+        *("heading", "spin", "pelvis_x", "pelvis_z", "jump"),
+        *("pelvis_yaw", "pelvis_pitch", "pelvis_roll", "chest_yaw", "chest_pitch", "chest_roll"),
+        *("head_yaw", "head_pitch", "head_roll", "blink", "mouth", "gaze_x", "gaze_y", "brow"),
+    ),
+    0.0,
+) | {"pelvis_drop": 0.02, "smile": 0.5}
 SIDE_CHANNELS: dict[str, float] = {
     "shrug": 0.0,
     "arm_out": 0.16,
@@ -66,21 +51,33 @@ class Track:
         num_frames: Number of frames F.
     """
 
-    def __init__(self, num_frames: int, values: dict[str, np.ndarray]) -> None:
+    def __init__(self, num_frames: int, values: Mapping[str, np.ndarray | float]) -> None:
         self.num_frames = num_frames
-        self._values = values
+        self._values = dict(values)
 
     def __getitem__(self, channel: str) -> np.ndarray:
         """Give a channel as (F,) floats; channels of a side are called `left_…` and `right_…`."""
-        if channel in self._values:
-            return self._values[channel]
-        side, _, name = channel.partition("_")
-        rest = SIDE_CHANNELS[name] if side in SIDES else BODY_CHANNELS[channel]
-        return np.full(self.num_frames, rest)
+        value = self._values.get(channel)
+        if value is None:
+            side, _, name = channel.partition("_")
+            value = SIDE_CHANNELS[name] if side in SIDES else BODY_CHANNELS[channel]
+        return np.broadcast_to(np.asarray(value, float), self.num_frames)
 
-    def with_values(self, values: dict[str, np.ndarray]) -> Track:
+    def with_values(self, values: Mapping[str, np.ndarray | float]) -> Track:
         """Give the same frames with some channels (F,) replaced."""
-        return Track(self.num_frames, self._values | values)
+        return Track(self.num_frames, self._values | dict(values))
+
+
+def on_canvas(points: np.ndarray, to_canvas: np.ndarray) -> np.ndarray:
+    """Space (F, ..., 3) -> x, y and depth towards the viewer in pixels of a picture.
+
+    Args:
+        points: In body heights.
+        to_canvas: x offset, y of the ground line and pixels per body height.
+    """
+    left, ground, scale = to_canvas
+    x, y, depth = scale * points[..., 0], scale * points[..., 1], scale * points[..., 2]
+    return np.stack([left + x, ground - y, depth], axis=-1)
 
 
 def join_tracks(tracks: Sequence[Track]) -> Track:

@@ -6,14 +6,12 @@ outside with the front in the middle column, rows go from the part's start to it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 Colour = tuple[int, int, int]
-
-PATTERNS = ("plain", "hoops", "pinstripes", "checks", "dots", "diagonals", "blocks", "argyle")
-LOGOS = ("none", "star", "heart", "disc", "triangle", "bolt", "cross", "ring", "moon")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,38 +38,27 @@ def _wave(position: np.ndarray, period: float) -> np.ndarray:
     return (position / period) % 1.0
 
 
-def pattern_weight(pattern: str, u: np.ndarray, v: np.ndarray, period: float) -> np.ndarray:
-    """Say where the second colour of a pattern lies.
+def _staggered_dots(u: np.ndarray, v: np.ndarray, period: float) -> np.ndarray:
+    du = _wave(u + 0.5 * period * (np.floor(v / period) % 2), period) - 0.5
+    dv = _wave(v, period) - 0.5
+    return du * du + dv * dv < 0.3**2
 
-    Args:
-        pattern: One of `PATTERNS`.
-        u: Distance around the part in body heights, 0 at the front.
-        v: Distance along the part in body heights.
-        period: Size of one repeat in body heights.
 
-    Returns:
-        Booleans in the broadcast shape of `u` and `v`.
-    """
-    everywhere = np.zeros(np.broadcast_shapes(u.shape, v.shape), bool)
-    if pattern == "hoops":
-        return everywhere | (_wave(v, period) < 0.5)
-    if pattern == "pinstripes":
-        return everywhere | (_wave(u + period * 0.2, period) < 0.4)
-    if pattern == "checks":
-        return (_wave(u, period) < 0.5) ^ (_wave(v, period) < 0.5)
-    if pattern == "dots":
-        row = np.floor(v / period)
-        du = _wave(u + 0.5 * period * (row % 2), period) - 0.5
-        dv = _wave(v, period) - 0.5
-        return du * du + dv * dv < 0.3**2
-    if pattern == "diagonals":
-        return _wave(u + v, period) < 0.5
-    if pattern == "blocks":
-        return everywhere | (_wave(v, 4.0 * period) < 0.42)
-    if pattern == "argyle":
-        return np.abs(_wave(u, period) - 0.5) + np.abs(_wave(v, period * 1.4) - 0.5) < 0.36
-    return everywhere
-
+#: Pattern -> where its second colour lies, by the distances around the part (0 at the front) and
+#: along it and the size of one repeat, all in body heights.
+_PATTERNS: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
+    "plain": lambda u, v, period: np.zeros_like(v, bool),
+    "hoops": lambda u, v, period: _wave(v, period) < 0.5,
+    "pinstripes": lambda u, v, period: _wave(u + period * 0.2, period) < 0.4,
+    "checks": lambda u, v, period: (_wave(u, period) < 0.5) ^ (_wave(v, period) < 0.5),
+    "dots": _staggered_dots,
+    "diagonals": lambda u, v, period: _wave(u + v, period) < 0.5,
+    "blocks": lambda u, v, period: _wave(v, 4.0 * period) < 0.42,
+    "argyle": lambda u, v, period: (
+        np.abs(_wave(u, period) - 0.5) + np.abs(_wave(v, period * 1.4) - 0.5) < 0.36
+    ),
+}
+PATTERNS = tuple(_PATTERNS)
 
 _BOLT = (
     (0.2, -1.0),
@@ -94,28 +81,30 @@ def _inside(corners: tuple[tuple[float, float], ...], x: np.ndarray, y: np.ndarr
     return inside
 
 
-def logo_weight(logo: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Say where a logo lies on a square of -1..1 (x right, y down)."""
-    radius, angle = np.hypot(x, y), np.arctan2(-y, x)
-    if logo == "disc":
-        return radius < 0.9
-    if logo == "ring":
-        return (radius < 0.95) & (radius > 0.5)
-    if logo == "star":
-        sector = (angle - np.pi / 2 + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5
-        return radius * (np.cos(sector) + 0.75 * np.abs(np.sin(sector)) * 1.9) < 0.95
-    if logo == "heart":
-        a, b = x * 1.15, 0.25 - y * 1.2
-        return (a * a + b * b - 0.55) ** 3 - 2.2 * a * a * b**3 < 0
-    if logo == "triangle":
-        return (y < 0.7) & (y > 2.0 * np.abs(x) - 0.95)
-    if logo == "bolt":
-        return _inside(_BOLT, x, y)
-    if logo == "cross":
-        return ((np.abs(x) < 0.3) | (np.abs(y) < 0.3)) & (np.maximum(np.abs(x), np.abs(y)) < 0.9)
-    if logo == "moon":
-        return (radius < 0.95) & (np.hypot(x - 0.45, y + 0.2) > 0.75)
-    return np.zeros(np.broadcast_shapes(x.shape, y.shape), bool)
+def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    sector = (np.arctan2(-y, x) - np.pi / 2 + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5
+    return np.hypot(x, y) * (np.cos(sector) + 0.75 * np.abs(np.sin(sector)) * 1.9) < 0.95
+
+
+def _heart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    a, b = x * 1.15, 0.25 - y * 1.2
+    return (a * a + b * b - 0.55) ** 3 - 2.2 * a * a * b**3 < 0
+
+
+#: Logo -> where it lies on a square of -1..1 (x right, y down).
+_LOGOS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "star": _star,
+    "heart": _heart,
+    "disc": lambda x, y: np.hypot(x, y) < 0.9,
+    "triangle": lambda x, y: (y < 0.7) & (y > 2.0 * np.abs(x) - 0.95),
+    "bolt": lambda x, y: _inside(_BOLT, x, y),
+    "cross": lambda x, y: (
+        ((np.abs(x) < 0.3) | (np.abs(y) < 0.3)) & (np.maximum(np.abs(x), np.abs(y)) < 0.9)
+    ),
+    "ring": lambda x, y: (np.hypot(x, y) < 0.95) & (np.hypot(x, y) > 0.5),
+    "moon": lambda x, y: (np.hypot(x, y) < 0.95) & (np.hypot(x - 0.45, y + 0.2) > 0.75),
+}
+LOGOS = ("none", *_LOGOS)
 
 
 def cloth_texture(
@@ -140,12 +129,13 @@ def cloth_texture(
     u = ((np.arange(columns)[None] + 0.5) / columns - 0.5) * cloth.period * repeats
     texture = np.full((rows, columns, 4), 255, np.uint8)
     texture[..., :3] = cloth.colours[0]
-    texture[pattern_weight(cloth.pattern, u, v, cloth.period), :3] = cloth.colours[1]
+    marked = np.broadcast_to(_PATTERNS[cloth.pattern](u, v, cloth.period), (rows, columns))
+    texture[marked, :3] = cloth.colours[1]
     if logo_at >= 0 and cloth.logo != "none":
         half = 0.052
         x = ((np.arange(columns)[None] + 0.5) / columns - 0.5) * girth / half
         y = (v - logo_at * length) / half
-        texture[logo_weight(cloth.logo, x, y), :3] = cloth.logo_colour
+        texture[_LOGOS[cloth.logo](x, y), :3] = cloth.logo_colour
     return texture
 
 
