@@ -78,13 +78,7 @@ def scores_document(
         "skipped": scores.skipped,
         "notes": list(scores.notes),
         "metrics": {
-            name: {
-                "unit": metric.unit,
-                "higher_is_better": metric.higher_is_better,
-                "meaning": metric.meaning,
-            }
-            for name, metric in METRICS.items()
-            if name in scores.whole
+            name: metric._asdict() for name, metric in METRICS.items() if name in scores.whole
         },
         "settings": settings,
     }
@@ -122,9 +116,8 @@ def side_by_side(panels: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
         for column, (label, clip) in enumerate(panels.items()):
             left = column * (width + _GAP)
             canvas[:_LABEL_HEIGHT, left : left + width] = _label(label, width)
-            canvas[_LABEL_HEIGHT : _LABEL_HEIGHT + height, left : left + width] = clip[
-                min(frame, len(clip) - 1)
-            ]
+            picture = clip[min(frame, len(clip) - 1)]
+            canvas[_LABEL_HEIGHT : _LABEL_HEIGHT + height, left : left + width] = picture
         yield canvas
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from ...images import write_picture
 from ...pose.openpose_json import save_poses
 from ...pose.skeleton import PoseSequence
 from ...progress import OnStep, silent
@@ -22,11 +22,10 @@ DRIVER, MOTION, NUM_FRAMES = 16, 6, 48
 def run_recipe(output: Path, on_step: OnStep = silent) -> None:
     """Write pictures of two characters, a driving video and its exact poses to `output`/samples."""
     folder = output / "samples"
-    folder.mkdir(parents=True, exist_ok=True)
     seeds, motions = split_seeds("test", "character"), split_seeds("test", "motion")
     for name, place in CHARACTERS.items():
         picture = reference_frame(seeds[place], _SIZE, _SIZE).frames[0]
-        Image.fromarray(picture).save(folder / f"character_{name}.png", optimize=True)
+        write_picture(picture, folder / f"character_{name}.png", optimize=True)
     clip = render_clip(seeds[DRIVER], motions[MOTION], NUM_FRAMES, _SIZE, _SIZE, fps=_FPS)
     write_video(folder / "driving.mp4", clip.frames, _FPS)
     save_poses(rounded(clip.poses), folder / "driving.json")

@@ -1,7 +1,6 @@
 """Scenes from real clips: a reference, targets, and one random crop for all of them."""
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -14,12 +13,6 @@ from .scenes import Scene, picture_rng
 logger = logging.getLogger("animate_anyone")
 
 _MOST_TRIES = 20
-
-
-@dataclass(frozen=True)
-class _UsableClip:
-    clip: Clip
-    num_frames: int
 
 
 class ClipScenes:
@@ -42,12 +35,12 @@ class ClipScenes:
         assert config.path is not None
         self._config, self.stage, self.seed = config, stage, seed
         self._reported: set[Clip] = set()
-        self._clips: list[_UsableClip] = []
+        self._clips: list[tuple[Clip, int]] = []  # with the number of its frames
         reasons: list[str] = []
         clips = find_clips(config.path)
         for clip in clips:
             try:
-                self._clips.append(_UsableClip(clip, self._usable_frames(clip)))
+                self._clips.append((clip, self._usable_frames(clip)))
             except AnimateAnyoneError as error:
                 reasons.append(str(error))
         if not self._clips:
@@ -72,14 +65,14 @@ class ClipScenes:
         rng = picture_rng(self.seed, index)
         problem: Exception | None = None
         for _ in range(_MOST_TRIES):
-            usable = self._clips[int(rng.integers(len(self._clips)))]
+            clip, length = self._clips[int(rng.integers(len(self._clips)))]
             try:
-                return self._read(usable, num_frames, rng)
+                return self._read(clip, length, num_frames, rng)
             except (AnimateAnyoneError, OSError) as error:
                 problem = error
-                if usable.clip not in self._reported:
-                    self._reported.add(usable.clip)
-                    logger.warning("Skipped a sample of %s: %s", usable.clip.frames.name, error)
+                if clip not in self._reported:
+                    self._reported.add(clip)
+                    logger.warning("Skipped a sample of %s: %s", clip.frames.name, error)
         raise SettingsError(
             f"{_MOST_TRIES} clips in a row could not be read. The last problem: {problem}"
         )
@@ -99,16 +92,16 @@ class ClipScenes:
             )
         return count
 
-    def _read(self, usable: _UsableClip, num_frames: int, rng: np.random.Generator) -> Scene:
+    def _read(self, clip: Clip, length: int, num_frames: int, rng: np.random.Generator) -> Scene:
         config = self._config
         if self.stage == 1:
-            picks = _apart(usable.num_frames, num_frames - 1, config.sample_margin, rng)
+            picks = _apart(length, num_frames - 1, config.sample_margin, rng)
         else:
-            window = _window(usable.num_frames, num_frames - 1, config.frame_stride, rng)
-            picks = [int(rng.integers(usable.num_frames)), *window]
-        frames = read_frames(usable.clip.frames, picks)
+            window = _window(length, num_frames - 1, config.frame_stride, rng)
+            picks = [int(rng.integers(length)), *window]
+        frames = read_frames(clip.frames, picks)
         height, width = frames[0].shape[:2]
-        skeletons = read_skeletons(usable.clip.poses, picks, (width, height), config.drawing)
+        skeletons = read_skeletons(clip.poses, picks, (width, height), config.drawing)
         box = _crop_box(width, height, config, rng)
         size = (config.width, config.height)
         return Scene(

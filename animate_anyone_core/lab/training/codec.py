@@ -25,7 +25,7 @@ from ...errors import SettingsError
 from ...evaluation.metrics import psnr
 from ...files import write_json
 from ...models.autoencoder import Autoencoder, decode_frames, encode_picture
-from ...pixels import bytes_from_unit
+from ...pixels import bytes_from_unit, pixels_01, signed_from_unit
 from ...progress import OnStep, silent
 from .dancer_pictures import DancerPictures, render_pictures
 from .part_recipes import muon_for_parts, part_of_work, train_part, write_recipe
@@ -151,7 +151,7 @@ def _learn(
         codec,
         crops,
         lambda codec, pixels: codec_loss(codec, pixels, config),
-        muon_for_parts(config.learning_rate, num_steps, betas=(0.9, 0.98)),
+        muon_for_parts(config.learning_rate, num_steps, betas=(0.9, 0.98), outer_weight_decay=1e-4),
         num_steps,
         # convolutions that touch pixels or latents are AdamW's
         is_inner=lambda _, weight: (
@@ -180,8 +180,7 @@ def random_crops(
         crops[index] = chosen.frames[picture, y : y + side, x : x + side]
         if rng.random() < 0.5:
             crops[index] = crops[index, :, ::-1]
-    pixels = torch.from_numpy(crops).permute(0, 3, 1, 2)  # channels last in memory
-    return pixels.to(torch.float32) / 127.5 - 1.0
+    return to_pixels(crops)  # channels last in memory
 
 
 def codec_loss(codec: Autoencoder, pixels: Tensor, config: CodecConfig) -> Tensor:
@@ -217,7 +216,7 @@ def set_scaling(codec: Autoencoder, frames: np.ndarray) -> None:
 
 def to_pixels(frames: np.ndarray) -> Tensor:
     """Turn (N, H, W, 3) uint8 into (N, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(frames).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+    return signed_from_unit(pixels_01(frames))
 
 
 def save_codec(codec: Autoencoder, folder: Path, config: CodecConfig) -> None:

@@ -24,7 +24,7 @@ def _check_limits(config: Any, prefix: str = "") -> None:
     for entry in fields(config):
         name, value, limits = prefix + entry.name, getattr(config, entry.name), entry.metadata
         _check_choice(name, value, limits.get("choices", (value,)))
-        if "least" in limits and not value >= limits["least"]:
+        if "least" in limits and value is not None and not value >= limits["least"]:
             raise SettingsError(f"{name} must be at least {limits['least']}, got {value}.")
 
 
@@ -200,6 +200,7 @@ class OptimizerConfig:
         lr_warmup_steps: Steps over which the rate grows from 0.
         betas: AdamW's: how slowly its averages of gradients and of their squares move.
         weight_decay: Share of the weights taken off at every step, in learning rates.
+        outer_weight_decay: AdamW's where there is Muon; None takes `weight_decay`.
         epsilon: AdamW's: what keeps its division from zero.
         max_grad_norm: Gradients longer than this are shortened to it.
         ema_decay: Of the running average (EMA) of the weights; 0 keeps none.
@@ -215,6 +216,7 @@ class OptimizerConfig:
     lr_warmup_steps: int = _setting(1, least=0)
     betas: tuple[float, ...] = (0.9, 0.999)
     weight_decay: float = _setting(1e-2, least=0)
+    outer_weight_decay: float | None = _setting(None, least=0)
     epsilon: float = _setting(1e-8, least=0)
     max_grad_norm: float = 1.0
     ema_decay: float = 0.0

@@ -1,5 +1,6 @@
 """Settings from files and the command line, and back; what may change when a run is resumed."""
 
+import importlib
 import json
 import logging
 import types
@@ -44,30 +45,22 @@ def read_settings(path: Path | str) -> dict[str, Any]:
     return content
 
 
-def _parse_yaml(text: str) -> Any:
-    try:
-        import yaml  # type: ignore[import-untyped, unused-ignore]
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Reading YAML settings needs PyYAML: pip install 'animate-anyone[train]'."
-        ) from error
-    return yaml.safe_load(text)
+def _parser(module: str, function: str, advice: str) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return getattr(importlib.import_module(module), function)(text)
+        except ImportError as error:
+            raise MissingDependencyError(advice) from error
+
+    return parse
 
 
-def _parse_toml(text: str) -> Any:
-    try:
-        import tomllib
-    except ImportError as error:
-        raise MissingDependencyError(
-            "TOML settings need Python 3.11. Write them as YAML or JSON."
-        ) from error
-    return tomllib.loads(text)
-
-
+_YAML = "Reading YAML settings needs PyYAML: pip install 'animate-anyone[train]'."
+_TOML = "TOML settings need Python 3.11. Write them as YAML or JSON."
 _PARSERS: dict[str, Callable[[str], Any]] = {
-    ".yaml": _parse_yaml,
-    ".yml": _parse_yaml,
-    ".toml": _parse_toml,
+    ".yaml": _parser("yaml", "safe_load", _YAML),
+    ".yml": _parser("yaml", "safe_load", _YAML),
+    ".toml": _parser("tomllib", "loads", _TOML),
     ".json": json.loads,
 }
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import MissingDependencyError
+from ...files import whole_file
 
 _OPSET = 17
 _SMALLEST_HALVED = 64  # numbers; smaller tensors stay as they are
@@ -43,9 +44,8 @@ def export_onnx(
             "Writing pose networks needs the package onnx: pip install onnx"
         ) from error
     axes = {name: {0: "batch"} for name in (*inputs, *outputs)} if any_batch else None
-    part = path.with_suffix(".part.onnx")
     network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    try:
+    with whole_file(path) as part:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the exporter's own deprecations
             torch.onnx.export(
@@ -62,9 +62,6 @@ def export_onnx(
         halve_weights(model)
         onnx.checker.check_model(model)
         onnx.save(model, str(part))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def halve_weights(model: Any) -> None:

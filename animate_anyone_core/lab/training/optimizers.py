@@ -39,18 +39,19 @@ def make_optimizers(
         is_inner: Which parameters are Muon's, where there is Muon; the rest is AdamW's.
     """
     inner: dict[str, nn.Parameter] = {}
+    decay = outer_decay = config.weight_decay
     if config.kind == "muon":
+        outer_decay = decay if config.outer_weight_decay is None else config.outer_weight_decay
         inner = {name: weight for name, weight in trained.items() if is_inner(name, weight)}
     adam = torch.optim.AdamW(
         [weight for name, weight in trained.items() if name not in inner],
         lr=config.lr,
         betas=(config.betas[0], config.betas[1]),
-        weight_decay=config.weight_decay,
+        weight_decay=outer_decay,
         eps=config.epsilon,
     )
     optimizers: list[torch.optim.Optimizer] = [adam]
     if inner:
-        decay = config.weight_decay
         muon = Muon(inner.values(), config.orthogonal_lr, weight_decay=decay, dtype=products_in)
         optimizers.insert(0, muon)
     for optimizer in optimizers:

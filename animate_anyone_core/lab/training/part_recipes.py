@@ -53,9 +53,7 @@ def train_part(
     )
 
 
-def muon_for_parts(
-    lr: float, num_steps: int, betas: tuple[float, float] = (0.9, 0.999)
-) -> OptimizerConfig:
+def muon_for_parts(lr: float, num_steps: int, **more: Any) -> OptimizerConfig:
     """Muon for inner convolutions, AdamW at a tenth of its rate for the rest; gradients uncut.
 
     The rate grows over the first 4 % of the steps and falls along a cosine to a hundredth.
@@ -67,8 +65,8 @@ def muon_for_parts(
         lr_schedule="cosine",
         lr_last_share=0.01,
         lr_warmup_steps=round(0.04 * num_steps),
-        betas=betas,
         max_grad_norm=float("inf"),
+        **more,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
+from ...files import write_json
 from ...pose.detection import PoseDetector
 from ...pose.openpose_json import FORMAT, save_poses
 from ...pose.skeleton import PoseSequence
@@ -228,9 +229,4 @@ def _write_list(output: Path, report: PrepareReport) -> None:
         {"video_path": str(clip.resolve()), "kps_path": str(poses.relative_to(output))}
         for clip, poses in clips
     ]
-    part = output / f".{LIST_NAME}.part"
-    try:
-        part.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-        part.replace(output / LIST_NAME)
-    except OSError as error:
-        raise MediaError(f"Cannot write {output / LIST_NAME}: {error}.") from error
+    write_json(entries, output / LIST_NAME, indent=1)

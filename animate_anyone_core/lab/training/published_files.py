@@ -5,13 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ...checkpoints.families import FamilyProfile
 from ...checkpoints.key_map import is_temporal, to_published_key
 from ...checkpoints.load import METADATA_KEY
 from ...checkpoints.weight_files import write_weights
-from ...errors import MediaError
+from ...files import write_json
 from ...models.denoising_unet import DenoisingUNet
 from ...sampling.schedule import NoiseSchedule
 from .config import DataConfig, NetworkConfig
@@ -87,13 +86,6 @@ def write_model(
         temporal = {to_published_key(k): v for k, v in weights.items() if is_temporal(k)}
         files["motion_module"] = temporal
     for name, tensors in files.items():
-        write_weights(folder / f"{name}.safetensors", _cast(tensors, dtype), metadata)
-    try:
-        text = json.dumps(unet.config.to_diffusers(), indent=2)
-        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise MediaError(f"Cannot write {folder}/config.json: {error}.") from error
-
-
-def _cast(tensors: dict[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    return {k: v.detach().to("cpu", dtype).contiguous() for k, v in tensors.items()}
+        cast = {k: v.detach().to("cpu", dtype).contiguous() for k, v in tensors.items()}
+        write_weights(folder / f"{name}.safetensors", cast, metadata)
+    write_json(unet.config.to_diffusers(), folder / "config.json")

@@ -22,7 +22,7 @@ from .optimizers import muon_dtype
 from .run_folder import RunFolder
 from .samples import share_of_steps
 from .scenes import SceneSource
-from .stages import Stage
+from .stages import choose_trained
 
 logger = logging.getLogger("animate_anyone")
 logging.getLogger("accelerate").setLevel(logging.WARNING)  # it reports every file of a checkpoint
@@ -76,7 +76,7 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     networks.attention = ATTENTION_KERNELS[config.run.attention]
     if config.run.channels_last and not _crashes_channels_last(config.stage, device):
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    Stage(config.stage, config.optimizer.trained_reference).choose(networks)
+    choose_trained(networks, config.stage, config.optimizer.trained_reference)
     learner = Learner(
         networks,
         denoising_loss(Objective(config.objective, device), config.run.gradient_checkpointing),

@@ -10,8 +10,8 @@ from PIL import Image
 from ...animate import AnimateSettings, animate
 from ...checkpoints.families import FamilyProfile
 from ...checkpoints.model_folder import Models
-from ...errors import MediaError
 from ...evaluation.metrics import psnr
+from ...images import write_picture
 from ...sampling.windows import WindowSettings
 from .config import DataConfig, RunConfig
 from .dancer_scenes import DancerScenes
@@ -78,12 +78,7 @@ class SampleGrids:
             "validation/psnr_reference_repeated": psnr(repeated, truths),
         }
         grid = np.concatenate([_row(s, r) for s, r in zip(scenes, results, strict=True)], axis=0)
-        try:
-            Image.fromarray(grid).save(path)
-        except OSError as error:
-            raise MediaError(
-                f"Cannot write {path}: {error}. The last checkpoint is intact."
-            ) from error
+        write_picture(grid, path)
         return scores, grid
 
     def _held_out(self) -> list[Scene]:

@@ -1,7 +1,6 @@
 """Which of the networks' parameters each stage moves."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from torch import nn
 
@@ -10,31 +9,28 @@ from ...models.reference_net import ReferenceNet
 from .networks import TrainedNetworks
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What a stage trains.
+def choose_trained(networks: TrainedNetworks, stage: int, trained_reference: str) -> None:
+    """Set `requires_grad` of every parameter; see `trained_parameters`."""
+    trained = {name for name, _ in trained_parameters(networks, stage, trained_reference)}
+    for name, parameter in networks.named_parameters():
+        parameter.requires_grad_(name in trained)
 
-    Attributes:
-        number: 1 or 2.
+
+def trained_parameters(
+    networks: TrainedNetworks, stage: int, trained_reference: str
+) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters that a stage moves, with their names.
+
+    Args:
+        networks: All.
+        stage: 1 or 2.
         trained_reference: "all", or "without-last-block" (stage 1).
     """
-
-    number: int
-    trained_reference: str = "all"
-
-    def choose(self, networks: TrainedNetworks) -> None:
-        """Set `requires_grad` of every parameter."""
-        trained = {name for name, _ in self.trained(networks)}
-        for name, parameter in networks.named_parameters():
-            parameter.requires_grad_(name in trained)
-
-    def trained(self, networks: TrainedNetworks) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters that move, with their names."""
-        unread = _unread_prefixes(networks.reference_net, self.trained_reference)
-        for name, parameter in networks.named_parameters():
-            temporal = is_temporal(name)
-            if temporal if self.number == 2 else not (temporal or name.startswith(unread)):
-                yield name, parameter
+    unread = _unread_prefixes(networks.reference_net, trained_reference)
+    for name, parameter in networks.named_parameters():
+        temporal = is_temporal(name)
+        if temporal if stage == 2 else not (temporal or name.startswith(unread)):
+            yield name, parameter
 
 
 def _unread_prefixes(net: ReferenceNet, trained_reference: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from animate_anyone_core.__main__ import main
 from animate_anyone_core.checkpoints.key_map import is_temporal
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.checkpoints.weight_files import read_weights
-from animate_anyone_core.lab.training.config import TrainConfig
+from animate_anyone_core.lab.training.config import OptimizerConfig, TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.ema import EMA
 from animate_anyone_core.lab.training.initial_weights import load_frozen_encoders, make_networks
@@ -27,7 +27,7 @@ from animate_anyone_core.lab.training.optimizers import (
     set_learning_rates,
 )
 from animate_anyone_core.lab.training.run import Run, start_run
-from animate_anyone_core.lab.training.stages import Stage
+from animate_anyone_core.lab.training.stages import choose_trained, trained_parameters
 from animate_anyone_core.lab.training.train import train
 from animate_anyone_core.video import read_video, write_video
 
@@ -73,7 +73,7 @@ def test_steps_lower_the_loss(first_stage):
 def test_stage_1_trains_all_three_networks(settings, first_stage):
     config = make_config(TrainConfig, settings)
     networks = networks_of(config)
-    trained = {name for name, _ in Stage(1, "all").trained(networks)}
+    trained = {name for name, _ in trained_parameters(networks, 1, "all")}
     for file, part in (
         ("denoising_unet", networks.denoising_unet),
         ("reference_unet", networks.reference_net),
@@ -226,7 +226,7 @@ def test_a_sample_grid_is_written_and_scored(second_stage):
 
 def test_stage_1_without_last_block_trains_no_parameter_of_it(settings):
     networks = networks_of(make_config(TrainConfig, settings))
-    Stage(1, "without-last-block").choose(networks)
+    choose_trained(networks, 1, "without-last-block")
     for name, parameter in networks.reference_net.named_parameters():
         assert parameter.requires_grad == ("up_blocks.1." not in name), name
 
@@ -242,7 +242,9 @@ def test_exactly_what_the_features_depend_on_is_chosen(settings):
         for name, p in networks.reference_net.named_parameters()
         if p.grad is not None
     }
-    chosen = {n for n, _ in Stage(1, "all").trained(networks) if n.startswith("reference_net.")}
+    chosen = {
+        n for n, _ in trained_parameters(networks, 1, "all") if n.startswith("reference_net.")
+    }
     assert chosen == with_gradient
 
 
@@ -350,3 +352,14 @@ def test_muon_moves_inner_matrices_and_adamw_the_rest(settings):
     assert "denoising_unet.mid_block.resnets.0.conv1.weight" in orthogonal
     assert "denoising_unet.conv_in.weight" in rest
     assert "reference_net.mid_block.resnets.0.conv1.bias" in rest
+
+
+def test_the_rest_beside_muon_may_have_a_weight_decay_of_its_own():
+    weights = {
+        "inner": torch.nn.Parameter(torch.ones(2, 2)),
+        "bias": torch.nn.Parameter(torch.ones(2)),
+    }
+    for given, expected in ((None, [0.1, 0.1]), (0.0, [0.1, 0.0])):
+        config = OptimizerConfig(kind="muon", weight_decay=0.1, outer_weight_decay=given)
+        optimizers = make_optimizers(config, weights)
+        assert [o.param_groups[0]["weight_decay"] for o in optimizers] == expected
