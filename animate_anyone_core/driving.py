@@ -54,14 +54,7 @@ def detect_driver(
     settings: DrivingSettings,
     on_step: OnStep = silent,
 ) -> PoseSequence:
-    """Find the poses of all people in a driving video and smooth them.
-
-    Args:
-        detector: Finds the poses.
-        frames: (F, H, W, 3) uint8 RGB.
-        fps: Frames per second, None if unknown.
-        settings: How.
-        on_step: Called after each run of a network.
+    """Find the poses of all people in a driving video, (F, H, W, 3) uint8 RGB, and smooth them.
 
     Raises:
         PoseError: If no frame shows a person.
@@ -82,12 +75,6 @@ def fit_to_character(
     settings: DrivingSettings,
 ) -> DrivenPoses:
     """Let the character of a picture do what the driver does, with its own body and place.
-
-    Args:
-        driver: One person's poses.
-        reference: The character, RGB, at the result's size.
-        detector: Finds the character's pose.
-        settings: How.
 
     Raises:
         PoseError: If nobody is found in the picture.

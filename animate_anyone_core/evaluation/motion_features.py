@@ -29,10 +29,7 @@ _STILL = 0.05
 
 
 def motion_features(frames: np.ndarray) -> np.ndarray:
-    """Give features (N, D) of the blocks of a clip, for a Fréchet distance.
-
-    Args:
-        frames: (F, H, W, 3) uint8.
+    """Give features (N, D) of the blocks of a clip (F, H, W, 3) uint8, for a Fréchet distance.
 
     Returns:
         Two histograms of eight directions for each block: of velocities, in percent of the frame's

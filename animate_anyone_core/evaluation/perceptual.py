@@ -18,13 +18,7 @@ SMALLEST_SIDE = 32
 
 
 class Lpips:
-    """The lpips package's network, ready to compare clips.
-
-    Args:
-        network: An `lpips.LPIPS`.
-        name: Which backbone it has.
-        device: Where it runs.
-    """
+    """The lpips package's network, an `lpips.LPIPS` of the named backbone, ready to compare clips."""
 
     def __init__(self, network: Any, name: str, device: torch.device | str = "cpu") -> None:
         self.name = name

@@ -109,11 +109,6 @@ def compare_poses(
     People are matched over the whole clip so that the total error is smallest. Poses on a canvas
     of another size are scaled.
 
-    Args:
-        found: Poses of the result.
-        driving: Poses that drove it.
-        seen_score: Score from which a keypoint counts as seen.
-
     Raises:
         PoseError: If lengths or aspect ratios differ, or the driving poses show nobody.
     """
@@ -200,14 +195,7 @@ def pose_following(
     seen_score: float = SEEN_SCORE,
     on_step: OnStep = silent,
 ) -> PoseFollowing:
-    """Detect poses on a result and compare them with those that drove it.
-
-    Args:
-        frames: (F, H, W, 3) uint8 RGB result.
-        driving: Poses that drove it, F frames.
-        detector: Finds the poses.
-        seen_score: Score from which a keypoint counts as seen.
-        on_step: Handed to the detector.
+    """Detect poses on a result (F, H, W, 3) uint8 RGB and compare them with those that drove it.
 
     Raises:
         PoseError: If the lengths differ or the driving poses show nobody.

@@ -24,12 +24,7 @@ _PAPER = 255
 
 
 def scores_table(scores: ClipScores, following: PoseFollowing | None = None) -> str:
-    """Write scores as a table for people, with what was skipped and why.
-
-    Args:
-        scores: What a clip, or the mean of several, scored.
-        following: How it follows the poses; None leaves that out.
-    """
+    """Write scores as a table for people, with what was skipped and why."""
     rows: list[tuple[str, ...]] = [("", "whole frame", "person", "", "")]
     for name, metric in METRICS.items():
         if name not in scores.whole and name not in scores.person:

@@ -77,11 +77,7 @@ def cut_clips(frames: np.ndarray, length: int = FVD_FRAMES, hop: int = 8) -> lis
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Squared Frechet distance between normal distributions fitted to two sets of features.
-
-    Args:
-        one: (N, D) features, N at least 2.
-        other: (M, D) features, M at least 2.
+    """Squared Frechet distance between normal distributions fitted to features (N, D) and (M, D).
 
     Raises:
         ShapeError: If a set has fewer than two members or the numbers of features differ.

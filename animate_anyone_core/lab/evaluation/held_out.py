@@ -39,15 +39,9 @@ class HeldOutClip:
 def held_out_clip(
     number: int, num_frames: int, width: int, height: int, drawing: str, clip_set: int = 0
 ) -> HeldOutClip:
-    """Draw held-out clip number `number`: a character and a motion of the test split.
+    """Draw a held-out clip by its number: a character and a motion of the test split.
 
-    Args:
-        number: 0 to 999; each shows another character in another motion.
-        num_frames: Frames, at least 1.
-        width: Picture width in pixels.
-        height: Picture height in pixels.
-        drawing: Style of the skeletons.
-        clip_set: Another set has other characters and motions.
+    Each number, 0 to 999, shows another character in another motion; so does each set of clips.
 
     Raises:
         SettingsError: If a number or a size is out of range.

@@ -70,11 +70,7 @@ class RowScores:
 
 
 class ModelScores:
-    """Collects the rows of the table.
-
-    Args:
-        detector: Finds poses on results.
-    """
+    """Collects the rows of the table; the detector finds poses on results."""
 
     def __init__(self, detector: DetectsPoses) -> None:
         self.rows: dict[str, RowScores] = {}

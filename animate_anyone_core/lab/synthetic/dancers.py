@@ -96,13 +96,7 @@ class Dancer:
     def render(
         self, motion: MotionFromSeed, num_frames: int, *, fps: float = 12.0, first: float = 0.0
     ) -> DancerClip:
-        """Draw the dancer in motion.
-
-        Args:
-            motion: See `motions.motion_from_seed`.
-            num_frames: Frames in the clip, at least 1.
-            fps: Frames per second of the clip.
-            first: Seconds into the motion at which the clip starts.
+        """Draw the dancer in motion, `first` seconds after the start of the motion.
 
         Raises:
             SettingsError: If `num_frames` is below 1 or `fps` is not positive.

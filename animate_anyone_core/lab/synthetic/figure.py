@@ -16,12 +16,7 @@ from .textures import Cloth, Colour, cloth_texture, plain_texture
 
 
 class Wardrobe:
-    """The textures of a character, made once.
-
-    Args:
-        who: The character.
-        detail: Resolution of the textures, 1 for small pictures.
-    """
+    """The textures of a character, made once; `detail` is their resolution, 1 for small pictures."""
 
     def __init__(self, who: Character, detail: int = 1) -> None:
         self.detail = detail
@@ -87,16 +82,7 @@ class _Group(NamedTuple):
 
 
 class Figure:
-    """One clip's figure, ready to be painted frame by frame.
-
-    Args:
-        who: The character.
-        wardrobe: Its textures.
-        posed: The skeleton over F frames.
-        track: The channels.
-        head: The head on the canvas.
-        to_canvas: x offset, y of the ground and canvas pixels per body height.
-    """
+    """One clip's figure, ready to be painted frame by frame; `to_canvas` as in `rig.on_canvas`."""
 
     def __init__(
         self,

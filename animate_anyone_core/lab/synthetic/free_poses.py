@@ -33,9 +33,7 @@ _LEG = {"foot_x": (-0.06, 0.4), "foot_z": (-0.2, 0.3), "foot_turn": (-0.2, 0.7)}
 def free_pose(track: Track, rng: np.random.Generator) -> Track:
     """Bend the trunk anew, and each arm and leg with a chance of a half.
 
-    Args:
-        track: A moment of a motion, one frame; face, fingers and all that is not bent stay.
-        rng: Where the new angles come from.
+    Face, fingers and all that is not bent stay.
     """
     ranges = dict(_TRUNK)
     for side in SIDES:

@@ -78,7 +78,7 @@ def head_spots(layout: FaceLayout) -> np.ndarray:
 
 
 def head_view(character: Character, posed: Posed, to_pixels: np.ndarray) -> HeadView:
-    """Give a dancer's head as it is seen; `to_pixels` as in `whole_body`."""
+    """Give a dancer's head as it is seen; `to_pixels` as in `rig.on_canvas`."""
     body, joint = character.body, posed.joints["head"]
     half = 0.5 * body.head * to_pixels[2]
     radii = half * np.array([body.head_width, 1.0, 0.5 * (1.0 + body.head_width)])
@@ -89,13 +89,7 @@ def head_view(character: Character, posed: Posed, to_pixels: np.ndarray) -> Head
 def whole_body(
     character: Character, posed: Posed, track: Track, to_pixels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the keypoints of a dancer in pixels.
-
-    Args:
-        character: Who it is.
-        posed: The skeleton in space.
-        track: The channels it was posed by.
-        to_pixels: x offset, y offset of the ground line and pixels per body height.
+    """Give the keypoints of a dancer in pixels; `to_pixels` as in `rig.on_canvas`.
 
     Returns:
         Points (F, 134, 2) in pixels and scores (F, 134): 1 for what can be seen or is a body joint,

@@ -137,12 +137,7 @@ def _frame_along(direction: np.ndarray, lateral: np.ndarray) -> np.ndarray:
 
 
 def pose_body(body: Body, track: Track) -> Posed:
-    """Bend a body as the channels say; feet that stand stay on the ground.
-
-    Args:
-        body: Bone lengths.
-        track: Channel values over F frames.
-    """
+    """Bend a body as the channels say; feet that stand stay on the ground."""
     own = Posed({}, {})
     ankles = {side: _ankle(body, track, side) for side in SIDES}
     _pose_trunk(body, track, ankles, own)

@@ -45,17 +45,7 @@ def make_samples(
     engine: Any,
     report: Callable[[str], OnStep] = log_progress,
 ) -> Samples:
-    """The data by number; its scenes encoded in advance if the settings ask for it.
-
-    Args:
-        source: Draws or reads the scenes.
-        data: Their settings.
-        objective: See `Samples`.
-        cache: Folder for encoded scenes.
-        encoders: VAE and image encoder.
-        engine: See `Learner`; one process encodes for all.
-        report: See `cached_scenes`.
-    """
+    """The data by number; its scenes encoded in advance, into `cache`, if the settings ask for it."""
     scenes: SceneSource | CachedScenes = source
     for is_turn in (engine.is_main_process, not engine.is_main_process):
         if is_turn and data.cache_scenes:  # the others find everything there
@@ -72,14 +62,7 @@ def encoded_batches(
     device: torch.device,
     num_workers: int = 0,
 ) -> Iterator[Batch]:
-    """Batches of one process, collated and encoded.
-
-    Args:
-        samples: The data.
-        share: See `share_of_steps`.
-        encoders: VAE and image encoder.
-        device: Where they are.
-        num_workers: Processes that prepare samples.
+    """Batches of one process, collated and encoded; `share` as `share_of_steps` gives it.
 
     Raises:
         AnimateAnyoneError: If a sample cannot be made, by whichever worker.

@@ -91,12 +91,9 @@ class CodecConfig:
 
 
 def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> Autoencoder:
-    """Train the codec and write it in diffusers' layout.
+    """Train the codec and write it in diffusers' layout, after each of the two phases.
 
-    Args:
-        config: How.
-        output: Folder to write; once after the first phase and again after the second.
-        on_step: Called after each step; raise from it to stop.
+    `on_step` is called after each step; raise from it to stop.
 
     Returns:
         The codec, with a scaling factor that brings latents to unit deviation.

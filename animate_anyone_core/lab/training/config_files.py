@@ -100,12 +100,7 @@ def merge(*tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_config(kind: type[Config], settings: Mapping[str, Any], prefix: str = "") -> Config:
-    """Build frozen settings from a table.
-
-    Args:
-        kind: A dataclass.
-        settings: Values by name; missing ones take their defaults.
-        prefix: Dotted name of the table, for messages.
+    """Build frozen settings of a dataclass from a table; missing values take their defaults.
 
     Raises:
         SettingsError: If a name is unknown or a value has the wrong type.

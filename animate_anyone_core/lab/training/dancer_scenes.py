@@ -14,12 +14,9 @@ _SECONDS = 20.0
 
 
 class DancerScenes:
-    """Draw scenes on the fly.
+    """Draw scenes on the fly, other ones for another seed.
 
-    Args:
-        config: Size, style and split.
-        stage: 1 takes moments of different motions, 2 a clip of one motion after the reference.
-        seed: Another seed gives other dancers.
+    Stage 1 takes moments of different motions, 2 a clip of one motion after the reference.
     """
 
     def __init__(self, config: DataConfig, stage: int, seed: int) -> None:

@@ -66,13 +66,7 @@ class ImageEncoderConfig:
 def train_image_encoder(
     config: ImageEncoderConfig, output: Path, on_step: OnStep = silent
 ) -> CLIPVisionModelWithProjection:
-    """Train the image encoder and write it in transformers' layout.
-
-    Args:
-        config: How.
-        output: Folder to write.
-        on_step: Called after each step; raise from it to stop.
-    """
+    """Train the image encoder and write it in transformers' layout; raise from `on_step` to stop."""
     torch.manual_seed(config.seed)
     rng = np.random.default_rng([707, config.seed])
     size = _PICTURE_SIZE
@@ -212,9 +206,7 @@ def measure_image_encoder(
 ) -> dict[str, float]:
     """See how often a picture's nearest other picture shows the same character.
 
-    Args:
-        encoder: The encoder.
-        pictures: Some characters, at least two pictures of each.
+    There must be at least two pictures of each.
 
     Returns:
         `same_character`, the share; `chance`, what guessing would give; `token_std`.

@@ -18,9 +18,7 @@ from .optimizers import is_inner, make_optimizers, rate_of_step, set_learning_ra
 class OneProcess:
     """Stands where accelerate's `Accelerator` stands, under the same names, for one process.
 
-    Args:
-        device: Where the networks and batches are.
-        precision: Type that layers compute in where that is safe.
+    Layers compute in `precision` where that is safe.
     """
 
     is_main_process = sync_gradients = True

@@ -60,13 +60,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """Bring all singular values of each matrix near 1 by Newton-Schulz iterations.
+    """Bring all singular values of matrices (rows, columns) near 1 by Newton-Schulz iterations.
 
     Matrices of one shape are iterated together: a network has hundreds of small ones.
-
-    Args:
-        matrices: Each (rows, columns).
-        dtype: Type of the products.
 
     Returns:
         In the same order, shapes and types.

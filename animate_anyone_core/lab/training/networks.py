@@ -136,11 +136,7 @@ class LearningNetworks(nn.Module):
 class TrainedNetworks(LearningNetworks):
     """DenoisingUNet, ReferenceNet and Pose Guider, as the paper has them.
 
-    Args:
-        denoising_unet: Without temporal layers in stage 1, with them in stage 2.
-        reference_net: Of the same shapes.
-        pose_guider: Of the same width.
-        attention: The attention kernel.
+    The UNet has temporal layers in stage 2 only.
     """
 
     def __init__(

@@ -17,12 +17,7 @@ from .config import ObjectiveConfig
 
 
 class Objective:
-    """Noise, target and weights for one noise schedule.
-
-    Args:
-        config: What is learnt.
-        device: Where batches are.
-    """
+    """Noise, target and weights for one noise schedule."""
 
     def __init__(self, config: ObjectiveConfig, device: torch.device | str = "cpu") -> None:
         self.config = config

@@ -24,15 +24,9 @@ def export_onnx(
     *,
     any_batch: bool = False,
 ) -> None:
-    """Export a network.
+    """Export a network that takes one tensor, such as the example.
 
-    Args:
-        network: Takes one tensor.
-        example: An input.
-        path: File to write.
-        inputs: Names of the inputs.
-        outputs: Names of the outputs.
-        any_batch: Whether the file takes any number of pictures, or as many as the example.
+    With `any_batch` the file takes any number of pictures, or else as many as the example.
 
     Raises:
         MissingDependencyError: If `onnx` is not installed.

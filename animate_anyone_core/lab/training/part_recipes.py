@@ -28,17 +28,7 @@ def train_part(
     is_inner: Callable[[str, Tensor], bool] = lambda name, weight: False,
     on_step: OnStep = silent,
 ) -> None:
-    """Train a small network on a CPU, its layers in bfloat16.
-
-    Args:
-        name: Its name in the log.
-        network: What of it requires gradients learns.
-        batches: Endless.
-        loss_of: (network, batch) -> the loss.
-        config: How the weights move.
-        num_steps: Steps.
-        is_inner: Which parameters are Muon's.
-        on_step: Called after each step; raise from it to stop.
+    """Train a small network on a CPU, its layers in bfloat16; see `Learner` and `fit`.
 
     Raises:
         SettingsError: If the loss is no number any more.

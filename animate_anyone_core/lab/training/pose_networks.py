@@ -69,12 +69,7 @@ class PoseNetworksConfig:
 def train_pose_networks(
     config: PoseNetworksConfig, output: Path, on_step: OnStep = silent
 ) -> tuple[DetectorNetwork, EstimatorNetwork]:
-    """Train both networks and write `detector.onnx` and `estimator.onnx`.
-
-    Args:
-        config: How.
-        output: Folder to write.
-        on_step: Called after each step; raise from it to stop.
+    """Train both networks, write `detector.onnx` and `estimator.onnx`; raise from `on_step` to stop.
 
     Raises:
         MissingDependencyError: If `onnx` is not installed.

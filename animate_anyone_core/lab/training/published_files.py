@@ -27,13 +27,7 @@ def profile_of(
 ) -> FamilyProfile:
     """The settings that the trained weights expect; written into every file's header.
 
-    Args:
-        unet: What is trained.
-        network: The model's name, and temporal layers if the UNet has none yet.
-        data: What it is trained on.
-        noise: The schedule it is trained for.
-        stage: 1 or 2.
-        guidance: Classifier-free guidance to sample with.
+    A UNet without temporal layers takes their length from the network's settings.
     """
     longest = (unet.temporal or network.temporal).max_frames
     frames = min(longest, data.num_frames) if stage == 2 else longest

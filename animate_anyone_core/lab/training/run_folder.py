@@ -26,10 +26,7 @@ _NAME = re.compile(r"step_\d+")
 
 
 class RunFolder:
-    """The folder of one run.
-
-    Args:
-        path: Made if it is not there.
+    """The folder of one run, made if it is not there.
 
     Raises:
         MediaError: If it cannot be made or written.

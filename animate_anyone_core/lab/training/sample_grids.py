@@ -29,13 +29,6 @@ class SampleGrids:
 
     Dancers come from the validation split. Of real clips, scenes are taken as training takes them:
     hold clips out yourself to see unseen ones.
-
-    Args:
-        source: The run's scenes.
-        data: Their size and number of frames.
-        stage: 1 or 2.
-        run: How many samples, and how they are made.
-        profile: What the trained weights expect.
     """
 
     def __init__(

@@ -17,12 +17,7 @@ from .sample_grids import SampleGrids
 
 
 def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> Path:
-    """Train, from the newest checkpoint in the output folder if there is one.
-
-    Args:
-        config: What and how.
-        output: The run's folder, see `run_folder`.
-        on_step: Told after every optimizer step.
+    """Train, from the newest checkpoint in the output folder (see `run_folder`) if there is one.
 
     Returns:
         The folder with the trained model's files.
