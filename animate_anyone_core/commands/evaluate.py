@@ -18,7 +18,6 @@ from ..evaluation.pose_following import (
     pose_following,
 )
 from ..evaluation.report import (
-    draw_stick_figures,
     picture_grid,
     scores_document,
     scores_table,
@@ -34,6 +33,7 @@ from ..evaluation.scores import (
 from ..evaluation.video_distance import load_i3d
 from ..files import check_writable, write_json
 from ..images import fit, read_picture, write_picture
+from ..pose.drawing import draw_poses
 from ..pose.openpose_json import load_poses
 from ..pose.skeleton import PoseSequence
 from ..video import VideoClip, read_video, write_video
@@ -210,7 +210,7 @@ def _panels(
     if files.reference is not None:
         panels["reference"] = np.asarray(fit(read_picture(files.reference), width, height))[None]
     if poses is not None:
-        panels["poses"] = draw_stick_figures(poses, width, height)
+        panels["poses"] = draw_poses(poses, size=(width, height))
     return panels | {"result": result.frames, "truth": truth.frames}
 
 

@@ -5,7 +5,7 @@ Convention: pictures are RGB uint8 (H, W, 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import ShapeError
-from ..pose.skeleton import PoseSequence
 from .metrics import METRICS
 from .pose_following import CORRECT_PERCENT, PoseFollowing
 from .scores import ClipScores
@@ -34,14 +33,20 @@ def scores_table(scores: ClipScores, following: PoseFollowing | None = None) -> 
         rows.append((name, *cells, better, metric.meaning))
     if following is not None:
         rows += _following_rows(following)
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = table_lines(rows, str.ljust)
     lines += [f"{name}: not measured: {reason}" for name, reason in scores.skipped.items()]
     lines += [f"note: {note}" for note in scores.notes]
     return "\n".join(lines)
+
+
+def table_lines(rows: Sequence[Sequence[str]], align: Callable[[str, int], str]) -> list[str]:
+    """Rows of cells as lines; `align` the columns after the first by `str.ljust` or `str.rjust`."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, *cells in rows:
+        aligned = [align(cell, width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *aligned]).rstrip())
+    return lines
 
 
 def _following_rows(following: PoseFollowing) -> list[tuple[str, str, str, str, str]]:
@@ -77,17 +82,6 @@ def scores_document(
         },
         "settings": settings,
     }
-
-
-def draw_stick_figures(poses: PoseSequence, width: int, height: int) -> np.ndarray:
-    """Draw poses for a report, (F, height, width, 3) uint8, in Moore's style.
-
-    Raises:
-        MissingDependencyError: If OpenCV is not installed.
-    """
-    from ..pose.drawing import draw_poses
-
-    return draw_poses(poses, size=(width, height))
 
 
 def side_by_side(panels: dict[str, np.ndarray]) -> Iterator[np.ndarray]:

@@ -8,7 +8,6 @@ import pytest
 from animate_anyone_core.errors import ShapeError
 from animate_anyone_core.evaluation.pose_following import compare_poses
 from animate_anyone_core.evaluation.report import (
-    draw_stick_figures,
     picture_grid,
     scores_document,
     scores_table,
@@ -17,6 +16,7 @@ from animate_anyone_core.evaluation.report import (
 from animate_anyone_core.evaluation.scores import score_clip
 from animate_anyone_core.files import write_json
 from animate_anyone_core.lab.synthetic.dancers import render_clip
+from animate_anyone_core.pose.drawing import draw_poses
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_clips_that_do_not_fit_are_refused(dancer):
 
 
 def test_stick_figures_have_the_size_asked_for(dancer):
-    pictures = draw_stick_figures(dancer.poses, 64, 48)
+    pictures = draw_poses(dancer.poses, size=(64, 48))
     assert pictures.shape == (4, 48, 64, 3)
     assert pictures.dtype == np.uint8
     assert pictures.max() > 100

@@ -98,11 +98,8 @@ def _sizes(args: argparse.Namespace) -> dict[str, int]:
             f"Unknown variant {min(unknown)!r}. Known: {', '.join(map(repr, ABLATIONS))}."
         )
     defaults = _QUICK if args.quick else _FULL
-    sizes = {}
-    for name, default in defaults.items():
-        given = getattr(args, name)
-        sizes[name] = default if given is None else given
-    return sizes
+    given = {name: getattr(args, name) for name in defaults}
+    return defaults | {name: size for name, size in given.items() if size is not None}
 
 
 def _train_and_score(

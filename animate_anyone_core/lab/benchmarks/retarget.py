@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ...commands.number_option import AtLeast
+from ...pose.drawing import draw_poses
+from ...pose.retarget import retarget_poses
 from ...pose.skeleton import BODY, PoseSequence
+from ...pose.smoothing import smooth_poses
 from .retarget_cases import CLIPS, RetargetCase, make_retarget_case, random_person
 from .retarget_errors import Errors, mean_errors, measure_errors
 from .retarget_peers import PEERS
@@ -74,14 +77,13 @@ def run(args: argparse.Namespace) -> bool:
         "carrying foot per frame, % of height. Slides that differ by less than "
         f"{SLIDE_TIE:g} % count as equal.\n\n"
     )
-    methods = _methods()
-    write(f"{'case':<28}" + "".join(f"{name:>26}" for name in methods) + "\n")
+    write(f"{'case':<28}" + "".join(f"{name:>26}" for name in METHODS) + "\n")
     results = []
     for body in BODIES:
         for depth in (0.0, args.depth):
             cases = [list(_cases(body, depth, s, args.frames, args.noise)) for s in seeds]
             name = f"{BODIES[body]}, {'foreshortened' if depth else 'planar'}"
-            result = _measure_case(name, body == "adult", cases, methods)
+            result = _measure_case(name, body == "adult", cases)
             results.append(result)
             write(format_row(result))
             sys.stdout.flush()
@@ -102,13 +104,11 @@ def run(args: argparse.Namespace) -> bool:
     return not failures
 
 
-def _methods() -> dict[str, Callable[[PoseSequence, PoseSequence], np.ndarray]]:
-    from ...pose.retarget import retarget_poses
+def _retarget_like_ours(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
+    return retarget_poses(driver, reference).poses.points[:, 0, BODY]
 
-    def ours(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
-        return retarget_poses(driver, reference).poses.points[:, 0, BODY]
 
-    return {OURS: ours, **PEERS}
+METHODS = {OURS: _retarget_like_ours, **PEERS}
 
 
 def _cases(body: str, depth: float, seed: int, frames: int, noise: float) -> Iterator[RetargetCase]:
@@ -125,16 +125,11 @@ def _cases(body: str, depth: float, seed: int, frames: int, noise: float) -> Ite
         yield case
 
 
-def _measure_case(
-    name: str,
-    same_body: bool,
-    cases: list[list[RetargetCase]],
-    methods: dict[str, Callable[[PoseSequence, PoseSequence], np.ndarray]],
-) -> CaseResult:
+def _measure_case(name: str, same_body: bool, cases: list[list[RetargetCase]]) -> CaseResult:
     """Run all methods on the cases of every seed."""
     errors = {
         method: [[measure_errors(call(c.driver, c.reference), c) for c in group] for group in cases]
-        for method, call in methods.items()
+        for method, call in METHODS.items()
     }
     places = [mean_errors(group).place for group in errors[OURS]]
     means = {method: mean_errors(list(chain(*groups))) for method, groups in errors.items()}
@@ -191,10 +186,6 @@ def missed_bars(results: list[CaseResult], seconds: float) -> Iterator[str]:
 
 def time_300_frames() -> dict[str, float]:
     """Measure the processor time of smoothing, retargeting and drawing 300 frames at 768x1024."""
-    from ...pose.drawing import draw_poses
-    from ...pose.retarget import retarget_poses
-    from ...pose.smoothing import smooth_poses
-
     case = make_retarget_case("dance", "chibi", 1.0, 300)
     noise = np.random.default_rng(0).normal(0, 2, case.driver.points.shape)
     driver = replace(case.driver, points=case.driver.points + noise)

@@ -29,7 +29,6 @@ from ...pose.skeleton import (
     PoseSequence,
 )
 from ..synthetic.characters import BUILDS, Body, Character, character_from_seed, make_body
-from ..synthetic.head_shape import face_layout
 from ..synthetic.keypoints import HEAD_JOINTS, RIG_JOINTS, face_directions, head_spots, head_view
 from ..synthetic.motions import make_motion
 from ..synthetic.rig import SIDES, Track, pose_body
@@ -158,7 +157,7 @@ def turned(track: Track, depth: float, turn: float) -> Track:
 def perform(track: Track, depth: float = 1.0) -> Performance:
     """Let the rig's adult perform."""
     character = performer()
-    posed, layout = pose_body(character.body, track), face_layout(character)
+    posed = pose_body(character.body, track)
     points = np.zeros((track.num_frames, NUM_KEYPOINTS + 1, 3))
     for index, name in RIG_JOINTS.items():
         points[:, index] = posed.joints[name]
@@ -166,9 +165,8 @@ def perform(track: Track, depth: float = 1.0) -> Performance:
     points[:, MID_HIP] = points[:, HIPS].mean(axis=1)
     points[:, LEFT_HAND], points[:, RIGHT_HAND] = (posed.joints[f"{s}_hand"] for s in SIDES)
     head, middle = head_view(character, posed, np.array([0, 0, 1.0])), posed.joints["head"][:, None]
-    face = face_directions(layout, character.face.brow_tilt, track)
-    points[:, HEAD_JOINTS] = middle + head.in_space(head_spots(layout)[None])
-    points[:, FACE] = middle + head.in_space(face)
+    points[:, HEAD_JOINTS] = middle + head.in_space(head_spots(character.face)[None])
+    points[:, FACE] = middle + head.in_space(face_directions(character.face, track))
     leg = character.body.thigh + character.body.shin
     lift = np.maximum(points[:, ANKLES, 1].min(axis=1) - character.body.ankle, 0.0) / leg
     way = np.diff(points[:, MID_HIP], axis=0)[:, [0, 2]] / leg

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...evaluation.report import picture_grid
+from ...evaluation.report import picture_grid, table_lines
 from .held_out import HeldOutClip
 from .model_scores import MODEL_METRICS, ModelScores
 from .model_variants import MODEL, NO_POSE, NO_REFERENCE, NO_TEMPORAL
@@ -27,16 +27,11 @@ TARGETS = (
 
 def format_table(table: Table) -> str:
     """Rows of scores as text, one column a metric."""
-    lines = [["", *MODEL_METRICS]]
-    lines += [
+    rows = [["", *MODEL_METRICS]]
+    rows += [
         [row, *(_number(values[name]) for name in MODEL_METRICS)] for row, values in table.items()
     ]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = ""
-    for line in lines:
-        cells = [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        text += "  ".join([line[0].ljust(widths[0]), *cells]) + "\n"
-    return text + "\n"
+    return "\n".join(table_lines(rows, str.rjust)) + "\n\n"
 
 
 def compare(scores: ModelScores, table: Table) -> list[tuple[str, bool]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...errors import SettingsError
-from ...evaluation.metrics import METRICS, Metric, psnr, ssim, temporal_flicker
+from ...evaluation.metrics import METRICS, Metric, mean_over_clip, psnr, ssim, temporal_flicker
 from ...evaluation.motion_features import motion_features
 from ...evaluation.optical_flow import tof
 from ...evaluation.pose_following import CORRECT_PERCENT, DetectsPoses, pose_following
@@ -60,8 +60,7 @@ class RowScores:
         """Mean over clips, and the distances of sets to the truth."""
         found = {}
         for name, values in self.clips.items():
-            known = [value for value in values if not np.isnan(value)]
-            found[name] = float(np.mean(known)) if known else float("nan")
+            found[name] = mean_over_clip(np.array(values))
         changes = [np.sum(row.clips["_change"]) for row in (self, truth)]
         found["flicker"] = float(changes[0] / changes[1]) if changes[1] else float("nan")
         for name, blocks in self.features.items():

@@ -91,6 +91,11 @@ class Face:
     beard: str
     taper: float
 
+    @property
+    def eye_height(self) -> float:
+        """Half height of an open eye, as `eye_size` is its half width."""
+        return self.eye_size * 1.22
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outfit:

@@ -25,7 +25,7 @@ from .figure import Figure, Wardrobe
 from .keypoints import head_view, whole_body
 from .motions import MotionFromSeed, motion_from_seed, standing
 from .painting import Canvas, cv2
-from .rig import Posed, Track, join_tracks, pose_body
+from .rig import SIDES, Posed, Track, join_tracks, pose_body
 
 #: How far hats stand above the skull, in head heights.
 _HAT_ROOM = {"party": 0.65, "beanie": 0.4}
@@ -143,18 +143,10 @@ class Dancer:
     def _paint(
         self, posed: Posed, track: Track, to_canvas: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        figure = Figure(
-            self.character,
-            self._wardrobe,
-            posed,
-            track,
-            head_view(self.character, posed, to_canvas),
-            to_canvas,
-        )
+        head = head_view(self.character, posed, to_canvas)
+        figure = Figure(self.character, self._wardrobe, posed, track, head, to_canvas)
         left, ground, scale = to_canvas
-        toes = np.stack(
-            [posed.joints[f"{s}_{p}"] for s in ("left", "right") for p in ("heel", "big_toe")]
-        )
+        toes = np.stack([posed.joints[f"{s}_{p}"] for s in SIDES for p in ("heel", "big_toe")])
         low = left + scale * (toes[..., 0].min(axis=0) - 0.05)
         high = left + scale * (toes[..., 0].max(axis=0) + 0.05)
         size = (self.width, self.height)

@@ -8,7 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from .characters import Character
-from .head_shape import HeadView, brow_points, eye_points, face_layout, front, jaw, mouth_points
+from .head_shape import (
+    EYE_Y,
+    MOUTH_Y,
+    NOSE_Y,
+    HeadView,
+    brow_points,
+    eye_points,
+    front,
+    jaw,
+    mouth_points,
+)
 from .keypoints import EAR_PLACES, NOSE_LIFT
 from .painting import Canvas, darker, shade
 from .rig import Track
@@ -87,7 +97,6 @@ class HeadPainter:
         self._head = head
         self._rim = rim
         self._size = float(head.radii[1])
-        self._layout = face_layout(character)
         self._skin_rim = darker(character.skin, 0.55)
         self._hair_rim = darker(character.hair_colour, 0.5)
         self._outline = head.outline()
@@ -124,25 +133,24 @@ class HeadPainter:
         self._window_seen = facing.max(axis=1) > 0.05
 
     def _prepare_face(self, track: Track) -> None:
-        head, layout, face = self._head, self._layout, self._who.face
+        head, face = self._head, self._who.face
         lids = 1.0 - track["blink"]
         self._eyes, self._eye_seen, self._irises, self._lids = {}, {}, {}, lids
         self._brows, self._ears = {}, {}
         for name, sign in _SIDES.items():
-            self._eyes[name] = head.clamped(eye_points(layout, sign, lids, 14))
-            self._eye_seen[name] = head.place(front(sign * layout.eye_x, layout.eye_y))[1][:, 0]
-            iris_x = sign * layout.eye_x + 0.28 * layout.eye_width * track["gaze_x"]
-            iris_y = layout.eye_y + 0.2 * layout.eye_height * track["gaze_y"]
+            self._eyes[name] = head.clamped(eye_points(face, sign, lids, 14))
+            self._eye_seen[name] = head.place(front(sign * face.eye_spread, EYE_Y))[1][:, 0]
+            iris_x = sign * face.eye_spread + 0.28 * face.eye_size * track["gaze_x"]
+            iris_y = EYE_Y + 0.2 * face.eye_height * track["gaze_y"]
             self._irises[name] = head.place(front(iris_x, iris_y)[:, None])[0][:, 0]
-            brow = brow_points(layout, face.brow_tilt, sign, track["brow"])
-            self._brows[name] = head.clamped(brow)
+            self._brows[name] = head.clamped(brow_points(face, sign, track["brow"]))
             self._ears[name] = head.place(np.array([EAR_PLACES[name]]))
-        self._mouth = head.clamped(mouth_points(layout, track["mouth"], track["smile"], 9))
+        self._mouth = head.clamped(mouth_points(face, track["mouth"], track["smile"], 9))
         self._opened = track["mouth"]
-        self._mouth_seen = head.place(front(0.0, layout.mouth_y))[1][:, 0]
-        self._nose, facing = head.place(front(0.0, layout.nose_y) * NOSE_LIFT * 0.97)
+        self._mouth_seen = head.place(front(0.0, MOUTH_Y))[1][:, 0]
+        self._nose, facing = head.place(front(0.0, NOSE_Y) * NOSE_LIFT * 0.97)
         self._nose_seen = facing[:, 0]
-        cheeks = front(np.array([-0.52, 0.52]), layout.nose_y - 0.08)
+        cheeks = front(np.array([-0.52, 0.52]), NOSE_Y - 0.08)
         self._cheeks, self._cheeks_seen = head.place(cheeks)
         if face.beard == "full":
             inner = [(0.62, -0.38), (0.34, -0.42), (0.0, -0.4), (-0.34, -0.42), (-0.62, -0.38)]

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .characters import Character
+from .characters import Face
+
+#: Heights of the features of a face at rest, in units of the radii as seen from the front.
+EYE_Y, NOSE_Y, MOUTH_Y = -0.06, -0.33, -0.6
 
 
 def front(x: float | np.ndarray, y: float | np.ndarray) -> np.ndarray:
@@ -116,35 +119,6 @@ class HeadView:
         return swell * np.einsum("fji,fnj->fni", self.turn, reach / length) / self.radii
 
 
-@dataclass(frozen=True)
-class FaceLayout:
-    """Where the features of a face lie at rest, in units of the radii as seen from the front."""
-
-    eye_x: float
-    eye_y: float
-    eye_width: float
-    eye_height: float
-    brow_y: float
-    nose_y: float
-    mouth_y: float
-    mouth_half: float
-
-
-def face_layout(character: Character) -> FaceLayout:
-    """Lay out the face of a character."""
-    face = character.face
-    return FaceLayout(
-        eye_x=face.eye_spread,
-        eye_y=-0.06,
-        eye_width=face.eye_size,
-        eye_height=face.eye_size * 1.22,
-        brow_y=-0.06 + face.eye_size * 1.22 + 0.12,
-        nose_y=-0.33,
-        mouth_y=-0.6,
-        mouth_half=face.mouth_width,
-    )
-
-
 def jaw() -> np.ndarray:
     """Directions (17, 3) along the jaw from the right ear round the chin to the left ear."""
     angle = np.linspace(-np.pi / 2, np.pi / 2, 17)
@@ -152,12 +126,12 @@ def jaw() -> np.ndarray:
 
 
 def mouth_points(
-    layout: FaceLayout, opened: np.ndarray, smile: np.ndarray, num: int, inner: float = 1.0
+    face: Face, opened: np.ndarray, smile: np.ndarray, num: int, inner: float = 1.0
 ) -> np.ndarray:
     """Trace the lips over F frames.
 
     Args:
-        layout: The face.
+        face: Whose.
         opened: (F,) 0 closed to 1 wide open.
         smile: (F,) -1 sad to 1 happy.
         num: Points per lip, corners included.
@@ -167,24 +141,22 @@ def mouth_points(
         (F, 2 num - 2, 3) directions: right corner, upper lip to the left corner, lower lip back.
     """
     along = np.linspace(-1.0, 1.0, num)
-    x = layout.mouth_half * along
+    x = face.mouth_width * along
     corner = 0.09 * smile[:, None] * along**2
     bulge = 1.0 - along**2
     lips = 0.035 * inner
-    upper = (
-        layout.mouth_y + corner + (lips + 0.03 * opened[:, None]) * bulge - 0.02 * smile[:, None]
-    )
+    upper = MOUTH_Y + corner + (lips + 0.03 * opened[:, None]) * bulge - 0.02 * smile[:, None]
     drop = lips + (0.26 * opened[:, None] + 0.03 * np.maximum(smile[:, None], 0)) * inner
-    lower = layout.mouth_y + corner - drop * bulge - 0.02 * smile[:, None]
+    lower = MOUTH_Y + corner - drop * bulge - 0.02 * smile[:, None]
     xs = np.broadcast_to(np.concatenate([x, x[-2:0:-1]]), (len(opened), 2 * num - 2))
     return front(xs, np.concatenate([upper, lower[:, -2:0:-1]], axis=1))
 
 
-def eye_points(layout: FaceLayout, side: float, lids: np.ndarray, num: int) -> np.ndarray:
+def eye_points(face: Face, side: float, lids: np.ndarray, num: int) -> np.ndarray:
     """Trace an eye over F frames.
 
     Args:
-        layout: The face.
+        face: Whose.
         side: 1 for the left eye, -1 for the right.
         lids: (F,) 0 shut to 1 open.
         num: Number of points.
@@ -193,15 +165,16 @@ def eye_points(layout: FaceLayout, side: float, lids: np.ndarray, num: int) -> n
         (F, num, 3) directions, from the corner at -x over the upper lid.
     """
     angle = np.pi - np.linspace(0, 2 * np.pi, num, endpoint=False)
-    x = side * layout.eye_x + layout.eye_width * np.cos(angle)
-    height = layout.eye_height * np.where(np.sin(angle) > 0, 1.0, 0.85)
-    y = layout.eye_y + lids[:, None] * height * np.sin(angle) - 0.04 * (1 - lids[:, None])
+    x = side * face.eye_spread + face.eye_size * np.cos(angle)
+    height = face.eye_height * np.where(np.sin(angle) > 0, 1.0, 0.85)
+    y = EYE_Y + lids[:, None] * height * np.sin(angle) - 0.04 * (1 - lids[:, None])
     return front(np.broadcast_to(x, y.shape), y)
 
 
-def brow_points(layout: FaceLayout, tilt: float, side: float, lift: np.ndarray) -> np.ndarray:
+def brow_points(face: Face, side: float, lift: np.ndarray) -> np.ndarray:
     """Trace an eyebrow, (F, 5, 3) directions from -x to +x."""
     along = np.linspace(-1.0, 1.0, 5)
-    x = side * layout.eye_x + 1.15 * layout.eye_width * along
-    y = layout.brow_y + 0.05 * (1 - along**2) - tilt * 0.4 * along * side + 0.05 * lift[:, None]
+    x = side * face.eye_spread + 1.15 * face.eye_size * along
+    brow_y = EYE_Y + face.eye_height + 0.12
+    y = brow_y + 0.05 * (1 - along**2) - face.brow_tilt * 0.4 * along * side + 0.05 * lift[:, None]
     return front(np.broadcast_to(x, y.shape), y)

@@ -16,13 +16,13 @@ from ...pose.skeleton import (
     RIGHT_HAND,
     SHOULDERS,
 )
-from .characters import Character
+from .characters import Character, Face
 from .head_shape import (
-    FaceLayout,
+    EYE_Y,
+    NOSE_Y,
     HeadView,
     brow_points,
     eye_points,
-    face_layout,
     front,
     jaw,
     mouth_points,
@@ -39,7 +39,7 @@ NOSE_LIFT = 1.12
 EAR_PLACES = {"right": (-1.0, -0.1, -0.05), "left": (1.0, -0.1, -0.05)}
 
 
-def face_directions(layout: FaceLayout, tilt: float, track: Track) -> np.ndarray:
+def face_directions(face: Face, track: Track) -> np.ndarray:
     """Give the 68 face points as places on the head, (F, 68, 3), in iBUG order."""
     frames = track.num_frames
     lids = 1.0 - track["blink"]
@@ -47,31 +47,31 @@ def face_directions(layout: FaceLayout, tilt: float, track: Track) -> np.ndarray
     def still(points: np.ndarray) -> np.ndarray:
         return np.broadcast_to(points, (frames, *points.shape))
 
-    bridge = front(np.zeros(4), np.linspace(layout.eye_y, layout.nose_y, 4))
+    bridge = front(np.zeros(4), np.linspace(EYE_Y, NOSE_Y, 4))
     bridge = bridge * np.linspace(1.0, NOSE_LIFT, 4)[:, None]
-    nostrils = front(np.linspace(-0.1, 0.1, 5), layout.nose_y - np.array([6, 8, 9, 8, 6]) / 100)
+    nostrils = front(np.linspace(-0.1, 0.1, 5), NOSE_Y - np.array([6, 8, 9, 8, 6]) / 100)
     return np.concatenate(
         [
             still(jaw()),
-            brow_points(layout, tilt, -1.0, track["brow"]),
-            brow_points(layout, tilt, 1.0, track["brow"]),
+            brow_points(face, -1.0, track["brow"]),
+            brow_points(face, 1.0, track["brow"]),
             still(bridge),
             still(nostrils),
-            eye_points(layout, -1.0, lids, 6),
-            eye_points(layout, 1.0, lids, 6),
-            mouth_points(layout, track["mouth"], track["smile"], 7),
-            mouth_points(layout, track["mouth"], track["smile"], 5, inner=0.7),
+            eye_points(face, -1.0, lids, 6),
+            eye_points(face, 1.0, lids, 6),
+            mouth_points(face, track["mouth"], track["smile"], 7),
+            mouth_points(face, track["mouth"], track["smile"], 5, inner=0.7),
         ],
         axis=1,
     )
 
 
-def head_spots(layout: FaceLayout) -> np.ndarray:
+def head_spots(face: Face) -> np.ndarray:
     """Give nose, right and left eye, right and left ear as places on the head, (5, 3)."""
     return np.concatenate(
         [
-            front(0.0, layout.nose_y) * NOSE_LIFT,
-            front(np.array([-layout.eye_x, layout.eye_x]), layout.eye_y),
+            front(0.0, NOSE_Y) * NOSE_LIFT,
+            front(np.array([-face.eye_spread, face.eye_spread]), EYE_Y),
             np.array([EAR_PLACES["right"], EAR_PLACES["left"]]),
         ]
     )
@@ -103,14 +103,13 @@ def whole_body(
         points[:, place] = on_canvas(posed.joints[name], to_pixels)[..., :2]
     points[:, NECK] = 0.5 * (points[:, SHOULDERS[0]] + points[:, SHOULDERS[1]])
 
-    head, layout = head_view(character, posed, to_pixels), face_layout(character)
-    directions = face_directions(layout, character.face.brow_tilt, track)
-    points[:, FACE], facing = head.place(directions)
+    head = head_view(character, posed, to_pixels)
+    points[:, FACE], facing = head.place(face_directions(character.face, track))
     scores[:, FACE] = facing > -0.05
     # The jaw is an outline: of a face turned to the viewer it is seen even where it bends away.
     bend = -0.05 - 0.35 * np.maximum(head.turn[:, 2, 2:], 0.0)
     scores[:, FACE.start : FACE.start + 17] = facing[:, :17] > bend
-    places, facing = head.place(head_spots(layout))
+    places, facing = head.place(head_spots(character.face))
     points[:, HEAD_JOINTS] = places
     scores[:, HEAD_JOINTS] = facing > np.array([-0.05, -0.05, -0.05, -0.45, -0.45])
     return points, scores

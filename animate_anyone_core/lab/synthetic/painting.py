@@ -70,13 +70,6 @@ class Canvas:
         centre_fixed = (int(x), int(y))
         cv2.circle(self.pixels, centre_fixed, size, (*colour, 255), -1, cv2.LINE_8, _SHIFT)
 
-    def window(self, points: np.ndarray) -> tuple[int, int, int, int] | None:
-        """Bounding box (x0, y0, x1, y1) of points inside the canvas, None if outside."""
-        low, high = points.min(axis=0), points.max(axis=0)
-        x0, y0 = max(int(low[0]) - 1, 0), max(int(low[1]) - 1, 0)
-        x1, y1 = min(int(high[0]) + 3, self.width), min(int(high[1]) + 3, self.height)
-        return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
-
     def multiply(
         self, polygons: list[np.ndarray], light: np.ndarray, everywhere: bool = False
     ) -> None:
@@ -88,11 +81,11 @@ class Canvas:
             everywhere: Use the whole box and not only the polygons.
         """
         points = np.concatenate(polygons)
-        box = self.window(points)
-        if box is None:
-            return
-        x0, y0, x1, y1 = box
         low, high = points.min(axis=0), points.max(axis=0)
+        x0, y0 = max(int(low[0]) - 1, 0), max(int(low[1]) - 1, 0)
+        x1, y1 = min(int(high[0]) + 3, self.width), min(int(high[1]) + 3, self.height)
+        if x1 <= x0 or y1 <= y0:
+            return
         scale = np.array(light.shape[1::-1]) / np.maximum(high - low, 1e-6)
         matrix = np.array(
             [

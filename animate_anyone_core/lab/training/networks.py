@@ -77,31 +77,21 @@ class LearningNetworks(nn.Module):
 
     def predict(
         self,
-        sample: Tensor,
-        t: Tensor,
-        appearance: Tensor,
+        question: Question,
         prepared: Prepared,
         pose: Tensor,
-        rows: tuple[bool, ...],
         recompute: bool = False,
     ) -> Tensor:
-        """Predict a window (B, C, F, h, w) from what `Question` and `prepare` describe.
+        """Predict a window (B, C, F, h, w) from pose features (1 or B, C, F, h, w).
 
-        Args:
-            sample: See `Question`, as for `t`, `appearance` and `rows`.
-            t: Diffusion times.
-            appearance: CLIP tokens.
-            prepared: Of 1 or B references.
-            pose: Pose features (1 or B, C, F, h, w).
-            rows: Which rows see the reference.
-            recompute: Gradient checkpointing.
+        What is prepared is of 1 or B references; `recompute` is gradient checkpointing.
         """
-        reading = self.read(prepared, Question(sample, t, appearance, rows))
+        reading = self.read(prepared, question)
         return self.denoising_unet(
-            sample,
-            t,
-            Reference(appearance, reading.features),
-            strengths=rows,
+            question.sample,
+            question.t,
+            Reference(question.appearance, reading.features),
+            strengths=question.rows,
             pose=pose,
             attention=self.attention,
             interventions=reading.interventions,
@@ -129,7 +119,8 @@ class LearningNetworks(nn.Module):
         kept, t = batch.is_conditional.flatten(), batch.t.flatten()
         appearance = appearance.repeat_interleave(per_sample, dim=0) * kept[:, None, None]
         noisy, rows = objective.add_noise(latents, noise, t), tuple(kept.tolist())
-        prediction = self.predict(noisy, t, appearance, prepared, pose, rows, recompute)
+        question = Question(noisy, t, appearance, rows)
+        prediction = self.predict(question, prepared, pose, recompute)
         return objective.losses(prediction, latents, noise, t)
 
 

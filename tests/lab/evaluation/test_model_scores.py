@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from animate_anyone_core.errors import SettingsError
-from animate_anyone_core.evaluation.report import draw_stick_figures
 from animate_anyone_core.lab.evaluation.held_out import held_out_clip
 from animate_anyone_core.lab.evaluation.model_report import (
     CODEC,
@@ -25,6 +24,7 @@ from animate_anyone_core.lab.evaluation.model_variants import (
     NO_TEMPORAL,
 )
 from animate_anyone_core.lab.synthetic.splits import split_seeds
+from animate_anyone_core.pose.drawing import draw_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
 
 FRAMES = 8
@@ -80,7 +80,7 @@ def test_held_out_clips_are_of_the_test_split_and_always_the_same(clips):
 
 def test_the_skeletons_are_those_of_the_truth(clips):
     clip = clips[0]
-    assert np.array_equal(clip.skeletons, draw_stick_figures(clip.poses, 64, 64))
+    assert np.array_equal(clip.skeletons, draw_poses(clip.poses, size=(64, 64)))
     inside = clip.poses.points[:, 0, 1].astype(int)  # the neck is on the person
     assert all(clip.masks[f, y, x] > 127 for f, (x, y) in enumerate(inside))
 

@@ -69,14 +69,10 @@ def make(config, randomise):
 def predict(networks: LearningNetworks, reference, rows=(True, True)) -> torch.Tensor:
     prepared, appearance = networks.prepare(reference, draw(2, 1, 1, 8))
     with torch.no_grad():
-        return networks.predict(
-            draw(3, 2, 4, 2, 8, 8),
-            torch.tensor([100, 700]),
-            appearance.expand(2, -1, -1),
-            prepared,
-            draw(6, 1, 16, 2, 8, 8),
-            rows,
+        question = Question(
+            draw(3, 2, 4, 2, 8, 8), torch.tensor([100, 700]), appearance.expand(2, -1, -1), rows
         )
+        return networks.predict(question, prepared, draw(6, 1, 16, 2, 8, 8))
 
 
 def test_ours_is_the_trainers_network(make):

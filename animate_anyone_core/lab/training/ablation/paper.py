@@ -11,6 +11,7 @@ is who is better than whom.
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from ....evaluation.report import table_lines
 from ...evaluation.model_report import REPEATED
 from ...evaluation.model_scores import MODEL_METRICS
 from .networks import OURS
@@ -122,11 +123,7 @@ def _table_text(table: PaperTable, scores: Scores) -> str:
         if name in scores:
             values = [f"{scores[name][metric]:.3f}" for metric in _COLUMNS]
             rows.append([name, *values, f"| {fvd:.1f}"])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"Table {table.number} of the paper: {table.title}"]
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([row[0].ljust(widths[0]), *cells]))
+    lines = [f"Table {table.number} of the paper: {table.title}", *table_lines(rows, str.rjust)]
     if OURS in scores:
         lines.append(f"{OURS} in the paper: {PAPER_OURS}")
     if table.left_out:

@@ -15,7 +15,7 @@ from ....progress import OnStep
 from ....sampling.schedule import NoiseSchedule
 from ...evaluation.held_out import HeldOutClip
 from ..frozen_encoders import FrozenEncoders
-from ..networks import LearningNetworks
+from ..networks import LearningNetworks, Question
 
 
 @torch.no_grad()
@@ -46,7 +46,8 @@ def animate_variant(
     ) -> Tensor:
         rows = tuple(strength > 0 for strength in strengths)
         times = t.reshape(-1).expand(len(rows))
-        return networks.predict(sample, times, reference.appearance, reference.features, pose, rows)
+        question = Question(sample, times, reference.appearance, rows)
+        return networks.predict(question, reference.features, pose)
 
     frames = sample_frames(
         denoiser,
