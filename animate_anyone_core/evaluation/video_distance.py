@@ -14,7 +14,6 @@ import torch
 
 from ..errors import CheckpointError, ShapeError
 from ..pixels import pixels_01, signed_from_unit
-from ..progress import OnStep, silent
 
 #: Features (N, D) of clips (N, 3, F, 224, 224) in [-1, 1].
 VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
@@ -120,40 +119,18 @@ def block_distance(results: Sequence[np.ndarray], truths: Sequence[np.ndarray]) 
     return frechet_distance(one / deviation, other / deviation)
 
 
-def fvd(
-    results: Sequence[np.ndarray],
-    truths: Sequence[np.ndarray],
-    features: VideoFeatures,
-    on_step: OnStep = silent,
-) -> float:
-    """Frechet video distance between clips.
+def clip_features(clips: Sequence[np.ndarray], features: VideoFeatures) -> np.ndarray:
+    """Features (N, D) of N clips (F, H, W, 3) uint8; (0, 0) for none.
 
-    Frames are resized whole to 224 x 224 (bilinear), as in the original FVD. The number depends on
-    how many clips go in: compare only equal numbers, and not with papers below some hundreds.
-
-    Args:
-        results: N clips (F, H, W, 3) uint8 of equal length, at least 2.
-        truths: M clips of that length, at least 2.
-        features: See `load_i3d`.
-        on_step: Called after each clip.
+    FVD, the Frechet video distance, is the `frechet_distance` of those of results and truths, all of
+    equal length. Frames are resized whole to 224 x 224 (bilinear), as in the original FVD. The number
+    depends on how many clips go in: compare only equal numbers, and not with papers below some
+    hundreds.
 
     Raises:
-        ShapeError: If there are too few clips.
         CheckpointError: If the network cannot be run as the I3D file is.
     """
-    total = len(results) + len(truths)
-    found = clip_features([*results, *truths], features, lambda done, _: on_step(done, total))
-    return frechet_distance(found[: len(results)], found[len(results) :])
-
-
-def clip_features(
-    clips: Sequence[np.ndarray], features: VideoFeatures, on_step: OnStep = silent
-) -> np.ndarray:
-    """Features (N, D) of N clips (F, H, W, 3) uint8, for `frechet_distance`; (0, 0) for none."""
-    rows = []
-    for done, clip in enumerate(clips, start=1):
-        rows.append(features(_i3d_input(clip)).double().cpu().numpy())
-        on_step(done, len(clips))
+    rows = [features(_i3d_input(clip)).double().cpu().numpy() for clip in clips]
     return np.concatenate(rows) if rows else np.zeros((0, 0))
 
 

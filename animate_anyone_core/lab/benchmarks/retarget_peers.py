@@ -64,6 +64,17 @@ def _limbs(reference: np.ndarray, frame: np.ndarray, use_max: bool) -> list[tupl
     return bones
 
 
+def _from_the_neck(clip: np.ndarray, target: np.ndarray, hips: float | None = None) -> np.ndarray:
+    """Give the skeleton frame 0's ratios, `hips` for the way to them, and the target's neck."""
+    frame = clip[0]
+    shoulder, face = _ratio(target, frame, SHOULDERS), _ratio(target, frame, EARS)
+    bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
+    bones += [(NOSE, joint, face) for joint in HEAD]
+    bones += [(NECK, joint, shoulder) for joint in SHOULDERS]
+    bones += [(NECK, joint, hips) for joint in HIPS if hips is not None]
+    return _chain(clip, bones + _limbs(target, frame, use_max=False)) + target[NECK] - frame[NECK]
+
+
 def retarget_like_musepose(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
     """MusePose `pose_align`: ratios of frame 0 in units of image height, constant neck offset."""
     clip = driver.points[:, 0, BODY] / driver.height
@@ -73,13 +84,7 @@ def retarget_like_musepose(driver: PoseSequence, reference: PoseSequence) -> np.
         np.linalg.norm(target[NECK] - target[HIPS, :].mean(axis=0))
         / np.linalg.norm(frame[NECK] - frame[HIPS, :].mean(axis=0))
     )
-    shoulder, face = _ratio(target, frame, SHOULDERS), _ratio(target, frame, EARS)
-    bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
-    bones += [(NOSE, joint, face) for joint in HEAD]
-    bones += [(NECK, joint, shoulder) for joint in SHOULDERS]
-    bones += [(NECK, joint, body) for joint in HIPS]
-    out = _chain(clip, bones + _limbs(target, frame, use_max=False))
-    return (out + target[NECK] - frame[NECK]) * reference.height
+    return _from_the_neck(clip, target, body) * reference.height
 
 
 def retarget_like_unianimate(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
@@ -90,14 +95,7 @@ def retarget_like_unianimate(driver: PoseSequence, reference: PoseSequence) -> n
     # x may blow up or mirror when frame 0 is not frontal: the shoulder width is taken with its sign.
     across = float(np.diff(target[SHOULDERS, 0])[0] / np.diff(clip[0, SHOULDERS, 0])[0])
     down = (target[HIPS, 1].mean() - target[NECK, 1]) / (clip[0, HIPS, 1].mean() - clip[0, NECK, 1])
-    clip = clip * np.array([across, down])
-    frame = clip[0]
-    shoulder, face = _ratio(target, frame, SHOULDERS), _ratio(target, frame, EARS)
-    bones = [(NECK, NOSE, _ratio(target, frame, (NECK, NOSE)))]
-    bones += [(NOSE, joint, face) for joint in HEAD]
-    bones += [(NECK, joint, shoulder) for joint in SHOULDERS]
-    out = _chain(clip, bones + _limbs(target, frame, use_max=False))
-    return (out + target[NECK] - frame[NECK]) * target_size
+    return _from_the_neck(clip * np.array([across, down]), target) * target_size
 
 
 def retarget_like_mimicmotion(driver: PoseSequence, reference: PoseSequence) -> np.ndarray:

@@ -96,14 +96,11 @@ def resolve_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    init: dict[str, Any] = {}
+    given = {"vae": args.vae, "image_encoder": args.image_encoder}
+    init = {name: value for name, value in given.items() if value is not None}
     if args.init_from is not None:
-        init = {"kind": "files", "unet": args.init_from, "reference": args.init_from}
-        init["pose_guider"] = args.init_from
-    if args.vae is not None:
-        init["vae"] = args.vae
-    if args.image_encoder is not None:
-        init["image_encoder"] = args.image_encoder
+        networks = ("unet", "reference", "pose_guider")
+        init |= {"kind": "files"} | dict.fromkeys(networks, args.init_from)
     options: dict[str, Any] = {"init": init}
     if args.data is not None:
         options["data"] = {"kind": "clips", "path": args.data}

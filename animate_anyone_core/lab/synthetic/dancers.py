@@ -114,10 +114,8 @@ class Dancer:
     ) -> DancerClip:
         """Draw single pictures of the dancer: one frame for each (motion, second).
 
-        Args:
-            moments: What to draw. A frame is the same as in any clip of that motion that shows
-                the same second.
-            change: Called for each moment in turn; gives the pose that is drawn instead.
+        A frame is the same as in any clip of that motion that shows the same second. `change` is
+        called for each moment in turn and gives the pose that is drawn instead.
 
         Raises:
             SettingsError: If there are no moments.
@@ -175,17 +173,9 @@ def render_clip(
     fps: float = 12.0,
     first: float = 0.0,
 ) -> DancerClip:
-    """Draw a clip of a made-up dancer.
+    """Draw a clip of a made-up dancer, `first` seconds after the start of the motion.
 
-    Args:
-        character_seed: Who dances.
-        motion_seed: What is danced.
-        num_frames: Frames in the clip, at least 1.
-        width: Picture width in pixels.
-        height: Picture height in pixels.
-        background_seed: Where; None takes the character's own background.
-        fps: Frames per second.
-        first: Seconds into the motion at which the clip starts.
+    Without a background's seed it shows the character's own background.
 
     Raises:
         SettingsError: If a seed, a size or the length is out of range.
@@ -206,13 +196,7 @@ def reference_frame(
 ) -> DancerClip:
     """Draw one picture of a character before the same background and camera as its clips.
 
-    Args:
-        character_seed: Who.
-        width: Picture width in pixels.
-        height: Picture height in pixels.
-        background_seed: Where; None takes the character's own background.
-        motion_seed: The motion to take a moment of; None stands calmly and faces the viewer.
-        second: Which moment of the motion.
+    It shows a second of a motion; without one the character stands calmly and faces the viewer.
 
     Returns:
         A clip of one frame.

@@ -48,43 +48,23 @@ def _ball_light() -> np.ndarray:
 _LIGHT = _ball_light()
 
 
-#: Hairlines from the right temple to the left, as seen from the front.
+#: Hairlines from the left temple to the right, as seen from the front: x and y of their points.
 _HAIRLINES = {
     "straight": (
-        (-0.9, 0.1),
-        (-0.78, 0.36),
-        (-0.45, 0.4),
-        (0.0, 0.42),
-        (0.45, 0.4),
-        (0.78, 0.36),
-        (0.9, 0.1),
+        (0.9, 0.78, 0.45, 0.0, -0.45, -0.78, -0.9),
+        (0.1, 0.36, 0.4, 0.42, 0.4, 0.36, 0.1),
     ),
     "parted": (
-        (-0.9, 0.05),
-        (-0.85, 0.25),
-        (-0.5, 0.5),
-        (0.15, 0.74),
-        (0.45, 0.6),
-        (0.8, 0.25),
-        (0.9, 0.05),
+        (0.9, 0.8, 0.45, 0.15, -0.5, -0.85, -0.9),
+        (0.05, 0.25, 0.6, 0.74, 0.5, 0.25, 0.05),
     ),
     "swept": (
-        (-0.92, 0.15),
-        (-0.72, 0.58),
-        (-0.3, 0.62),
-        (0.1, 0.55),
-        (0.45, 0.42),
-        (0.76, 0.22),
-        (0.92, -0.05),
+        (0.92, 0.76, 0.45, 0.1, -0.3, -0.72, -0.92),
+        (-0.05, 0.22, 0.42, 0.55, 0.62, 0.58, 0.15),
     ),
     "high": (
-        (-0.92, 0.1),
-        (-0.75, 0.5),
-        (-0.4, 0.66),
-        (0.0, 0.7),
-        (0.4, 0.66),
-        (0.75, 0.5),
-        (0.92, 0.1),
+        (0.92, 0.75, 0.4, 0.0, -0.4, -0.75, -0.92),
+        (0.1, 0.5, 0.66, 0.7, 0.66, 0.5, 0.1),
     ),
 }
 
@@ -126,8 +106,7 @@ class HeadPainter:
             self._hair = centre + (self._hair - centre) * factor
             self._hair_edge = centre + (self._hair_edge - centre) * factor
         self._shaded = [self._outline, self._hair] if self._has_hair else [self._outline]
-        hairline = np.array(_HAIRLINES[self._who.fringe][::-1])  # from the left temple
-        window = np.concatenate([jaw(), front(*hairline.T)])
+        window = np.concatenate([jaw(), front(*np.array(_HAIRLINES[self._who.fringe]))])
         self._window = self._head.clamped(window)
         _, facing = self._head.place(window)
         self._window_seen = facing.max(axis=1) > 0.05

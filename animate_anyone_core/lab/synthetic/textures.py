@@ -110,15 +110,9 @@ LOGOS = ("none", *_LOGOS)
 def cloth_texture(
     cloth: Cloth, length: float, girth: float, *, rows: int, columns: int, logo_at: float = -1.0
 ) -> np.ndarray:
-    """Paint a piece of cloth for a body part.
+    """Paint a piece of cloth for a body part, its length and girth in body heights.
 
-    Args:
-        cloth: The material.
-        length: Length of the part in body heights.
-        girth: Circumference of the part in body heights.
-        rows: Height of the texture in pixels.
-        columns: Width of the texture in pixels.
-        logo_at: Centre of the logo as a fraction of the length; negative prints none.
+    The logo's centre lies at `logo_at`, a fraction of the length; negative prints none.
 
     Returns:
         (rows, columns, 4) uint8: RGB and an opaque fourth channel.

@@ -33,18 +33,7 @@ _PATIENCE = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Run:
-    """What the loop works with, and what its tasks write.
-
-    Attributes:
-        folder: Where results go.
-        accelerator: accelerate's; knows the processes and the precision.
-        networks: The networks.
-        learner: What of them learns, and how.
-        batches: What they learn from, from the first step on that is still to do.
-        encoders: VAE and image encoder.
-        source: The scenes.
-        first_step: Steps that were done when this run began.
-    """
+    """What the loop works with, and what its tasks write; `first_step` steps were done before."""
 
     folder: RunFolder
     accelerator: Any

@@ -22,14 +22,7 @@ class Samples(Dataset):
     Entries of a sample: `skeletons` (3, F, H, W) uint8, `noise` (C, F, h, w), `t` (F,) in stage 1
     or (1,) in stage 2, `is_conditional` ditto, and either `pictures` (1 + F, 3, H, W) uint8 with the
     reference first and `clip_picture` (3, S, S), or `latents` (1 + F, C, h, w) and `appearance`
-    (D,).
-
-    Args:
-        source: Where scenes come from; its seed is that of the noise, too.
-        data: Size and number of the frames.
-        objective: What noise, times and unconditional samples are drawn for.
-        latent_channels: Of the VAE.
-        picture_size: Side of the image encoder's pictures.
+    (D,). The seed of the source is that of the noise, too.
     """
 
     def __init__(

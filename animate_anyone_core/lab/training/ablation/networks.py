@@ -45,15 +45,7 @@ ABLATIONS: dict[str, Ablation] = {
 
 
 class AblationNetworks(LearningNetworks):
-    """The trainer's networks with another reader.
-
-    Args:
-        denoising_unet: With temporal layers or without.
-        pose_guider: Of the same width.
-        reader: How the reference is read.
-        attention: The attention kernel.
-        sees_appearance: Whether the CLIP token is shown.
-    """
+    """The trainer's networks with another reader."""
 
     def __init__(
         self,
@@ -85,14 +77,7 @@ class AblationNetworks(LearningNetworks):
 def make_ablation(
     network: NetworkConfig, ablation: Ablation, with_temporal: bool, attention: AttentionKernel
 ) -> LearningNetworks:
-    """Networks from scratch.
-
-    Args:
-        network: Shapes.
-        ablation: What is different.
-        with_temporal: Whether the temporal layers are there yet.
-        attention: The attention kernel.
-    """
+    """Networks from scratch; `with_temporal` says whether the temporal layers are there yet."""
     unet = DenoisingUNet(network.unet, network.temporal if with_temporal else None)
     start_as_identity(unet)
     guider = make_guider(network, network.unet)

@@ -89,13 +89,7 @@ class AblationSettings:
 
 
 class AblationTrainer:
-    """Trains ablations, or takes what was trained before.
-
-    Args:
-        settings: How large.
-        output: Where to keep what was trained.
-        device: Where networks go.
-    """
+    """Trains ablations, or takes what was trained before."""
 
     def __init__(self, settings: AblationSettings, output: Path, device: torch.device) -> None:
         self._settings, self._output, self._device = settings, output, device
@@ -105,10 +99,6 @@ class AblationTrainer:
 
     def train(self, ablation: Ablation, report: Callable[[str], OnStep]) -> LearningNetworks:
         """The trained networks of an ablation, ready to sample from.
-
-        Args:
-            ablation: Which.
-            report: Gives the progress callback for a named piece of work.
 
         Raises:
             SettingsError: If the folder holds networks trained with other settings, or the loss is
