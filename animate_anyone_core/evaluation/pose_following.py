@@ -192,7 +192,6 @@ def pose_following(
     driving: PoseSequence,
     detector: DetectsPoses,
     *,
-    seen_score: float = SEEN_SCORE,
     on_step: OnStep = silent,
 ) -> PoseFollowing:
     """Detect poses on a result (F, H, W, 3) uint8 RGB and compare them with those that drove it.
@@ -203,7 +202,7 @@ def pose_following(
     if len(frames) != driving.num_frames:
         raise PoseError(length_message(len(frames), driving.num_frames))
     found, _ = detector.detect(frames, on_step=on_step)
-    return compare_poses(found, driving, seen_score)
+    return compare_poses(found, driving)
 
 
 def length_message(result: int, driving: int) -> str:

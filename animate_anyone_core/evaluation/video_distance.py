@@ -142,26 +142,22 @@ def _i3d_input(clip: np.ndarray) -> torch.Tensor:
     return signed_from_unit(frames.permute(1, 0, 2, 3)[None])
 
 
-def temporal_difference_distance(result: np.ndarray, truth: np.ndarray, block: int = 8) -> float:
+def temporal_difference_distance(result: np.ndarray, truth: np.ndarray) -> float:
     """How differently two videos change over time, as distributions and without a network.
 
-    The pictures are averaged over blocks; in each block and channel the changes from frame to
-    frame of both videos are compared as distributions (1-Wasserstein distance, which for equally
-    many values is the mean difference of the sorted values); the mean over blocks is returned. It
-    is 0 if every place changes as much and as often as in the truth, in whatever order. It sees
-    flicker, freezing and drift; it does not see what the pictures show. It is no FVD.
-
-    Args:
-        result: (F, H, W, 3) uint8.
-        truth: (F, H, W, 3) uint8, of the same shape.
-        block: Side of the blocks in pixels; a rest at the right and bottom is left out.
+    The pictures are averaged over blocks of 8 pixels, without a rest at the right and bottom; in each
+    block and channel the changes from frame to frame of both videos are compared as distributions
+    (1-Wasserstein distance, which for equally many values is the mean difference of the sorted
+    values); the mean over blocks is returned. It is 0 if every place changes as much and as often as
+    in the truth, in whatever order. It sees flicker, freezing and drift; it does not see what the
+    pictures show. It is no FVD.
 
     Returns:
         A distance on a scale of 0..1; NaN for a clip of one frame.
     """
     if len(truth) < 2:
         return float("nan")
-    block = min(block, *truth.shape[1:3])
+    block = min(8, *truth.shape[1:3])
     changes = [np.sort(np.diff(_blocks(clip, block), axis=0), axis=0) for clip in (result, truth)]
     return float(np.abs(changes[0] - changes[1]).mean())
 

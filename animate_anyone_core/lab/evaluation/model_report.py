@@ -25,6 +25,9 @@ TARGETS = (
 )
 
 
+_MUST_BEAT = ("psnr", "person_psnr", "ssim", "person_ssim", "pose_error", "pose_correct")
+
+
 def format_table(table: Table) -> str:
     """Rows of scores as text, one column a metric."""
     rows = [["", *MODEL_METRICS]]
@@ -38,14 +41,7 @@ def compare(scores: ModelScores, table: Table) -> list[tuple[str, bool]]:
     """What the model must beat: a sentence with the numbers, and whether it does."""
     checks = []
     for rival in (REPEATED, NO_REFERENCE, NO_POSE):
-        for metric in (
-            "psnr",
-            "person_psnr",
-            "ssim",
-            "person_ssim",
-            "pose_error",
-            "pose_correct",
-        ):
+        for metric in _MUST_BEAT:
             if rival not in table or math.isnan(table[rival][metric]):
                 continue
             ours, theirs = table[MODEL][metric], table[rival][metric]

@@ -146,14 +146,14 @@ def check_seed(seed: int, what: str) -> None:
         raise SettingsError(f"The {what} seed must be a whole number of at least 0, got {seed!r}.")
 
 
-def vivid(rng: np.random.Generator, lightness: tuple[float, float] = (0.35, 0.68)) -> Colour:
+def vivid(rng: np.random.Generator) -> Colour:
     """Draw a clear colour of cloth."""
     if rng.random() < 0.66:
         dye = DYES[int(rng.integers(len(DYES)))]
         red, green, blue = np.clip(np.add(dye, rng.integers(-12, 13, 3)), 0, 255)
         return int(red), int(green), int(blue)
     red, green, blue = colorsys.hls_to_rgb(
-        float(rng.random()), float(rng.uniform(*lightness)), float(rng.uniform(0.5, 0.95))
+        float(rng.random()), float(rng.uniform(0.35, 0.68)), float(rng.uniform(0.5, 0.95))
     )
     return round(red * 255), round(green * 255), round(blue * 255)
 

@@ -93,10 +93,8 @@ class Dancer:
             self._ground / height,
         )
 
-    def render(
-        self, motion: MotionFromSeed, num_frames: int, *, fps: float = 12.0, first: float = 0.0
-    ) -> DancerClip:
-        """Draw the dancer in motion, `first` seconds after the start of the motion.
+    def render(self, motion: MotionFromSeed, num_frames: int, *, fps: float = 12.0) -> DancerClip:
+        """Draw the dancer in motion.
 
         Raises:
             SettingsError: If `num_frames` is below 1 or `fps` is not positive.
@@ -105,7 +103,7 @@ class Dancer:
             raise SettingsError(f"A clip needs at least 1 frame, got {num_frames}.")
         if not fps > 0:
             raise SettingsError(f"Frames per second must be above 0, got {fps}.")
-        return self.render_track(motion.track(first + np.arange(num_frames) / fps), fps)
+        return self.render_track(motion.track(np.arange(num_frames) / fps), fps)
 
     def render_moments(
         self,
@@ -157,9 +155,7 @@ class Dancer:
         return np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3])
 
 
-@lru_cache(maxsize=8)
-def _dancer(seed: int, width: int, height: int, background_seed: int | None) -> Dancer:
-    return Dancer(seed, width, height, background_seed=background_seed)
+_dancer = lru_cache(maxsize=8)(Dancer)
 
 
 def render_clip(
@@ -169,34 +165,21 @@ def render_clip(
     width: int,
     height: int,
     *,
-    background_seed: int | None = None,
     fps: float = 12.0,
-    first: float = 0.0,
 ) -> DancerClip:
-    """Draw a clip of a made-up dancer, `first` seconds after the start of the motion.
-
-    Without a background's seed it shows the character's own background.
+    """Draw a clip of a made-up dancer before the character's own background.
 
     Raises:
         SettingsError: If a seed, a size or the length is out of range.
     """
-    motion = motion_from_seed(motion_seed)
-    dancer = _dancer(character_seed, width, height, background_seed)
-    return dancer.render(motion, num_frames, fps=fps, first=first)
+    dancer = _dancer(character_seed, width, height)
+    return dancer.render(motion_from_seed(motion_seed), num_frames, fps=fps)
 
 
-def reference_frame(
-    character_seed: int,
-    width: int,
-    height: int,
-    *,
-    background_seed: int | None = None,
-    motion_seed: int | None = None,
-    second: float = 0.0,
-) -> DancerClip:
+def reference_frame(character_seed: int, width: int, height: int) -> DancerClip:
     """Draw one picture of a character before the same background and camera as its clips.
 
-    It shows a second of a motion; without one the character stands calmly and faces the viewer.
+    The character stands calmly and faces the viewer.
 
     Returns:
         A clip of one frame.
@@ -204,6 +187,4 @@ def reference_frame(
     Raises:
         SettingsError: If a seed or a size is out of range.
     """
-    motion = standing() if motion_seed is None else motion_from_seed(motion_seed)
-    dancer = _dancer(character_seed, width, height, background_seed)
-    return dancer.render_moments([(motion, second)])
+    return _dancer(character_seed, width, height).render_moments([(standing(), 0.0)])

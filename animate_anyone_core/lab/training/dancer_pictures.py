@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import SettingsError
-from ...progress import OnStep, silent
 from ..synthetic.dancers import Dancer
 from ..synthetic.free_poses import free_pose
 from ..synthetic.motions import motion_from_seed
@@ -44,7 +43,6 @@ def render_pictures(
     *,
     seed: int = 0,
     free_poses: float = 0.0,
-    on_step: OnStep = silent,
 ) -> DancerPictures:
     """Draw random moments of random motions.
 
@@ -57,7 +55,6 @@ def render_pictures(
         seed: Which characters, motions and moments.
         free_poses: Share of pictures, 0 to 1, that show bodies bent in other ways than any dance
             does (see `free_poses`).
-        on_step: Called after each character.
 
     Raises:
         SettingsError: If there is nothing to draw, or a share is none.
@@ -77,13 +74,12 @@ def render_pictures(
 
     character_seeds, motion_seeds = (split_seeds(split, kind) for kind in ("character", "motion"))
     clips, characters = [], []
-    for index in range(num_characters):
+    for _ in range(num_characters):
         character = int(rng.integers(character_seeds.start, character_seeds.stop))
         motions = rng.integers(motion_seeds.start, motion_seeds.stop, per_character)
         moments = [(motion_from_seed(int(m)), float(rng.uniform(0, 6))) for m in motions]
         clips.append(Dancer(character, width, height).render_moments(moments, bend))
         characters += [character] * per_character
-        on_step(index + 1, num_characters)
     return DancerPictures(
         frames=np.concatenate([clip.frames for clip in clips]),
         masks=np.concatenate([clip.masks for clip in clips]),
