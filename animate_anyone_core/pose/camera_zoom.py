@@ -8,17 +8,10 @@ are none.
 import numpy as np
 
 from .bones import SEGMENTS, Measurements
+from .over_time import windows_in_clip
 
 DEAD_ZONE = 0.12  # log; a smaller range over the clip is posture
 SMOOTH_FRAMES = 15
-
-
-def _running(values: np.ndarray, window: int, reduce: str) -> np.ndarray:
-    """Return the running median or mean of (F,) values, ends repeated."""
-    window = min(window, 2 * ((len(values) - 1) // 2) + 1)
-    padded = np.pad(values, window // 2, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, window)
-    return np.median(windows, axis=-1) if reduce == "median" else windows.mean(axis=-1)
 
 
 def estimate_zoom(measured: list[Measurements], frame: int = 0) -> np.ndarray:
@@ -47,7 +40,8 @@ def estimate_zoom(measured: list[Measurements], frame: int = 0) -> np.ndarray:
     if len(seen) < 2:
         return np.ones(num_frames)
     zoom = np.interp(np.arange(num_frames), seen, zoom[seen])
-    zoom = _running(_running(zoom, SMOOTH_FRAMES, "median"), SMOOTH_FRAMES, "mean")
+    zoom = np.median(windows_in_clip(zoom, SMOOTH_FRAMES), axis=-1)
+    zoom = windows_in_clip(zoom, SMOOTH_FRAMES).mean(axis=-1)
     low, high = np.quantile(zoom, [0.02, 0.98])
     if high - low < DEAD_ZONE:
         return np.ones(num_frames)

@@ -77,11 +77,8 @@ def draw_poses(
     frames = draw_frames(
         poses, style, size, fit=fit, parts=parts, people=people, seen_score=seen_score
     )
-    first = next(frames, None)
     pictures = np.zeros((poses.num_frames, height, width, 3), np.uint8)
-    for index in range(poses.num_frames):
-        picture = first if index == 0 else next(frames)
-        assert picture is not None
+    for index, picture in enumerate(frames):
         pictures[index] = picture
         on_step(index + 1, poses.num_frames)
     return pictures

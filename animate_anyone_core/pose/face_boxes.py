@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import PoseError, SettingsError
+from .over_time import between_known, windows
 from .pose_keypoint import SEEN_SCORE
 from .skeleton import EARS, EYES, FACE, NECK, NOSE, PoseSequence
 
@@ -115,7 +116,8 @@ def find_face_boxes(
             f"No frame shows the face of person {person}: neither landmarks nor eyes, ears or nose "
             "are seen. Choose another person, or leave the face pass out."
         )
-    centers, sizes = _bridge(centers, found), _bridge(sizes[:, None], found)[:, 0]
+    centers = between_known(centers, found)
+    sizes = between_known(sizes[:, None], found)[:, 0]
     sides = padding * _smooth(_largest_around(sizes, smoothing)[:, None], smoothing)[:, 0]
     # Smoothing must not let a fast head slip out of its box.
     slack = np.maximum(sides - sizes, 0.0)[:, None] / 2
@@ -171,31 +173,17 @@ def _distance(points: np.ndarray, seen: np.ndarray, a: int, b: int) -> np.ndarra
     return np.where(seen[:, a] & seen[:, b], apart, np.nan)
 
 
-def _bridge(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Fill (F, D) between known frames in a straight line, and hold the ends."""
-    frames = np.arange(len(values))
-    columns = [np.interp(frames, frames[known], column[known]) for column in values.T]
-    return np.stack(columns, axis=1)
-
-
 def _largest_around(values: np.ndarray, window: int) -> np.ndarray:
     """The second largest of (F,) in a window about each frame: one wrong frame does not count."""
-    reach = window // 2
-    padded = np.pad(values, reach, mode="edge")
-    around = np.lib.stride_tricks.sliding_window_view(padded, window)
-    return np.sort(around, axis=1)[:, -2] if window > 2 else values
+    return np.sort(windows(values, window), axis=1)[:, -2] if window > 2 else values
 
 
 def _smooth(values: np.ndarray, window: int) -> np.ndarray:
     """Average (F, D) over a window with a bell of that width; the ends are held."""
     if window < 2:
         return values
-    reach = window // 2
     bell = np.hanning(window + 2)[1:-1]
-    bell /= bell.sum()
-    padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
-    around = np.lib.stride_tricks.sliding_window_view(padded, window, axis=0)
-    return around @ bell
+    return windows(values, window) @ (bell / bell.sum())
 
 
 def _distance_to(known: np.ndarray) -> np.ndarray:

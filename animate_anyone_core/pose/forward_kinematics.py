@@ -11,16 +11,8 @@ Symbols: F frames, K keypoints, J joints of the body with the middle of the hips
 import numpy as np
 
 from .bones import BODY_TREE, RIGID_PARTS, add_mid_hip
+from .over_time import between_known
 from .skeleton import NECK
-
-
-def _interpolate(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Fill (F, 2) values over time between known frames, ends held; zero if none is known."""
-    frames = np.flatnonzero(known)
-    if len(frames) == 0:
-        return np.zeros_like(values)
-    at = np.arange(len(values))
-    return np.stack([np.interp(at, frames, values[frames, i]) for i in (0, 1)], axis=-1)
 
 
 def _bridge_neck(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -34,11 +26,11 @@ def _bridge_neck(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     weight = np.zeros(len(points))
     estimate = np.zeros_like(neck)
     for joint, _, _ in BODY_TREE:
-        offset = _interpolate(points[:, joint] - neck, seen & visible[:, joint])
+        offset = between_known(points[:, joint] - neck, seen & visible[:, joint])
         estimate += visible[:, joint, None] * (points[:, joint] - offset)
         weight += visible[:, joint]
     estimate = estimate / np.maximum(weight, 1)[:, None]
-    estimate = _interpolate(np.where(seen[:, None], neck, estimate), seen | (weight > 0))
+    estimate = between_known(np.where(seen[:, None], neck, estimate), seen | (weight > 0))
     return np.where(seen[:, None], neck, estimate)
 
 
@@ -58,7 +50,7 @@ def bridge_hidden_joints(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     neck_seen = visible[:, NECK]
     for joint, parent, _ in BODY_TREE:
         known = visible[:, joint] & (neck_seen if parent == NECK else visible[:, parent])
-        vector = _interpolate(points[:, joint] - points[:, parent], known)
+        vector = between_known(points[:, joint] - points[:, parent], known)
         seen = visible[:, joint, None]
         points[:, joint] = np.where(seen, points[:, joint], points[:, parent] + vector)
     return points

@@ -35,21 +35,14 @@ from .skeleton import (
 #: Score from which a keypoint counts as seen; scores of other ranges are rescaled to it.
 SEEN_SCORE = 0.3
 
-#: Part of a person -> (key, where it stands in our order, how many keypoints we write).
-_PARTS: tuple[tuple[str, slice, int], ...] = (
-    ("pose_keypoints_2d", BODY, 18),
-    ("foot_keypoints_2d", FEET, 6),
-    ("face_keypoints_2d", FACE, 70),
-    ("hand_left_keypoints_2d", LEFT_HAND, 21),
-    ("hand_right_keypoints_2d", RIGHT_HAND, 21),
+#: Parts of a person: key, where it stands in our order, how many keypoints can be read.
+_PARTS: tuple[tuple[str, slice, tuple[int, ...]], ...] = (
+    ("pose_keypoints_2d", BODY, (18, 25)),
+    ("foot_keypoints_2d", FEET, (6,)),
+    ("face_keypoints_2d", FACE, (68, 70)),
+    ("hand_left_keypoints_2d", LEFT_HAND, (21,)),
+    ("hand_right_keypoints_2d", RIGHT_HAND, (21,)),
 )
-_READABLE_COUNTS = {
-    "pose_keypoints_2d": (18, 25),
-    "foot_keypoints_2d": (6,),
-    "face_keypoints_2d": (68, 70),
-    "hand_left_keypoints_2d": (21,),
-    "hand_right_keypoints_2d": (21,),
-}
 # BODY_25 has the middle of the hips at 8 and the feet at 19-24.
 _BODY_18_FROM_25 = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]
 # Coordinates up to here are relative to the canvas: points may lie slightly outside of it.
@@ -133,9 +126,9 @@ def _standard_lists(
     seen = (scores >= seen_score) & (scores > 0)
     triplets = np.where(seen[:, None], np.concatenate([points, seen[:, None]], axis=1), 0.0)
     lists = {}
-    for key, part, count in _PARTS:
+    for key, part, _ in _PARTS:
         rows = triplets[part]
-        if count == 70:  # landmarks, then the eyes of the body
+        if part == FACE:  # 70: landmarks, then the eyes of the body
             rows = np.concatenate([rows, triplets[list(EYES)]])
         lists[key] = rows.ravel().tolist()
     return lists
@@ -217,8 +210,8 @@ def _slots_of(people: list[Mapping[str, Any]]) -> list[int]:
 def _read_person(person: Mapping[str, Any], frame: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the points (K, 2), as written, and scores (K,) of one person."""
     triplets = np.zeros((NUM_KEYPOINTS, 3))
-    for key, part, _ in _PARTS:
-        rows = _triplets(person.get(key), key, frame)
+    for key, part, counts in _PARTS:
+        rows = _triplets(person.get(key), counts, key, frame)
         if rows is None:
             continue
         if key == "pose_keypoints_2d" and len(rows) == 25:
@@ -232,7 +225,7 @@ def _read_person(person: Mapping[str, Any], frame: int) -> tuple[np.ndarray, np.
     return np.where(absent[:, None], 0.0, points), np.where(absent, 0.0, scores)
 
 
-def _triplets(values: object, key: str, frame: int) -> np.ndarray | None:
+def _triplets(values: object, counts: tuple[int, ...], key: str, frame: int) -> np.ndarray | None:
     """Return a list of keypoints as (N, 3); None and an empty list mean that there is no part."""
     if values is None:
         return None
@@ -242,7 +235,6 @@ def _triplets(values: object, key: str, frame: int) -> np.ndarray | None:
         raise PoseError(f"'{key}' of frame {frame} must hold numbers only.") from error
     if flat.size == 0:
         return None
-    counts = _READABLE_COUNTS[key]
     if flat.size not in [3 * count for count in counts]:
         wanted = " or ".join(str(3 * count) for count in counts)
         raise PoseError(
@@ -265,29 +257,20 @@ def _give_hands_to_nearest_wrists(points: np.ndarray, scores: np.ndarray) -> Non
     (wrists together, one wrist hidden) the majority of the clip decides, since one producer names
     its hands one way.
     """
-    left, left_found = _hand_place(points[:, :, LEFT_HAND], scores[:, :, LEFT_HAND])
-    right, right_found = _hand_place(points[:, :, RIGHT_HAND], scores[:, :, RIGHT_HAND])
-    right_wrist, left_wrist = (points[:, :, wrist] for wrist in WRISTS)
-    wrist_found = scores[:, :, WRISTS[::-1]] > 0
+    sides = (RIGHT_HAND, LEFT_HAND)
+    places = [_hand_place(points[:, :, hand], scores[:, :, hand]) for hand in sides]
 
-    def cost(
-        pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        terms = [np.where(ok, np.linalg.norm(a - b, axis=-1), 0.0) for a, b, ok in pairs]
-        return np.sum(terms, axis=0), np.sum([ok for *_, ok in pairs], axis=0)
+    def cost(wrists: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """How far the right and the left hand are from these wrists, and how many count."""
+        apart, counted = [], []
+        for (place, is_found), wrist in zip(places, wrists, strict=True):
+            counted.append(is_found & (scores[:, :, wrist] > 0))
+            distance = np.linalg.norm(place - points[:, :, wrist], axis=-1)
+            apart.append(np.where(counted[-1], distance, 0.0))
+        return np.sum(apart, axis=0), np.sum(counted, axis=0)
 
-    named, named_terms = cost(
-        [
-            (left, left_wrist, left_found & wrist_found[..., 0]),
-            (right, right_wrist, right_found & wrist_found[..., 1]),
-        ]
-    )
-    swapped, swapped_terms = cost(
-        [
-            (left, right_wrist, left_found & wrist_found[..., 1]),
-            (right, left_wrist, right_found & wrist_found[..., 0]),
-        ]
-    )
+    named, named_terms = cost(WRISTS)
+    swapped, swapped_terms = cost(WRISTS[::-1])
     comparable = (named_terms == swapped_terms) & (named_terms > 0)
     clear = comparable & (np.minimum(named, swapped) < 0.5 * np.maximum(named, swapped))
     majority = bool((swapped - named)[comparable].sum() < 0)

@@ -103,7 +103,8 @@ def retarget_poses(
             points = centre + (actor.points - centre) / zoom[:, None, None]
             actor = replace(actor, points=points)
     pictured = measure_segments(model.points, _measurable(model, settings, notes, "reference"))
-    found = _find_ratios(measured, pictured, settings, frame) if driver.num_frames else None
+    compare = frame_ratios if settings.ratio_mode == "frame" else estimate_ratios
+    found = compare(measured, pictured, frame) if driver.num_frames else None
     if found is None:
         points = _only_fitted(actor.points, driver, reference)
         notes.append("Nothing to compare: the driver's poses were only fitted to the canvas.")
@@ -176,17 +177,6 @@ def _note_absences(actor: _Person, model: _Person) -> list[str]:
             "neck's way there."
         )
     return notes
-
-
-def _find_ratios(
-    driver: list[Measurements],
-    reference: list[Measurements],
-    settings: RetargetSettings,
-    frame: int,
-) -> BoneRatios | None:
-    if settings.ratio_mode == "frame":
-        return frame_ratios(driver, reference, frame)
-    return estimate_ratios(driver, reference, frame)
 
 
 def _final_ratios(found: BoneRatios, settings: RetargetSettings) -> BoneRatios:
@@ -268,11 +258,9 @@ def _path(
 
 def _only_fitted(points: np.ndarray, driver: PoseSequence, reference: PoseSequence) -> np.ndarray:
     """Scale and centre the driver's canvas into the reference's."""
-    scale = min(reference.width / driver.width, reference.height / driver.height)
-    free = np.array([reference.width, reference.height]) - scale * np.array(
-        [driver.width, driver.height]
-    )
-    return scale * points + free / 2
+    own, canvas = (np.array([poses.width, poses.height]) for poses in (driver, reference))
+    scale = (canvas / own).min()
+    return scale * points + (canvas - scale * own) / 2
 
 
 def _hide_missing(visible: np.ndarray, shown: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bones import MID_HIP
+from .over_time import windows_in_clip
 from .skeleton import ANKLES, NECK
 
 # Shares of the driver's leg length. A planted ankle, smoothed, trembles by 0.2 % of a leg a frame;
@@ -57,7 +58,7 @@ def find_contacts(footing: Footing) -> np.ndarray:
     feet = footing.driver[:, ANKLES]
     speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) / footing.leg_length  # (F-1, 2)
     lower = _lower(footing.driver, footing.feet_visible)
-    ground = _windows(lower, GROUND_FRAMES).max(axis=-1)
+    ground = windows_in_clip(lower, GROUND_FRAMES).max(axis=-1)
     height = (ground[:, None] - feet[..., 1]) / footing.leg_length
     height = np.maximum(height[:-1], height[1:])
     seen = footing.feet_visible[:-1] & footing.feet_visible[1:]
@@ -69,13 +70,6 @@ def find_contacts(footing: Footing) -> np.ndarray:
     # A foot that clearly carries does so alone: then it does not slide at all.
     weights = np.clip((weights - 0.1) / 0.8, 0.0, 1.0)
     return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
-
-
-def _windows(values: np.ndarray, length: int) -> np.ndarray:
-    """Return the window around each of (F,) values, ends repeated: (F, at most `length`)."""
-    length = min(length, 2 * ((len(values) - 1) // 2) + 1)
-    padded = np.pad(values, length // 2, mode="edge")
-    return np.lib.stride_tricks.sliding_window_view(padded, length)
 
 
 def _lower(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -111,7 +105,7 @@ def _blend_weight(footing: Footing) -> np.ndarray:
     seen: np.ndarray = np.asarray(footing.feet_visible.any(axis=1), dtype=np.float64)
     if seen.mean() < FEET_NEEDED:
         return np.zeros_like(seen)
-    return np.where(seen > 0, _windows(seen, BLEND_FRAMES).mean(axis=-1), 0.0)
+    return np.where(seen > 0, windows_in_clip(seen, BLEND_FRAMES).mean(axis=-1), 0.0)
 
 
 def contact_path(
