@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.sampling.colour_anchor import anchor_colours
 from .latent_format import scaled
 from .search_aliases import aliases
+from .share_input import share_input
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
 
 
@@ -26,14 +27,12 @@ class ColorAnchor(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip='From "Load UNet3D" or the conditioning.'),
                 ReferenceSocket.Input("reference", tooltip='From "Encode Reference".'),
-                io.Float.Input(
+                share_input(
                     "strength",
-                    default=0.3,
-                    min=0.0,
-                    max=1.0,
+                    0.3,
+                    "0 changes nothing; 1 gives every frame the picture's own mean and spread. Less "
+                    "where the character comes nearer or leaves the frame.",
                     step=0.05,
-                    tooltip="0 changes nothing; 1 gives every frame the picture's own mean and "
-                    "spread. Less where the character comes nearer or leaves the frame.",
                 ),
             ],
             outputs=[

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.models.references import combine_references
 from .search_aliases import aliases
+from .share_input import share_input
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
 
 
@@ -29,14 +30,12 @@ class CombineReferences(io.ComfyNode):
                     "the prior look at it.",
                 ),
                 ReferenceSocket.Input("reference_b", tooltip="Another picture of the character."),
-                io.Float.Input(
+                share_input(
                     "share",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
+                    0.5,
+                    "How much the second picture counts: 0 is the first alone, 1 the second alone. "
+                    "The same picture twice is that picture once, at any share.",
                     step=0.05,
-                    tooltip="How much the second picture counts: 0 is the first alone, 1 the second "
-                    "alone. The same picture twice is that picture once, at any share.",
                 ),
             ],
             outputs=[

@@ -87,16 +87,8 @@ class ContextWindows(io.ComfyNode):
         return check_window_inputs(context_frames, context_overlap)
 
     @classmethod
-    def execute(
-        cls,
-        model: Any,
-        context_frames: int,
-        context_overlap: int,
-        schedule: str,
-        blending: str,
-    ) -> io.NodeOutput:
-        settings = settings_for(model, context_frames, context_overlap, schedule, blending)
-        return io.NodeOutput(with_windows(model, settings))
+    def execute(cls, model: Any, **windows: Any) -> io.NodeOutput:
+        return io.NodeOutput(with_windows(model, settings_for(model, **windows)))
 
 
 def settings_for(

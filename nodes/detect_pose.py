@@ -1,5 +1,7 @@
 """Find the poses of the people in a video."""
 
+from typing import Any
+
 import comfy.model_management as mm
 import torch
 from comfy_api.latest import io
@@ -101,19 +103,13 @@ class DetectPose(io.ComfyNode):
         point_x: int,
         point_y: int,
         point_frame: int,
-        interval: int,
-        batch_size: int,
-        seen_score: float,
+        **settings: Any,
     ) -> io.NodeOutput:
         mm.free_memory(MEMORY, mm.get_torch_device())
         try:
+            frames, count = image_frames(images), len(images)
             poses, report = pose_detector.detect(
-                image_frames(images),
-                num_frames=len(images),
-                interval=interval,
-                batch_size=batch_size,
-                seen_score=seen_score,
-                on_step=node_progress(len(images)),
+                frames, num_frames=count, on_step=node_progress(count), **settings
             )
         finally:
             pose_detector.release()

@@ -90,17 +90,11 @@ class FaceCrop(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls,
-        images: torch.Tensor,
-        pose_keypoint: Any,
-        crop_size: int,
-        padding: float,
-        smoothing: int,
-        person: int,
+        cls, images: torch.Tensor, pose_keypoint: Any, crop_size: int, **square: Any
     ) -> io.NodeOutput:
         frames = colour_frames(images)
         poses = poses_from_socket(pose_keypoint)
-        boxes = find_face_boxes(poses, person=person, padding=padding, smoothing=smoothing)
+        boxes = find_face_boxes(poses, **square)
         crops = crop_faces(frames, boxes, crop_size, node_progress(len(frames)))
         inside = poses_in_boxes(poses, boxes, crop_size)
         return io.NodeOutput(crops, boxes, to_pose_keypoint(inside))

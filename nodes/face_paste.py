@@ -7,6 +7,7 @@ from ..animate_anyone_core.face_pass import paste_faces
 from ..animate_anyone_core.pose.face_boxes import FaceBoxes
 from .pose_sockets import FaceBoxesSocket, colour_frames, node_progress
 from .search_aliases import aliases
+from .share_input import share_input
 from .sockets import CATEGORY
 
 
@@ -39,13 +40,8 @@ class FacePaste(io.ComfyNode):
                     step=0.01,
                     tooltip="Width of the soft border as a share of the square's side.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="How much of the refined faces is put back. 0 changes nothing.",
+                share_input(
+                    "strength", 1.0, "How much of the refined faces is put back. 0 changes nothing."
                 ),
             ],
             outputs=[
@@ -57,20 +53,9 @@ class FacePaste(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls,
-        images: torch.Tensor,
-        crops: torch.Tensor,
-        faces: FaceBoxes,
-        feather: float,
-        strength: float,
+        cls, images: torch.Tensor, crops: torch.Tensor, faces: FaceBoxes, **border: float
     ) -> io.NodeOutput:
-        frames = colour_frames(images)
-        pasted = paste_faces(
-            frames,
-            colour_frames(crops),
-            faces,
-            feather=feather,
-            strength=strength,
-            on_step=node_progress(len(frames)),
+        frames, on_step = colour_frames(images), node_progress(len(images))
+        return io.NodeOutput(
+            paste_faces(frames, colour_frames(crops), faces, on_step=on_step, **border)
         )
-        return io.NodeOutput(pasted)

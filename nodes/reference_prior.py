@@ -10,6 +10,7 @@ from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.sampling.noise_prior import mix_prior
 from .latent_format import scaled
 from .search_aliases import aliases
+from .share_input import share_input
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
 
 _KEY = "animate_anyone_reference_prior"
@@ -32,14 +33,11 @@ class ReferencePrior(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip='From "Load UNet3D" or the conditioning.'),
                 ReferenceSocket.Input("reference", tooltip='From "Encode Reference".'),
-                io.Float.Input(
+                share_input(
                     "strength",
-                    default=0.1,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="0 is pure noise. 0.07 is what Stable Diffusion's own schedule leaves of "
-                    "a picture. Much more freezes the pose of the picture.",
+                    0.1,
+                    "0 is pure noise. 0.07 is what Stable Diffusion's own schedule leaves of a "
+                    "picture. Much more freezes the pose of the picture.",
                 ),
             ],
             outputs=[

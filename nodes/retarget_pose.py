@@ -21,6 +21,7 @@ from ..animate_anyone_core.pose.retarget_settings import (
 from .early_checks import verdict
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
 from .search_aliases import aliases
+from .share_input import share_input
 from .sockets import CATEGORY
 
 
@@ -144,13 +145,10 @@ def _numbers() -> list[Any]:
             max=1_000_000,
             tooltip="The frame that stands where the character stands in its picture.",
         ),
-        io.Float.Input(
+        share_input(
             "strength",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="0: the driver's proportions in the character's size. 1: the character's.",
+            1.0,
+            "0: the driver's proportions in the character's size. 1: the character's.",
         ),
         io.Float.Input(
             "offset_x", default=0.0, min=-8192, max=8192, step=1, tooltip="Move right, in pixels."

@@ -15,6 +15,7 @@ from .context_windows import check_window_inputs, settings_for, window_inputs, w
 from .latent_format import check_clip, latent_channels
 from .published_ddim import sample_published_ddim
 from .search_aliases import aliases
+from .share_input import share_input
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
 
 PUBLISHED = "published ddim"
@@ -71,13 +72,8 @@ class Sampler(io.ComfyNode):
                     default="simple",
                     tooltip="simple gives the published steps exactly.",
                 ),
-                io.Float.Input(
-                    "denoise",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Below 1 starts from the latent input (video to video).",
+                share_input(
+                    "denoise", 1.0, "Below 1 starts from the latent input (video to video)."
                 ),
                 *window_inputs(),
                 io.Latent.Input(
@@ -101,17 +97,12 @@ class Sampler(io.ComfyNode):
         model: Any,
         reference: EncodedReference,
         pose: EncodedPose,
-        seed: int,
-        steps: int,
-        cfg: float,
-        sampler_name: str,
-        scheduler: str,
-        denoise: float,
         context_frames: int,
         context_overlap: int,
         schedule: str,
         blending: str,
         latent: dict[str, Any] | None = None,
+        **sampling: Any,
     ) -> io.NodeOutput:
         windows = settings_for(model, context_frames, context_overlap, schedule, blending)
         conds = condition(model, reference, pose)  # of the whole clip, to check it
@@ -120,18 +111,8 @@ class Sampler(io.ComfyNode):
         if frames is not None:
             kept = slice(frames.start, frames.stop)
             conds = condition(model, reference, replace(pose, features=pose.features[kept]))
-        samples = sample(
-            with_windows(model, windows, plan),
-            conds,
-            start,
-            seed,
-            steps,
-            cfg,
-            sampler_name,
-            scheduler,
-            denoise,
-            frames,
-        )
+        windowed = with_windows(model, windows, plan)
+        samples = sample(windowed, conds, start, frames, **sampling)
         return io.NodeOutput({**start, "samples": samples})
 
 
@@ -157,13 +138,14 @@ def sample(
     model: Any,
     conds: tuple[list[Any], list[Any]],
     latent: dict[str, Any],
+    frames: range | None,
+    *,
     seed: int,
     steps: int,
     cfg: float,
     sampler_name: str,
     scheduler: str,
     denoise: float,
-    frames: range | None = None,
 ) -> torch.Tensor:
     """Run ComfyUI's sampling, as its KSampler node does.
 

@@ -9,6 +9,7 @@ from ..animate_anyone_core.pose.smoothing import SmoothingSettings, smooth_poses
 from .early_checks import verdict
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
+from .share_input import share_input
 from .sockets import CATEGORY
 
 
@@ -44,13 +45,10 @@ class SmoothPose(io.ComfyNode):
                     step=2,
                     tooltip="The same for hands and face, which move faster. 1: off.",
                 ),
-                io.Float.Input(
+                share_input(
                     "gate",
-                    default=0.45,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Keypoints with a lower score are placed by surer ones around them.",
+                    0.45,
+                    "Keypoints with a lower score are placed by surer ones around them.",
                 ),
                 io.Int.Input(
                     "max_gap",
@@ -59,22 +57,14 @@ class SmoothPose(io.ComfyNode):
                     max=1000,
                     tooltip="Longest gap, in frames, in which a lost keypoint is filled in. 0: off.",
                 ),
-                io.Float.Input(
-                    "show_score",
-                    default=0.35,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="A keypoint appears once its score comes up to this ...",
+                share_input(
+                    "show_score", 0.35, "A keypoint appears once its score comes up to this ..."
                 ),
-                io.Float.Input(
+                share_input(
                     "hide_score",
-                    default=0.25,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="... and stays while its score is at least this, so it does not "
-                    "flicker. Both 0: off.",
+                    0.25,
+                    "... and stays while its score is at least this, so it does not flicker. "
+                    "Both 0: off.",
                 ),
             ],
             outputs=[

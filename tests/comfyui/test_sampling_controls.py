@@ -24,11 +24,11 @@ plain = sample(model)
 result = {}
 
 def strong(strength, start=0.0, end=1.0, given=reference):
-    return of_ours("reference_strength", "ReferenceStrength", reference=given,
+    return of_ours("strength", "ReferenceStrength", reference=given,
                    strength=strength, start_percent=start, end_percent=end)
 
 def posed(strength, start=0.0, end=1.0):
-    return of_ours("pose_strength", "PoseStrength", pose=pose,
+    return of_ours("strength", "PoseStrength", pose=pose,
                    strength=strength, start_percent=start, end_percent=end)
 
 def run(reference=reference, pose=pose, **settings):
