@@ -12,7 +12,7 @@ from ..animate_anyone_core.images import fit
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from ..animate_anyone_core.sampling.masks import cell_mask
 from .search_aliases import aliases
-from .sockets import CONTROL_CATEGORY, EncodedPose, PoseSocket
+from .sockets import CONTROL_CATEGORY, EncodedPose, PoseSocket, output
 
 CELL = 8
 _DRAWN = 0.05  # a skeleton's pixel is brighter than this
@@ -65,10 +65,10 @@ class BackgroundPlate(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Latent.Output(
+                output(
+                    io.Latent,
                     "latent",
-                    display_name="latent",
-                    tooltip='For the latent input of "Sampler" or KSampler, with denoise 1.',
+                    'For the latent input of "Sampler" or KSampler, with denoise 1.',
                 )
             ],
         )

@@ -13,7 +13,7 @@ from ..animate_anyone_core.video import read_video
 from .encode_reference import as_image
 from .pose_sockets import PoseKeypointSocket
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 
 class BuiltinInputs(io.ComfyNode):
@@ -43,10 +43,8 @@ class BuiltinInputs(io.ComfyNode):
             outputs=[
                 io.Image.Output("image", display_name="character", tooltip="The character."),
                 io.Image.Output("frames", display_name="driving", tooltip="The driving video."),
-                PoseKeypointSocket.Output(
-                    "pose_keypoint", display_name="pose_keypoint", tooltip="Its exact poses."
-                ),
-                io.Float.Output("fps", display_name="fps", tooltip="Frames per second."),
+                output(PoseKeypointSocket, "pose_keypoint", "Its exact poses."),
+                output(io.Float, "fps", "Frames per second."),
             ],
         )
 

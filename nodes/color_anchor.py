@@ -9,7 +9,7 @@ from ..animate_anyone_core.sampling.colour_anchor import anchor_colours
 from .latent_format import scaled
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
+from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket, output
 
 
 class ColorAnchor(io.ComfyNode):
@@ -35,11 +35,7 @@ class ColorAnchor(io.ComfyNode):
                     step=0.05,
                 ),
             ],
-            outputs=[
-                io.Model.Output(
-                    "model_out", display_name="model", tooltip="The model, anchored in any sampler."
-                )
-            ],
+            outputs=[output(io.Model, "model_out", "The model, anchored in any sampler.")],
         )
 
     @classmethod

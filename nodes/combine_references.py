@@ -8,7 +8,7 @@ from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.models.references import combine_references
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
+from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket, output
 
 
 class CombineReferences(io.ComfyNode):
@@ -39,9 +39,7 @@ class CombineReferences(io.ComfyNode):
                 ),
             ],
             outputs=[
-                ReferenceSocket.Output(
-                    "reference_out", display_name="reference", tooltip="Both, as one reference."
-                ),
+                output(ReferenceSocket, "reference_out", "Both, as one reference."),
             ],
         )
 

@@ -23,7 +23,7 @@ from .pose_sockets import (
     poses_from_socket,
 )
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 
 class Compare(io.ComfyNode):
@@ -65,13 +65,11 @@ class Compare(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(
-                    "images", display_name="images", tooltip="All clips side by side, labelled."
-                ),
-                io.String.Output(
+                output(io.Image, "images", "All clips side by side, labelled."),
+                output(
+                    io.String,
                     "report",
-                    display_name="report",
-                    tooltip="The numbers, what they mean, and what was not measured and why.",
+                    "The numbers, what they mean, and what was not measured and why.",
                 ),
             ],
         )

@@ -10,7 +10,7 @@ from ..animate_anyone_core.errors import ShapeError
 from .condition_rows import ConditionRow
 from .latent_format import latent_channels
 from .search_aliases import aliases
-from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket, output
 
 
 class Conditioning(io.ComfyNode):
@@ -33,16 +33,10 @@ class Conditioning(io.ComfyNode):
                 PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
             ],
             outputs=[
-                io.Model.Output("model_out", display_name="model", tooltip="The same model."),
-                io.Conditioning.Output(
-                    "positive", display_name="positive", tooltip="Sees the reference and the poses."
-                ),
-                io.Conditioning.Output(
-                    "negative", display_name="negative", tooltip="Sees the poses only."
-                ),
-                io.Latent.Output(
-                    "latent", display_name="latent", tooltip="An empty clip, one frame a pose."
-                ),
+                output(io.Model, "model_out", "The same model."),
+                output(io.Conditioning, "positive", "Sees the reference and the poses."),
+                output(io.Conditioning, "negative", "Sees the poses only."),
+                output(io.Latent, "latent", "An empty clip, one frame a pose."),
             ],
         )
 

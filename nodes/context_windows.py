@@ -10,7 +10,7 @@ from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
 from ..animate_anyone_core.sampling.windows import SCHEDULES, Window, WindowSettings
 from .early_checks import verdict
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 
 def window_inputs() -> list[Any]:
@@ -75,11 +75,7 @@ class ContextWindows(io.ComfyNode):
                 io.Model.Input("model", tooltip='From "Load UNet3D" or the conditioning.'),
                 *window_inputs(),
             ],
-            outputs=[
-                io.Model.Output(
-                    "model_out", display_name="model", tooltip="The model with windows."
-                )
-            ],
+            outputs=[output(io.Model, "model_out", "The model with windows.")],
         )
 
     @classmethod

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from .latent_format import check_clip
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 
 class DecodeVideo(io.ComfyNode):
@@ -35,7 +35,7 @@ class DecodeVideo(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("images", display_name="images", tooltip="The frames."),
+                output(io.Image, "images", "The frames."),
             ],
         )
 

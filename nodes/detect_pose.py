@@ -11,7 +11,7 @@ from ..animate_anyone_core.pose.pose_keypoint import SEEN_SCORE, to_pose_keypoin
 from ..animate_anyone_core.pose.tracking import choose_person
 from .pose_sockets import PoseDetectorSocket, PoseKeypointSocket, image_frames, node_progress
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 # Both networks and a batch of crops, as published; ComfyUI makes room for this much.
 MEMORY = 1.5 * 1024**3
@@ -80,15 +80,15 @@ class DetectPose(io.ComfyNode):
                 ),
             ],
             outputs=[
-                PoseKeypointSocket.Output(
+                output(
+                    PoseKeypointSocket,
                     "pose_keypoint",
-                    display_name="pose_keypoint",
-                    tooltip='For "Smooth Pose", "Retarget Pose", "Draw Pose", and other packs.',
+                    'For "Smooth Pose", "Retarget Pose", "Draw Pose", and other packs.',
                 ),
-                io.String.Output(
+                output(
+                    io.String,
                     "report",
-                    display_name="report",
-                    tooltip="Frames without people, what ran on which device, how often.",
+                    "Frames without people, what ran on which device, how often.",
                 ),
             ],
         )

@@ -11,7 +11,7 @@ from ..animate_anyone_core.pose.drawing_profiles import PROFILES
 from ..animate_anyone_core.pose.skeleton import PoseSequence
 from .pose_sockets import PoseKeypointSocket, node_progress, poses_from_socket
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 BY_STYLE = "by style"
 _FACE = {BY_STYLE: None, "yes": True, "no": False}
@@ -72,7 +72,7 @@ class DrawPose(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("images", display_name="images", tooltip='For "Encode Pose".'),
+                output(io.Image, "images", 'For "Encode Pose".'),
             ],
         )
 

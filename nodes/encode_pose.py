@@ -22,6 +22,7 @@ from .sockets import (
     PoseGuiderSocket,
     PoseSocket,
     ReferenceSocket,
+    output,
 )
 
 CHUNK_FRAMES = 8
@@ -53,7 +54,7 @@ class EncodePose(io.ComfyNode):
                 ),
             ],
             outputs=[
-                PoseSocket.Output("pose", display_name="pose", tooltip="For the samplers."),
+                output(PoseSocket, "pose", "For the samplers."),
             ],
         )
 

@@ -16,7 +16,7 @@ from .pose_sockets import (
     poses_from_socket,
 )
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 
 class FaceCrop(io.ComfyNode):
@@ -75,14 +75,12 @@ class FaceCrop(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("crops", display_name="crops", tooltip="The face, one a frame."),
-                FaceBoxesSocket.Output(
-                    "faces", display_name="faces", tooltip='Where they were, for "Face Paste".'
-                ),
-                PoseKeypointSocket.Output(
+                output(io.Image, "crops", "The face, one a frame."),
+                output(FaceBoxesSocket, "faces", 'Where they were, for "Face Paste".'),
+                output(
+                    PoseKeypointSocket,
                     "crop_poses",
-                    display_name="crop_poses",
-                    tooltip='The poses as the crops show them: "Draw Pose" and "Encode Pose" let '
+                    'The poses as the crops show them: "Draw Pose" and "Encode Pose" let '
                     "them guide a second pass.",
                 ),
             ],

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.sampling.masks import frame_range_mask
 from .search_aliases import aliases
-from .sockets import CONTROL_CATEGORY
+from .sockets import CONTROL_CATEGORY, output
 
 
 class FrameRange(io.ComfyNode):
@@ -52,11 +52,7 @@ class FrameRange(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Latent.Output(
-                    "latent_out",
-                    display_name="latent",
-                    tooltip="The clip with a noise mask, for any sampler.",
-                )
+                output(io.Latent, "latent_out", "The clip with a noise mask, for any sampler.")
             ],
         )
 

@@ -19,7 +19,7 @@ from .model_files import (
     weight_file_names,
 )
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 MARKERS = ("model", "pytorch_model")
 FOLDERS = ("clip_vision", FOLDER)
@@ -46,11 +46,7 @@ class LoadImageEncoder(io.ComfyNode):
                     "models/clip_vision or models/animate_anyone.",
                 ),
             ],
-            outputs=[
-                io.ClipVision.Output(
-                    "clip_vision", display_name="clip_vision", tooltip='For "Encode Reference".'
-                )
-            ],
+            outputs=[output(io.ClipVision, "clip_vision", 'For "Encode Reference".')],
         )
 
     @classmethod

@@ -13,7 +13,7 @@ from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import ShapeError, UnknownCheckpointError
 from .model_files import fingerprint
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 logger = logging.getLogger("animate_anyone")
 
@@ -47,12 +47,8 @@ class LoadLoRA(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Model.Output(
-                    "model_out", display_name="model", tooltip="The model with the LoRA."
-                ),
-                io.String.Output(
-                    "report", display_name="report", tooltip="How many layers it changes."
-                ),
+                output(io.Model, "model_out", "The model with the LoRA."),
+                output(io.String, "report", "How many layers it changes."),
             ],
         )
 

@@ -15,7 +15,7 @@ from ..animate_anyone_core.pose.detection import load_pose_detector
 from .model_files import FOLDER, fingerprint, weight_file
 from .pose_sockets import PoseDetectorSocket
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 POSE_FOLDER = "animate_anyone_pose"
 SUFFIXES = {".onnx", ".pt"}
@@ -78,9 +78,7 @@ class LoadPoseDetector(io.ComfyNode):
                 ),
             ],
             outputs=[
-                PoseDetectorSocket.Output(
-                    "pose_detector", display_name="pose_detector", tooltip='For "Detect Pose".'
-                ),
+                output(PoseDetectorSocket, "pose_detector", 'For "Detect Pose".'),
             ],
         )
 

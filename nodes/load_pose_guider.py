@@ -6,7 +6,7 @@ from ..animate_anyone_core.checkpoints.load import load_pose_guider
 from .model_files import fingerprint, network_choices, network_file
 from .patchers import manage
 from .search_aliases import aliases
-from .sockets import CATEGORY, PoseGuiderSocket
+from .sockets import CATEGORY, PoseGuiderSocket, output
 
 NETWORK = "pose_guider"
 
@@ -31,12 +31,8 @@ class LoadPoseGuider(io.ComfyNode):
                 ),
             ],
             outputs=[
-                PoseGuiderSocket.Output(
-                    "pose_guider_out", display_name="pose_guider", tooltip='For "Encode Pose".'
-                ),
-                io.String.Output(
-                    "report", display_name="report", tooltip="What was found in the file."
-                ),
+                output(PoseGuiderSocket, "pose_guider_out", 'For "Encode Pose".'),
+                output(io.String, "report", "What was found in the file."),
             ],
         )
 

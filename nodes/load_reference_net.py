@@ -6,7 +6,7 @@ from ..animate_anyone_core.checkpoints.load import load_reference_net
 from .model_files import fingerprint, network_choices, network_file
 from .patchers import dtype_input, manage
 from .search_aliases import aliases
-from .sockets import CATEGORY, ReferenceNetSocket
+from .sockets import CATEGORY, ReferenceNetSocket, output
 
 NETWORK = "reference_unet"
 
@@ -33,14 +33,8 @@ class LoadReferenceNet(io.ComfyNode):
                 dtype_input(),
             ],
             outputs=[
-                ReferenceNetSocket.Output(
-                    "reference_net_out",
-                    display_name="reference_net",
-                    tooltip='For "Encode Reference".',
-                ),
-                io.String.Output(
-                    "report", display_name="report", tooltip="What was found in the file."
-                ),
+                output(ReferenceNetSocket, "reference_net_out", 'For "Encode Reference".'),
+                output(io.String, "report", "What was found in the file."),
             ],
         )
 

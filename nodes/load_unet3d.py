@@ -15,7 +15,7 @@ from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
 from .model_files import fingerprint, network_choices, network_file
 from .patchers import choose_dtypes, dtype_input, patcher_class
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 IN_ONE_FILE = "in the same file"
 VAE_FOLDER = "vae"  # of a whole model, beside its networks
@@ -62,12 +62,8 @@ class LoadUNet3D(io.ComfyNode):
                 dtype_input(),
             ],
             outputs=[
-                io.Model.Output(
-                    "model", display_name="model", tooltip="For the samplers of this pack or any."
-                ),
-                io.String.Output(
-                    "report", display_name="report", tooltip="What was found in the files."
-                ),
+                output(io.Model, "model", "For the samplers of this pack or any."),
+                output(io.String, "report", "What was found in the files."),
             ],
         )
 

@@ -20,7 +20,7 @@ from .model_files import (
     weight_file_names,
 )
 from .search_aliases import aliases
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 MARKER = "diffusion_pytorch_model"
 FOLDERS = ("vae", FOLDER)
@@ -49,11 +49,7 @@ class LoadVAE(io.ComfyNode):
                     "config.json in models/vae or models/animate_anyone.",
                 ),
             ],
-            outputs=[
-                io.Vae.Output(
-                    "vae_out", display_name="vae", tooltip="For any node that takes a VAE."
-                )
-            ],
+            outputs=[output(io.Vae, "vae_out", "For any node that takes a VAE.")],
         )
 
     @classmethod

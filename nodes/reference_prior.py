@@ -11,7 +11,7 @@ from ..animate_anyone_core.sampling.noise_prior import mix_prior
 from .latent_format import scaled
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket
+from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket, output
 
 _KEY = "animate_anyone_reference_prior"
 _PLACE = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
@@ -41,10 +41,10 @@ class ReferencePrior(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Model.Output(
+                output(
+                    io.Model,
                     "model_out",
-                    display_name="model",
-                    tooltip="Starts every sampler from that; an earlier prior is replaced.",
+                    "Starts every sampler from that; an earlier prior is replaced.",
                 )
             ],
         )

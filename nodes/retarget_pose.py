@@ -22,7 +22,7 @@ from .early_checks import verdict
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 
 class RetargetPose(io.ComfyNode):
@@ -55,20 +55,20 @@ class RetargetPose(io.ComfyNode):
                 *_numbers(),
             ],
             outputs=[
-                PoseKeypointSocket.Output(
+                output(
+                    PoseKeypointSocket,
                     "pose_keypoint",
-                    display_name="pose_keypoint",
-                    tooltip='The character\'s poses, on its canvas. For "Draw Pose".',
+                    'The character\'s poses, on its canvas. For "Draw Pose".',
                 ),
-                io.Image.Output(
+                output(
+                    io.Image,
                     "overlay",
-                    display_name="overlay",
-                    tooltip="One frame drawn on the character; its own pose is outlined in white.",
+                    "One frame drawn on the character; its own pose is outlined in white.",
                 ),
-                io.String.Output(
+                output(
+                    io.String,
                     "ratios",
-                    display_name="ratios",
-                    tooltip="How long each bone is compared with the driver's, and what to know.",
+                    "How long each bone is compared with the driver's, and what to know.",
                 ),
             ],
         )

@@ -16,7 +16,7 @@ from .latent_format import check_clip, latent_channels
 from .published_ddim import sample_published_ddim
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket, output
 
 PUBLISHED = "published ddim"
 
@@ -83,7 +83,7 @@ class Sampler(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Latent.Output("latent_out", display_name="latent", tooltip="The denoised clip."),
+                output(io.Latent, "latent_out", "The denoised clip."),
             ],
         )
 

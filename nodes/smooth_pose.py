@@ -10,7 +10,7 @@ from .early_checks import verdict
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CATEGORY
+from .sockets import CATEGORY, output
 
 
 class SmoothPose(io.ComfyNode):
@@ -73,9 +73,7 @@ class SmoothPose(io.ComfyNode):
                     display_name="pose_keypoint",
                     tooltip='For "Retarget Pose", "Draw Pose", and other packs.',
                 ),
-                io.String.Output(
-                    "report", display_name="report", tooltip="What was moved, filled and hidden."
-                ),
+                output(io.String, "report", "What was moved, filled and hidden."),
             ],
         )
 

@@ -19,6 +19,11 @@ CATEGORY = "Animate Anyone"
 CONTROL_CATEGORY = f"{CATEGORY}/control"
 
 
+def output(socket: Any, output_id: str, tooltip: str) -> Any:
+    """An output called by its id; `_out` behind it, where an input has that id, is not shown."""
+    return socket.Output(output_id, display_name=output_id.removesuffix("_out"), tooltip=tooltip)
+
+
 @dataclass(frozen=True)
 class NetworkHandle:
     """A network under ComfyUI's memory manager.

@@ -8,7 +8,14 @@ from comfy_api.latest import io
 from ..animate_anyone_core.sampling.strength import MAX_STRENGTH, StrengthWindow
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CONTROL_CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+from .sockets import (
+    CONTROL_CATEGORY,
+    EncodedPose,
+    EncodedReference,
+    PoseSocket,
+    ReferenceSocket,
+    output,
+)
 
 
 class ReferenceStrength(io.ComfyNode):
@@ -28,10 +35,10 @@ class ReferenceStrength(io.ComfyNode):
                 *_inputs("the reference"),
             ],
             outputs=[
-                ReferenceSocket.Output(
+                output(
+                    ReferenceSocket,
                     "reference_out",
-                    display_name="reference",
-                    tooltip="The same reference with this strength; an earlier one is replaced.",
+                    "The same reference with this strength; an earlier one is replaced.",
                 ),
             ],
         )
@@ -58,10 +65,10 @@ class PoseStrength(io.ComfyNode):
                 *_inputs("the poses"),
             ],
             outputs=[
-                PoseSocket.Output(
+                output(
+                    PoseSocket,
                     "pose_out",
-                    display_name="pose",
-                    tooltip="The same poses with this strength; an earlier one is replaced.",
+                    "The same poses with this strength; an earlier one is replaced.",
                 ),
             ],
         )
