@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .checkpoints.model_folder import Models
 from .errors import SettingsError, ShapeError
-from .images import check_video_size, fit, pixels_01, stretch, vae_pixels
+from .images import check_video_size, fit, fit_clip, pixels_01, vae_pixels
 from .models.autoencoder import Autoencoder, decode_pictures, encode_picture
 from .models.image_encoder import encode_appearance
 from .models.pose_guider import encode_poses
@@ -141,7 +141,7 @@ def encode_pose_pictures(models: Models, poses: np.ndarray, width: int, height: 
         raise ShapeError(
             f"Pose pictures must have the shape (frames, height, width, 3), got {poses.shape}."
         )
-    stretched = np.stack([np.asarray(stretch(Image.fromarray(p), width, height)) for p in poses])
+    stretched = fit_clip(poses, width, height)
     pictures = pixels_01(stretched).transpose(0, 1)[None].to(models.device, models.dtype)
     return encode_poses(models.pose_guider, pictures)
 

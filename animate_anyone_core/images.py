@@ -159,6 +159,14 @@ def fit(picture: Image.Image, width: int, height: int, mode: str = "stretch") ->
     return canvas
 
 
+def fit_clip(frames: np.ndarray, width: int, height: int, mode: str = "stretch") -> np.ndarray:
+    """As `fit`, for all frames of a clip (F, H, W, 3) uint8."""
+    if frames.shape[1:3] == (height, width):
+        return frames
+    fitted = [fit(Image.fromarray(frame), width, height, mode) for frame in frames]
+    return np.stack([np.asarray(frame) for frame in fitted])
+
+
 def vae_pixels(picture: Image.Image) -> Tensor:
     """Prepare a picture for the VAE: (1, 3, H, W) in [-1, 1]."""
     return signed_from_unit(pixels_01(np.asarray(picture)[None]))

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from comfy_api.latest import io
-from PIL import Image
 
 from ..animate_anyone_core.errors import SettingsError, ShapeError
-from ..animate_anyone_core.images import fit
+from ..animate_anyone_core.images import fit_clip
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from ..animate_anyone_core.sampling.masks import cell_mask
 from .search_aliases import aliases
@@ -103,9 +101,7 @@ def fitted(images: torch.Tensor, width: int, height: int) -> torch.Tensor:
     """Pictures (F, H, W, 3) in [0, 1], filled into this size and cut."""
     if tuple(images.shape[1:3]) == (height, width):
         return images[..., :3]
-    pixels = bytes_from_unit(images[..., :3])
-    made = [np.asarray(fit(Image.fromarray(frame), width, height, "crop")) for frame in pixels]
-    return unit_from_bytes(np.stack(made))
+    return unit_from_bytes(fit_clip(bytes_from_unit(images[..., :3]), width, height, "crop"))
 
 
 def _cut_like(image: torch.Tensor, mask: torch.Tensor, pose: EncodedPose) -> torch.Tensor:

@@ -6,13 +6,12 @@ import comfy.model_management as mm
 import numpy as np
 import torch
 from comfy_api.latest import io
-from PIL import Image
 
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.evaluation.pose_following import PoseFollowing, pose_following
 from ..animate_anyone_core.evaluation.report import scores_table, side_by_side
 from ..animate_anyone_core.evaluation.scores import ClipScores, score_clip
-from ..animate_anyone_core.images import fit
+from ..animate_anyone_core.images import fit_clip
 from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.detection import PoseDetector
 from .pose_sockets import (
@@ -85,9 +84,10 @@ class Compare(io.ComfyNode):
         pose_detector: PoseDetector | None = None,
     ) -> io.NodeOutput:
         frames = _pictures(result)
+        height, width = frames.shape[1:3]
         panels = {"reference": reference, "skeletons": skeletons, "truth": truth}
         clips = {
-            name: _fitted(_pictures(images), frames)
+            name: fit_clip(_pictures(images), width, height, "pad")
             for name, images in panels.items()
             if images is not None
         }
@@ -103,15 +103,6 @@ class Compare(io.ComfyNode):
 def _pictures(images: torch.Tensor) -> np.ndarray:
     """IMAGE to uint8 (F, H, W, 3)."""
     return np.stack(list(image_frames(images)))
-
-
-def _fitted(clip: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """A clip at the size of another one, whole, on its border's colour."""
-    height, width = like.shape[1:3]
-    if clip.shape[1:3] == (height, width):
-        return clip
-    fitted = [fit(Image.fromarray(frame), width, height, "pad") for frame in clip]
-    return np.stack([np.asarray(frame) for frame in fitted])
 
 
 def _following(

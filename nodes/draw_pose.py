@@ -8,7 +8,6 @@ from comfy_api.latest import io
 from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.drawing import FITS, Parts, draw_frames
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
-from ..animate_anyone_core.pose.skeleton import PoseSequence
 from .pose_sockets import PoseKeypointSocket, node_progress, poses_from_socket
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
@@ -93,24 +92,11 @@ class DrawPose(io.ComfyNode):
         poses = poses_from_socket(pose_keypoint)
         size = (width or poses.width, height or poses.height)
         parts = Parts(body, hands, _FACE[face], feet)
-        return io.NodeOutput(
-            draw(poses, style, size, fit, parts, None if people == BY_STYLE else people)
-        )
-
-
-def draw(
-    poses: PoseSequence,
-    style: str,
-    size: tuple[int, int],
-    fit: str,
-    parts: Parts,
-    people: str | None,
-) -> torch.Tensor:
-    """Draw a clip straight into an IMAGE (F, H, W, 3) in [0, 1]."""
-    images = torch.empty((poses.num_frames, size[1], size[0], 3))
-    on_step = node_progress(poses.num_frames)
-    frames = draw_frames(poses, style, size, fit=fit, parts=parts, people=people)
-    for index, frame in enumerate(frames):
-        images[index] = unit_from_bytes(frame)
-        on_step(index + 1, poses.num_frames)
-    return images
+        who = None if people == BY_STYLE else people
+        frames = draw_frames(poses, style, size, fit=fit, parts=parts, people=who)
+        images = torch.empty((poses.num_frames, size[1], size[0], 3))
+        on_step = node_progress(poses.num_frames)
+        for index, frame in enumerate(frames):
+            images[index] = unit_from_bytes(frame)
+            on_step(index + 1, poses.num_frames)
+        return io.NodeOutput(images)

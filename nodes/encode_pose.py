@@ -4,13 +4,11 @@ from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
-import numpy as np
 import torch
 from comfy_api.latest import io
-from PIL import Image
 
 from ..animate_anyone_core.errors import ShapeError
-from ..animate_anyone_core.images import check_video_size, stretch
+from ..animate_anyone_core.images import check_video_size, fit_clip
 from ..animate_anyone_core.pixels import bytes_from_unit, pixels_01
 from .patchers import run_managed
 from .search_aliases import aliases
@@ -84,18 +82,13 @@ def encode(handle: NetworkHandle, images: torch.Tensor, width: int, height: int)
         features = []
         for chunk in images.split(CHUNK_FRAMES):
             mm.throw_exception_if_processing_interrupted()
-            pictures = _stretched(chunk, width, height).to(device, handle.compute_dtype)
-            features.append(network(pictures).to(mm.intermediate_device()))
+            # stretched, as published
+            pictures = pixels_01(fit_clip(bytes_from_unit(chunk[..., :3]), width, height))
+            made = network(pictures.to(device, handle.compute_dtype))
+            features.append(made.to(mm.intermediate_device()))
             bar.update(chunk.shape[0])
         return torch.cat(features)
 
     # the widest map: 16 channels at full size, in and out, twice
     memory = CHUNK_FRAMES * height * width * 16 * 4 * 4
     return EncodedPose(run_managed(handle, memory, work), width, height)
-
-
-def _stretched(images: torch.Tensor, width: int, height: int) -> torch.Tensor:
-    """IMAGE (f, H, W, 3) to (f, 3, height, width) in [0, 1], stretched as published."""
-    pixels = bytes_from_unit(images[..., :3])
-    frames = [np.asarray(stretch(Image.fromarray(frame), width, height)) for frame in pixels]
-    return pixels_01(np.stack(frames))
