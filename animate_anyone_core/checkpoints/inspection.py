@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,7 @@ from .model_folder import (
     read_autoencoder_config,
     read_image_encoder_config,
 )
+from .report import key_lines
 from .weight_files import SUFFIXES, check_finite, read_metadata, read_weights
 
 MODEL_FILES = ("denoising_unet", "reference_unet", "motion_module", "pose_guider")
@@ -96,10 +97,6 @@ class FileFacts:
     header: tuple[str, ...] = ()
     problem: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """All facts as plain values."""
-        return asdict(self)
-
     def __str__(self) -> str:
         lines = [f"{self.file}: {self.layout or 'cannot be read'}"]
         size = f"  {self.size_bytes / 1e6:.1f} MB"
@@ -110,13 +107,7 @@ class FileFacts:
         if self.family_reason:
             lines.append(f"  family: {self.family or 'cannot be told'} ({self.family_reason})")
         lines += [f"  {name}: {value}" for name, value in self.shapes.items()]
-        for name in ("missing", "unexpected", "first_keys", "header"):
-            keys = getattr(self, name)
-            if keys:
-                more = f" … and {len(keys) - 4} more" if len(keys) > 4 else ""
-                lines.append(
-                    f"  {name.replace('_', ' ')} ({len(keys)}): {', '.join(keys[:4])}{more}"
-                )
+        lines += key_lines(self, "missing", "unexpected", "first_keys", "header")
         if self.problem:
             lines.append(f"  PROBLEM: {self.problem}")
         return "\n".join(lines)
@@ -141,10 +132,6 @@ class FolderFacts:
     family: str | None = None
     family_reason: str = ""
     problems: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """All facts as plain values."""
-        return asdict(self)
 
     def __str__(self) -> str:
         lines = [str(facts) for facts in self.files]

@@ -1,6 +1,7 @@
 """What happened when a network was loaded, for people to read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class LoadReport:
     unexpected: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -44,9 +45,17 @@ class LoadReport:
             f"  files: {', '.join(self.files)}",
             f"  {self.used} tensors, {self.parameters / 1e6:.1f} M parameters, {self.dtype}",
         ]
-        for name in ("missing", "unexpected", "unused", "conflicts"):
-            keys = getattr(self, name)
-            if keys:
-                more = f" … and {len(keys) - 4} more" if len(keys) > 4 else ""
-                lines.append(f"  {name} ({len(keys)}): {', '.join(keys[:4])}{more}")
+        lines += key_lines(self, "missing", "unexpected", "unused", "conflicts")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+
+def key_lines(facts: Any, *names: str) -> list[str]:
+    """A line for each of these lists of keys that is not empty, with its first four."""
+    lines = []
+    for name in names:
+        keys = getattr(facts, name)
+        if keys:
+            more = f" … and {len(keys) - 4} more" if len(keys) > 4 else ""
+            shown = ", ".join(keys[:4])
+            lines.append(f"  {name.replace('_', ' ')} ({len(keys)}): {shown}{more}")
+    return lines

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from ..checkpoints.builtin import BUILT_IN, model_folder
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
         for path in map(model_folder, args.paths)
     ]
     if args.json:
-        text = json.dumps([entry.to_json() for entry in facts], indent=2)
+        text = json.dumps([asdict(entry) for entry in facts], indent=2)
     else:
         text = "\n".join(map(str, facts))
     sys.stdout.write(text + "\n")

@@ -4,7 +4,8 @@ A group is what shares one ratio between two people: left and right always do. `
 distances from which ratios are measured, `BODY_TREE` is the order in which a skeleton is rebuilt.
 
 Convention: joint numbers are those of `skeleton.py`; `MID_HIP` is one more joint, midway between the
-hips, that exists only while measuring and rebuilding. Symbols: F frames, S segments.
+hips, that exists only while measuring and rebuilding. `points` are (F, K, 2) pixels and `visible`
+(F, K) booleans. Symbols: F frames, K keypoints.
 """
 
 from dataclasses import dataclass
@@ -108,10 +109,6 @@ SEGMENTS: tuple[Segment, ...] = (
 def add_mid_hip(points: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Append the middle of the hips as one more joint, visible where both hips are.
 
-    Args:
-        points: (F, K, 2) pixels.
-        visible: (F, K) booleans.
-
     Returns:
         (F, K + 1, 2) points and (F, K + 1) visibility.
     """
@@ -147,11 +144,7 @@ def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measuremen
     """Measure all `SEGMENTS` of one person in all frames.
 
     Heads are measured as if seen from the front. The widths of the trunk are not telling in frames
-    in which the person looks aside.
-
-    Args:
-        points: (F, K, 2) pixels.
-        visible: (F, K) joints that may be measured.
+    in which the person looks aside. Joints that are not visible are not measured.
     """
     points, visible = add_mid_hip(points, visible)
     turn = head_turn(points, visible)[:, None]

@@ -5,7 +5,8 @@ with the cosine of the turn while the nose moves off their middle with its sine,
 give the distance that the ears have seen from the front, and the turn itself. A trunk mostly faces
 where the head does: the widths of shoulders and hips seen from the side say nothing.
 
-Convention: points are pixels, angles radians, 0 into the camera. Symbols: F frames, K keypoints.
+Convention: `points` are (F, K, 2) pixels, `visible` (F, K) booleans, angles radians, 0 into the
+camera. Symbols: F frames, K keypoints.
 """
 
 import numpy as np
@@ -33,12 +34,7 @@ def trunk_up(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
 def frontal_width(
     points: np.ndarray, visible: np.ndarray, pair: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distance that two sides of a head have from the front, and its turn.
-
-    Args:
-        points: (F, K, 2) pixels.
-        visible: (F, K) booleans.
-        pair: `EYES` or `EARS`.
+    """Return the distance that `EYES` or `EARS` have from the front, and the head's turn.
 
     Returns:
         (F,) pixels, the plain distance where the nose is hidden; and (F,) turns from 0 to 90

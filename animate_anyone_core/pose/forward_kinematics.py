@@ -3,7 +3,8 @@
 Every bone keeps the vector it has in the picture, times its group's ratio: so it keeps its angle
 exactly and its foreshortening too. Hands, feet and face are scaled about wrist, ankle and nose.
 
-Convention: points are pixels of the driver's canvas, (x, y), y down. Hidden joints are bridged so
+Convention: `points` are (F, K, 2) pixels of the driver's canvas, (x, y), y down; `visible` are (F, K)
+booleans, and hidden joints may hold anything finite. Hidden joints are bridged so
 that visible joints beyond them keep their place relative to the body; a bridge is never output.
 Symbols: F frames, K keypoints, J joints of the body with the middle of the hips.
 """
@@ -36,10 +37,6 @@ def _bridge_neck(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 def bridge_hidden_joints(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Put hidden body joints where the frames around suggest, so that every bone has a vector.
-
-    Args:
-        points: (F, K, 2) pixels; hidden joints may hold anything finite.
-        visible: (F, K) booleans.
 
     Returns:
         (F, K + 1, 2): visible joints unchanged, hidden body joints bridged, `MID_HIP` appended.

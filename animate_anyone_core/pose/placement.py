@@ -1,7 +1,8 @@
 """Put a retargeted clip where the character stands, and keep it on the canvas.
 
-Convention: pixels of the reference's canvas, (x, y), y down, origin top left. Symbols: F frames,
-K keypoints; arrays over joints have the middle of the hips (`bones.MID_HIP`) appended.
+Convention: `points` are (F, K, 2) pixels of the reference's canvas, (x, y), y down, origin top left,
+`visible` (F, K) booleans. Symbols: F frames, K keypoints; arrays over K + 1 joints have the middle of
+the hips (`bones.MID_HIP`) appended.
 """
 
 import numpy as np
@@ -52,13 +53,7 @@ def find_shift(
 def fit_on_canvas(
     points: np.ndarray, visible: np.ndarray, width: int, height: int
 ) -> tuple[np.ndarray, float]:
-    """Shrink and shift a whole clip so that the body's joints stay on the canvas.
-
-    Args:
-        points: (F, K, 2) pixels.
-        visible: (F, K) booleans.
-        width: Canvas width.
-        height: Canvas height.
+    """Shrink and shift a whole clip so that the body's joints stay on a canvas.
 
     Returns:
         The points and the factor by which they were shrunk, 1 if shifting was enough.

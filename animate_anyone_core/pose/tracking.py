@@ -196,13 +196,9 @@ def _likeness(
         colors: (N, 3), NaN where unknown.
     """
     expected = track.predict(frame)
-    known = np.where(track.scores > 0, 1.0, 0.0)
-    box = body_boxes(expected, known)
-    size = np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0))
-    both = (known > 0) & (scores > 0)
-    distance = np.linalg.norm(points - expected, axis=-1) / (
-        size * 2 * _SPREADS * track.doubt(frame)
-    )
+    both = (track.scores > 0) & (scores > 0)
+    box, reach = _reach(expected, track.scores)
+    distance = np.linalg.norm(points - expected, axis=-1) / (reach * track.doubt(frame))
     closeness = sum(np.exp(-((distance / factor) ** 2) / 2) for factor in (_WIDE, _NARROW))
     keypoints = np.sum(closeness, axis=-1, where=both) / np.maximum(2 * both.sum(axis=-1), 1)
     overlap = box_overlaps(box[None], body_boxes(points, scores))[0]
@@ -220,20 +216,24 @@ def _distinct_people(points: np.ndarray, scores: np.ndarray) -> list[int]:
     order = present[np.argsort(-sure[present].mean(axis=-1), kind="stable")]
     kept: list[int] = []
     for slot in order.tolist():
-        as_track = _Track(body[slot], sure[slot], -1, np.full(3, np.nan))
-        others = _same_place(as_track, body[kept], sure[kept])
+        others = _same_place(body[slot], sure[slot], body[kept], sure[kept])
         if not (others > _SAME_BODY).any():
             kept.append(slot)
     return kept
 
 
-def _same_place(track: _Track, points: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _reach(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the box of a body and how far each of its joints (18,) may be off, in pixels."""
+    box = body_boxes(points, scores)
+    return box, np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0)) * 2 * _SPREADS
+
+
+def _same_place(
+    own: np.ndarray, own_scores: np.ndarray, points: np.ndarray, scores: np.ndarray
+) -> np.ndarray:
     """Say for each of N bodies how much it lies on another one, 0 to 1."""
-    known = track.scores > 0
-    box = body_boxes(track.points, track.scores)
-    size = np.sqrt(max((box[2] - box[0]) * (box[3] - box[1]), 1.0))
-    both = known & (scores > 0)
-    distance = np.linalg.norm(points - track.points, axis=-1) / (size * 2 * _SPREADS)
+    both = (own_scores > 0) & (scores > 0)
+    distance = np.linalg.norm(points - own, axis=-1) / _reach(own, own_scores)[1]
     near = np.exp(-(distance**2) / 2).sum(axis=-1, where=both)
     return np.where(both.sum(axis=-1) >= 3, near / np.maximum(both.sum(axis=-1), 1), 0.0)
 
@@ -258,8 +258,7 @@ def _sizes(poses: PoseSequence) -> np.ndarray:
 
 def _by_size(poses: PoseSequence) -> PoseSequence:
     """Order the slots, largest person first."""
-    order = np.argsort(-_sizes(poses), kind="stable")
-    return poses.of(order)
+    return poses.of(np.argsort(-_sizes(poses), kind="stable"))
 
 
 def _only(poses: PoseSequence, slot: int | None) -> PoseSequence:
