@@ -123,12 +123,6 @@ def load_patcher(
     return patcher, files.report
 
 
-def reload_patcher(
-    path: Path | str,
-    motion_path: Path | str | None,
-    family: str,
-    dtype: str,
-    disable_dynamic: bool = False,
-) -> Any:
-    """Load the files again, for ComfyUI's hooks and multi-GPU work."""
-    return load_patcher(path, motion_path, family, dtype, disable_dynamic)[0]
+def reload_patcher(*chosen: Any, **options: bool) -> Any:
+    """As `load_patcher`, without the report: for ComfyUI's hooks and multi-GPU work."""
+    return load_patcher(*chosen, **options)[0]

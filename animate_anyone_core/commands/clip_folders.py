@@ -8,8 +8,14 @@ from ..errors import MediaError, SettingsError
 from ..images import PICTURE_SUFFIXES
 from ..video import VIDEO_SUFFIXES
 
-#: Poses in a folder of clips.
-POSES_SUFFIXES = (".json",)
+#: Part of a clip (`--result` and the like) -> endings of its files in a folder of clips.
+SUFFIXES = {
+    "result": VIDEO_SUFFIXES,
+    "truth": VIDEO_SUFFIXES,
+    "mask": VIDEO_SUFFIXES,
+    "poses": (".json",),
+    "reference": PICTURE_SUFFIXES,
+}
 
 
 class ClipFiles(NamedTuple):
@@ -27,9 +33,9 @@ class ClipFiles(NamedTuple):
     name: str
     result: Path
     truth: Path
-    mask: Path | None
-    poses: Path | None
-    reference: Path | None
+    mask: Path | None = None
+    poses: Path | None = None
+    reference: Path | None = None
 
 
 def find_clips(args: argparse.Namespace) -> list[ClipFiles]:
@@ -43,48 +49,28 @@ def find_clips(args: argparse.Namespace) -> list[ClipFiles]:
         SettingsError: If some are folders and others are files.
         MediaError: If a folder is empty, if a file is missing, or if two have one name.
     """
-    given = {
-        "--result": (args.result, VIDEO_SUFFIXES),
-        "--truth": (args.truth, VIDEO_SUFFIXES),
-        "--mask": (args.mask, VIDEO_SUFFIXES),
-        "--poses": (args.poses, POSES_SUFFIXES),
-        "--reference": (args.reference, PICTURE_SUFFIXES),
-    }
-    paths = {option: path for option, (path, _) in given.items() if path is not None}
-    folders = [option for option, path in paths.items() if path.is_dir()]
+    paths = {part: path for part in SUFFIXES if (path := getattr(args, part)) is not None}
+    folders = [f"--{part}" for part, path in paths.items() if path.is_dir()]
     if not folders:
-        files = (args.result, args.truth, args.mask, args.poses, args.reference)
-        return [ClipFiles(args.result.stem, *files)]
+        return [ClipFiles(args.result.stem, **paths)]
     if len(folders) < len(paths):
-        others = [option for option in paths if option not in folders]
+        others = [f"--{part}" for part, path in paths.items() if not path.is_dir()]
         raise SettingsError(
             f"Give folders for all or files for all: {' and '.join(folders)} are folders, "
             f"{' and '.join(others)} are not."
         )
-    found = {option: _by_name(path, given[option][1]) for option, path in paths.items()}
-    names = sorted(found["--result"])
-    for option, files_of in found.items():
+    found = {part: _by_name(path, SUFFIXES[part]) for part, path in paths.items()}
+    names = sorted(found["result"])
+    for part, files_of in found.items():
         lonely = sorted(set(names) ^ set(files_of))
-        if lonely and (option == "--truth" or not set(names) <= set(files_of)):
-            where = [o for o in ("--result", option) if lonely[0] in found[o]]
+        if lonely and (part == "truth" or not set(names) <= set(files_of)):
+            where = next(one for one in ("result", part) if lonely[0] in found[one])
             raise MediaError(
-                f"--result and {option} must hold files of the same names, but {lonely[0]} is only "
-                f"in {where[0]} ({len(lonely)} such)."
+                f"--result and --{part} must hold files of the same names, but {lonely[0]} is only "
+                f"in --{where} ({len(lonely)} such)."
             )
-
-    def of(option: str, name: str) -> Path | None:
-        return found[option][name] if option in found else None
-
     return [
-        ClipFiles(
-            name,
-            found["--result"][name],
-            found["--truth"][name],
-            of("--mask", name),
-            of("--poses", name),
-            of("--reference", name),
-        )
-        for name in names
+        ClipFiles(name, **{part: files[name] for part, files in found.items()}) for name in names
     ]
 
 
