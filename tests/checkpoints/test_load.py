@@ -28,6 +28,7 @@ from animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.pose_guider import PaperPoseGuider
 from animate_anyone_core.models.reference_net import ReferenceNet
+from animate_anyone_core.models.references import Reference
 
 T = torch.tensor([300])
 
@@ -307,7 +308,7 @@ class TestDenoisingUNet:
         path = write("a.safetensors", published_weights(network.state_dict()))
         loaded = load(path)
         assert loaded.config == config
-        given = normal(1, 4, 2, 8, 8), T, normal(1, 1, config.cross_attention_dim)
+        given = normal(1, 4, 2, 8, 8), T, Reference(normal(1, 1, config.cross_attention_dim), {})
         with torch.no_grad():
             assert_close(loaded(*given), network(*given), rtol=1e-4, atol=1e-5)
 
