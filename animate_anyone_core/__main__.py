@@ -10,11 +10,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import NoReturn
 
+from .borders.options import check_options
 from .errors import AnimateAnyoneError
 
 #: Folders with commands. The laboratory's may be left out of an installation.
 ROOMS = (".commands", ".lab.commands")
+_LONGEST_LINE = 2000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         SIGTERM exits with 143.
     """
     argv = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m animate_anyone_core",
         description="Animate a character picture: train, run, measure.",
     )
@@ -42,10 +45,16 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         args = parser.parse_args(argv)
+        check_options(vars(args))
         with _sigterm_raises():
             code = _import(found[args.command][0]).run(args)
     except (AnimateAnyoneError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"error: {_one_line(str(error))}\n")
+        return 2
+    except MemoryError:
+        sys.stderr.write(
+            "error: There is not enough memory. Make the pictures or the clip smaller.\n"
+        )
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
@@ -69,6 +78,20 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with an option in one line, as everything else is said."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2."""
+        self.exit(2, f"error: {_one_line(message)} See `{self.prog} --help`.\n")
+
+
+def _one_line(text: str) -> str:
+    """A message as one line of bearable length, whatever names and values stand in it."""
+    shown = (c if c.isprintable() or c.isspace() else repr(c)[1:-1] for c in text[:_LONGEST_LINE])
+    return " ".join("".join(shown).split()) + (" ..." if len(text) > _LONGEST_LINE else "")
 
 
 def find_commands() -> dict[str, tuple[str, str]]:

@@ -4,12 +4,15 @@ Convention: pictures are RGB, uint8 (H, W, 3) or PIL; tensors are (…, 3, H, W)
 """
 
 import logging
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from .borders import limits
+from .borders.files import check_file
 from .errors import MediaError, SettingsError
 from .files import check_download, check_writable, whole_file
 from .pixels import pixels_01, signed_from_unit
@@ -28,20 +31,30 @@ def read_picture(path: Path | str) -> Image.Image:
     how it was held is followed, as picture viewers do.
 
     Raises:
-        MediaError: If the file is missing, is no picture, or is smaller than 16 pixels a side.
+        MediaError: If the file is missing, is no picture, is smaller than 16 pixels a side, or
+            larger than `borders.limits` allows.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MediaError(f"There is no picture {path}.")
+    check_file(path, MediaError, f"There is no picture {path}.")
     check_download(path, "picture", MediaError)
-    try:
-        with Image.open(path) as file:
-            picture = to_rgb(ImageOps.exif_transpose(file))
-    except Image.DecompressionBombError as error:
-        raise MediaError(f"{path.name} is too large: {error} Make it smaller.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise MediaError(f"{path.name} cannot be read as a picture: {error}.") from error
-    check_picture_size(picture.width, picture.height, path.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is wrong is said below
+        try:
+            with Image.open(path, formats=limits.PICTURE_FORMATS) as file:
+                check_picture_size(file.width, file.height, path.name)
+                picture = to_rgb(ImageOps.exif_transpose(file))
+        except MediaError:
+            raise
+        except UnidentifiedImageError as error:
+            raise MediaError(
+                f"{path.name} cannot be read as a picture: it is none of "
+                f"{', '.join(limits.PICTURE_FORMATS)}. Save it as PNG."
+            ) from error
+        except Image.DecompressionBombError as error:
+            raise MediaError(f"{path.name} is too large: {error} Make it smaller.") from error
+        except Exception as error:  # damage makes decoders fail in any way
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise MediaError(f"{path.name} cannot be read as a picture: {reason}.") from error
     return picture
 
 
@@ -80,9 +93,13 @@ def _check_name(path: Path) -> None:
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Convert any PIL picture to 8-bit RGB; see `read_picture`."""
     if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture).astype(np.float64)
+        values = np.asarray(picture)
+        if not np.isfinite(values.sum(dtype=np.float64)):
+            raise MediaError("The picture holds NaN or infinite numbers. Save it as PNG.")
         top = _white(picture.mode, values.max(initial=0))
-        grey = (values.clip(0, top) * (255.0 / top)).round().astype(np.uint8)
+        grey = np.empty(values.shape, np.uint8)
+        for row, line in zip(grey, values, strict=True):  # doubles of one line at a time
+            row[:] = (line.astype(np.float64).clip(0, top) * (255.0 / top)).round()
         return Image.fromarray(grey).convert("RGB")
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
@@ -102,7 +119,12 @@ def _white(mode: str, largest: float) -> float:
 
 
 def check_picture_size(width: int, height: int, name: str) -> None:
-    """Raise MediaError if a picture is too small to show anyone."""
+    """Raise MediaError if a picture is too small to show anyone, or too large to be decoded."""
+    if width * height > limits.PICTURE_PIXELS or max(width, height) > limits.PICTURE_SIDE:
+        raise MediaError(
+            f"{name} is too large: {width}x{height} pixels; at most {limits.PICTURE_PIXELS} "
+            f"pixels, {limits.PICTURE_SIDE} a side, are read. Make it smaller."
+        )
     if min(width, height) < SMALLEST_SIDE:
         raise MediaError(
             f"{name} is {width}x{height} pixels; a picture of a character needs at least "

@@ -7,8 +7,8 @@ import comfy.clip_vision
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.checkpoints.model_folder import find_weights
-from ..animate_anyone_core.checkpoints.weight_files import check_finite, read_weights
+from ..animate_anyone_core.checkpoints.model_folder import find_weights, read_image_encoder_config
+from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import CheckpointError
 from .model_files import (
     FOLDER,
@@ -71,9 +71,8 @@ class LoadImageEncoder(io.ComfyNode):
 
 def load_folder(folder: Path, marker: str) -> Any:
     """Load ComfyUI's own CLIP vision network with a transformers folder's shapes and weights."""
-    weights_path = find_weights(folder, marker)
-    weights = read_weights(weights_path)
-    check_finite("image encoder", weights_path.name, weights)
+    read_image_encoder_config(folder)
+    weights = read_weights(find_weights(folder, marker))
     encoder = comfy.clip_vision.ClipVisionModel(str(folder / "config.json"))
     # ComfyUI rounds CLIP to half even on the CPU; the appearance token is one vector, kept exact
     encoder.model.to(torch.float32)

@@ -49,7 +49,7 @@ class LoadPoseDetector(io.ComfyNode):
             **aliases("dwpose model", "yolox", "onnx loader", "rtmpose", "vitpose"),
             description="Loads a person detector and a keypoint estimator. What they are is told "
             "by what they compute, not by their names. ONNX files need onnxruntime, TorchScript "
-            "files run on ComfyUI's own torch.",
+            "files run on ComfyUI's own torch, if they are allowed.",
             inputs=[
                 io.Combo.Input(
                     "person_detector",
@@ -76,6 +76,13 @@ class LoadPoseDetector(io.ComfyNode):
                     tooltip="rtmdet only for RTMDet files: they look like YOLOX files but see "
                     "colours differently.",
                 ),
+                io.Boolean.Input(
+                    "allow_torchscript",
+                    default=False,
+                    optional=True,
+                    tooltip="Run TorchScript files (.torchscript.pt). They are programs, not only "
+                    "numbers: only if you trust where they come from. ONNX files need no permission.",
+                ),
             ],
             outputs=[
                 output(PoseDetectorSocket, "pose_detector", 'For "Detect Pose".'),
@@ -84,19 +91,30 @@ class LoadPoseDetector(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(
-        cls, person_detector: str, pose_estimator: str, device: str, detector_kind: str = AUTO
+        cls,
+        person_detector: str,
+        pose_estimator: str,
+        device: str,
+        detector_kind: str = AUTO,
+        allow_torchscript: bool = False,
     ) -> str:
         files = chosen_files(person_detector, pose_estimator)
         return fingerprint(*filter(None, files))
 
     @classmethod
     def execute(
-        cls, person_detector: str, pose_estimator: str, device: str, detector_kind: str = AUTO
+        cls,
+        person_detector: str,
+        pose_estimator: str,
+        device: str,
+        detector_kind: str = AUTO,
+        allow_torchscript: bool = False,
     ) -> io.NodeOutput:
         detector = load_pose_detector(
             *chosen_files(person_detector, pose_estimator),
             str(mm.get_torch_device()) if device == AUTO else device,
             None if detector_kind == AUTO else detector_kind,
+            allow_torchscript,
         )
         return io.NodeOutput(detector)
 

@@ -15,6 +15,7 @@ FLOORS = {
     "errors": 0,
     "progress": 0,
     "pixels": 0,
+    "borders": 1,
     "files": 1,
     "sampling": 2,
     "video": 2,

@@ -131,7 +131,7 @@ class TestRefusals:
         assert message.endswith("Make it smaller.")
 
     def test_a_folder(self, tmp_path):
-        assert self.refusal(tmp_path) == f"There is no picture {tmp_path}."
+        assert "is a folder; only regular files are read" in self.refusal(tmp_path)
 
 
 class TestSizes:

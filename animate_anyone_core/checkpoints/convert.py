@@ -19,6 +19,7 @@ from .weight_files import (
     PICKLE_SUFFIXES,
     SUFFIXES,
     check_finite,
+    check_numbers,
     read_metadata,
     read_weights,
     write_weights,
@@ -249,6 +250,8 @@ def _convert_one(plan: _Plan, dtype: torch.dtype | None) -> Converted:
         weights = {key: tensor for key, tensor in weights.items() if not is_temporal(key)}
     layout = recognise(weights)
     check_finite(layout.value, names, weights)
+    if layout in _OURS:  # a name without parts, such as `epoch`, is no network's
+        check_numbers(layout.value, names, {k: t for k, t in weights.items() if "." in k})
     if dtype is not None:
         weights = cast_weights(weights, dtype, names)
     write_weights(plan.path, weights, metadata)

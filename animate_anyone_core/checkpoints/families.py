@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..borders.networks import NOISE, PROFILE
+from ..borders.values import check_known, check_values
 from ..errors import SettingsError
 from ..models.config import TemporalConfig
+from ..pose.drawing_profiles import PROFILES as DRAWINGS
 from ..sampling.schedule import NoiseSchedule
 from ..sampling.windows import WindowSettings
 
@@ -39,6 +42,24 @@ class FamilyProfile:
     height: int = 784
     num_inference_steps: int = 30
     guidance_scale: float = 3.5
+
+    def __post_init__(self) -> None:
+        check_values("The family's settings", vars(self), PROFILE)
+        if self.width % 8 or self.height % 8:
+            raise SettingsError(
+                "The family's settings: width and height must be multiples of 8, got "
+                f"{self.width}x{self.height}."
+            )
+        if self.context_overlap >= self.context_frames:
+            raise SettingsError(
+                "The family's settings: context_overlap must be smaller than context_frames "
+                f"({self.context_frames}), got {self.context_overlap}."
+            )
+        if self.drawing not in DRAWINGS:
+            raise SettingsError(
+                f"The family's settings: drawing must be one of {', '.join(DRAWINGS)}, got "
+                f"{self.drawing!r}."
+            )
 
     def windows(
         self,
@@ -74,12 +95,23 @@ class FamilyProfile:
         """The inverse of `to_json`.
 
         Raises:
-            SettingsError: If a setting is unknown.
+            SettingsError: If a setting is unknown, or beyond what it may be.
         """
-        try:
-            return cls(**{**values, "noise": NoiseSchedule(**values["noise"])})
-        except (TypeError, KeyError) as error:
-            raise SettingsError(f"The file's header holds an unknown setting: {error}.") from error
+        settings = check_known("The file's header: the profile", values, PROFILE | {"noise": None})
+        noise = check_known(
+            "The file's header: the profile's noise", settings.get("noise", {}), NOISE
+        )
+        check_values("The file's header: the profile's noise", noise, NOISE)
+        for name in ("name", "noise"):
+            if name not in settings:
+                raise SettingsError(f"The file's header: the profile must have a {name}.")
+        schedule = NoiseSchedule(**noise)
+        if schedule.beta_start >= schedule.beta_end:
+            raise SettingsError(
+                "The file's header: the profile's noise must grow from beta_start to beta_end, got "
+                f"{schedule.beta_start} and {schedule.beta_end}."
+            )
+        return cls(**{**settings, "noise": schedule})
 
 
 MOORE = FamilyProfile(name="moore")

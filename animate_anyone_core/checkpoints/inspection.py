@@ -42,7 +42,7 @@ from .model_folder import (
     read_image_encoder_config,
 )
 from .report import key_lines
-from .weight_files import SUFFIXES, check_finite, read_metadata, read_weights
+from .weight_files import SUFFIXES, check_finite, check_numbers, read_metadata, read_weights
 
 MODEL_FILES = ("denoising_unet", "reference_unet", "motion_module", "pose_guider")
 _UNETS = (Layout.DENOISING_UNET, Layout.DENOISING_UNET_WITH_MOTION)
@@ -174,7 +174,7 @@ def inspect_file(path: Path | str, family: str = "auto") -> FileFacts:
         facts = replace(facts, family=name, family_reason=reason)
         facts = _network_facts(facts, layout, weights, path, family)
         if facts.problem is None:
-            check_finite(layout.value, path.name, weights)
+            _check_numbers(facts, layout, weights)
     except AnimateAnyoneError as error:
         facts = replace(facts, problem=str(error))
     return facts
@@ -214,6 +214,17 @@ def inspect_folder(folder: Path | str, family: str = "auto") -> FolderFacts:
     if not any(path.parent == folder and path.stem in MODEL_FILES for path in paths):
         return facts
     return _model_facts(replace(facts, is_model=True), folder, family)
+
+
+def _check_numbers(facts: FileFacts, layout: Layout, weights: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError for damage; a network's own tensors must be weights as well."""
+    check_finite(layout.value, facts.file, weights)
+    if layout in (*_UNETS, *_POSE_GUIDERS, Layout.REFERENCE_NET, Layout.MOTION_MODULE):
+        own = {key: tensor for key, tensor in weights.items() if key not in facts.unexpected}
+        check_numbers(layout.value, facts.file, own)
+    elif layout in (Layout.AUTOENCODER, Layout.IMAGE_ENCODER):
+        own = {key: tensor for key, tensor in weights.items() if not key.endswith(".position_ids")}
+        check_numbers(layout.value, facts.file, own)
 
 
 def _family(
@@ -297,6 +308,11 @@ def _motion_shapes(
     renamed, _ = rename(weights)
     widths: list[int] = []
     while (norm := f"down_blocks.{len(widths)}.motion_modules.0.norm.weight") in renamed:
+        if renamed[norm].ndim != 1:
+            raise UnknownCheckpointError(
+                f"{file_name}: {norm} must be a list of numbers, got the shape "
+                f"{tuple(renamed[norm].shape)}. The file is damaged."
+            )
         widths.append(renamed[norm].shape[0])
     if not widths:
         raise UnknownCheckpointError(

@@ -1,18 +1,25 @@
 """Recognising what a file of weights is, by its keys and shapes alone."""
 
-import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from ..borders.files import check_file
+from ..borders.json_text import read_json_file
+from ..borders.values import shown
 from ..errors import SettingsError, UnknownCheckpointError
 from ..files import check_download
-from ..models.config import UNetConfig
+from ..models.config import UNetConfig, known_unet_settings
 from ..models.pose_guider import PoseGuiderShape
 from .key_map import is_position_table, is_temporal
+
+_MOST_LEVELS = 8  # of a Pose Guider
+
+logger = logging.getLogger("animate_anyone")
 
 
 class Layout(Enum):
@@ -106,7 +113,14 @@ def check_layout(
 
 def table_length(weights: Mapping[str, Tensor]) -> int | None:
     """Entries of the position tables in a file, None if it has none."""
-    return next((w.shape[1] for key, w in weights.items() if is_position_table(key)), None)
+    for key in filter(is_position_table, weights):
+        if weights[key].ndim != 3:
+            raise UnknownCheckpointError(
+                f"{key} is no position table: it has the shape {tuple(weights[key].shape)}, not "
+                "(1, frames, width). The file is damaged."
+            )
+        return weights[key].shape[1]
+    return None
 
 
 def find_unet_config(
@@ -144,7 +158,17 @@ def read_unet_config(path: Path) -> UNetConfig:
     Raises:
         SettingsError: If it is no JSON, or describes a UNet that this family does not have.
     """
-    return UNetConfig.from_diffusers(read_json(path))
+    content = read_json(path)
+    warn_of_unknown(path, content, known_unet_settings())
+    return UNetConfig.from_diffusers(content)
+
+
+def warn_of_unknown(path: Path, settings: Mapping[str, Any], known: Collection[str]) -> None:
+    """Say which settings of a `config.json` mean nothing here; they are left out."""
+    unknown = [name for name in settings if name not in known and not name.startswith("_")]
+    if unknown:
+        names = ", ".join(shown(name) for name in unknown[:4])
+        logger.warning("%s: unknown settings are left out: %s.", path, names)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -153,11 +177,9 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: If the file holds something else.
     """
+    check_file(path, SettingsError, f"There is no file {path}.")
     check_download(path, "config", SettingsError)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise SettingsError(f"{path} is not JSON: {error}.") from error
+    content = read_json_file(path, SettingsError)
     if not isinstance(content, dict):
         raise SettingsError(f"{path} must hold a JSON object, got {type(content).__name__}.")
     return content
@@ -209,12 +231,30 @@ def infer_pose_guider_shape(weights: Mapping[str, Tensor], layout: Layout) -> Po
     """Read a pose guider's widths off its tensors."""
     if layout is Layout.PAPER_POSE_GUIDER:
         count = _count(weights, "convs.{}.weight")
-        widths = tuple(weights[f"convs.{i}.weight"].shape[0] for i in range(count))
-        return PoseGuiderShape(widths, weights["projection.weight"].shape[0])
-    count = _count(weights, "blocks.{}.weight")
-    strided = (weights[f"blocks.{i}.weight"].shape[0] for i in range(1, count, 2))
-    widths = (weights["conv_in.weight"].shape[0], *strided)
-    return PoseGuiderShape(widths, weights["conv_out.weight"].shape[0])
+        widths = [_width(weights, f"convs.{i}.weight") for i in range(count)]
+        last, levels = "projection.weight", count
+    else:
+        count = _count(weights, "blocks.{}.weight")
+        strided = [_width(weights, f"blocks.{i}.weight") for i in range(1, count, 2)]
+        widths, last = [_width(weights, "conv_in.weight"), *strided], "conv_out.weight"
+        levels = len(strided) + 1
+    if not 1 <= levels <= _MOST_LEVELS:
+        raise UnknownCheckpointError(
+            f"A Pose Guider has 1 to {_MOST_LEVELS} levels, got {levels}. Choose the file that was "
+            "published for it."
+        )
+    return PoseGuiderShape(tuple(widths), _width(weights, last))
+
+
+def _width(weights: Mapping[str, Tensor], key: str) -> int:
+    """Channels that a convolution hands over."""
+    shape = weights[key].shape if key in weights else ()
+    if len(shape) != 4 or 0 in shape:
+        raise UnknownCheckpointError(
+            f"{key} must be the weights of a convolution, four sides above 0, got "
+            f"{tuple(shape) if key in weights else 'none'}. The file is damaged or another network."
+        )
+    return shape[0]
 
 
 def _count(weights: Mapping[str, Tensor], pattern: str) -> int:

@@ -1,6 +1,5 @@
 """Files to networks: read, recognise, rename, build without initialising, load, report."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, MissingWeightsError
+from ..borders.json_text import parse_json
+from ..borders.networks import TEMPORAL
+from ..borders.values import Whole, check_known, check_values, shown
+from ..errors import CheckpointError, MissingWeightsError, SettingsError
 from ..models.config import TemporalConfig, UNetConfig
 from ..models.denoising_unet import DenoisingUNet
 from ..models.pose_guider import PaperPoseGuider, PoseGuider, PublishedPoseGuider
@@ -25,10 +27,11 @@ from .layouts import (
     table_length,
 )
 from .report import LoadReport
-from .weight_files import check_finite, read_metadata, read_weights
+from .weight_files import check_numbers, read_metadata, read_weights
 
 #: Entry in the header of our own files: JSON with "unet", "temporal" and "profile".
 METADATA_KEY = "animate_anyone"
+_SETTINGS = ("unet", "temporal", "profile", "stage")
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -200,12 +203,14 @@ def own_settings(path: Path) -> dict[str, Any]:
     text = read_metadata(path).get(METADATA_KEY)
     if text is None:
         return {}
-    try:
-        return dict(json.loads(text))
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path.name}: its header's settings are damaged: {error}."
-        ) from error
+    where = f"{path.name}: its header's entry {METADATA_KEY}"
+    content = parse_json(text.encode(), where, CheckpointError)
+    settings = check_known(where, content, dict.fromkeys(_SETTINGS))
+    check_values(where, settings, {"stage": Whole(1, 2)})
+    for name, value in settings.items():
+        if name != "stage" and not isinstance(value, Mapping):
+            raise SettingsError(f"{where}: {name} must be an object, got {shown(value)}.")
+    return settings
 
 
 def choose_profile(
@@ -234,7 +239,15 @@ def temporal_config(
         settings: What the file's header says, see `own_settings`.
     """
     if "temporal" in settings:
-        return TemporalConfig(**settings["temporal"])
+        known = check_known("The file's header: temporal", settings["temporal"], TEMPORAL)
+        temporal = TemporalConfig(**known)
+        if length is not None and length != temporal.max_frames:
+            raise SettingsError(
+                f"The file's header says max_frames {temporal.max_frames}, its position table has "
+                f"{length} entries. The header is not this file's."
+            )
+        temporal.check_fits(config)
+        return temporal
     # MusePose recomputes its table at 128 whatever its file holds; the others use the file's
     longest = profile.max_frames if length is None else length
     if profile.recomputes_table:
@@ -294,6 +307,8 @@ def compare_weights(
         if key in weights and weights[key].shape != shape
     )
     used = [weights[key] for key in expected if key in weights]
+    unexpected = tuple(key for key in weights if key not in expected)
+    parts = {key.partition(".")[0] for key in expected}
     return LoadReport(
         network=network,
         files=tuple(files),
@@ -302,7 +317,8 @@ def compare_weights(
         parameters=sum(tensor.numel() for tensor in used),
         dtype=str(_common_dtype(used)).removeprefix("torch."),
         missing=tuple(key for key in expected if key not in weights),
-        unexpected=tuple(key for key in weights if key not in expected),
+        unexpected=unexpected,
+        surplus=tuple(key for key in unexpected if key.partition(".")[0] in parts and "." in key),
         unused=unused,
         conflicts=conflicts,
         notes=notes,
@@ -318,6 +334,12 @@ def check_complete(report: LoadReport) -> None:
             f"the network ({report.conflicts[0]}). The files belong to different models, or "
             "config.json to another UNet."
         )
+    if report.surplus:
+        raise MissingWeightsError(
+            f"{report.network}: {names} hold {len(report.surplus)} tensors more than the network "
+            f"has, such as {report.surplus[0]}; it would be loaded in part. config.json or the "
+            "file's header belongs to another network."
+        )
     if report.missing:
         raise MissingWeightsError(
             f"{report.network}: {len(report.missing)} of {report.used + len(report.missing)} "
@@ -332,7 +354,7 @@ def _take(
     """The weights a network needs; raise if they are not all there or not all numbers."""
     check_complete(report)
     used = {key: weights[key] for key in expected}
-    check_finite(report.network, ", ".join(report.files), used)
+    check_numbers(report.network, ", ".join(report.files), used)
     return used
 
 

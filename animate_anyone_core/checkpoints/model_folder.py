@@ -1,34 +1,56 @@
 """A folder with the published file names to a whole model."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import diffusers  # its classes load when they are used
 import torch
-from torch import nn
-from transformers import CLIPVisionModelWithProjection
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from ..errors import AnimateAnyoneError, CheckpointError, ShapeError
+from ..borders.networks import (
+    AUTOENCODERS,
+    IMAGE_ENCODER,
+    PREPROCESSOR,
+    check_divisible,
+    check_picture_entry,
+)
+from ..borders.values import check_values, shown
+from ..errors import AnimateAnyoneError, CheckpointError, SettingsError, ShapeError
 from ..models.autoencoder import Autoencoder
 from ..models.config import UNetConfig
 from ..models.denoising_unet import DenoisingUNet
+from ..models.image_encoder import CLIP_MEAN, CLIP_STD
 from ..models.pose_guider import PoseGuider
 from ..models.reference_net import ReferenceNet
 from .builtin import model_folder
 from .families import FamilyProfile
-from .layouts import read_json, read_unet_config
+from .layouts import read_json, read_unet_config, warn_of_unknown
 from .load import (
+    check_complete,
+    compare_weights,
+    expected_shapes,
     load_denoising_unet,
     load_pose_guider,
     load_reference_net,
     read_denoising_unet,
 )
 from .report import LoadReport
-from .weight_files import SUFFIXES, check_finite, read_weights
+from .weight_files import SUFFIXES, check_numbers, read_weights
 
-#: Classes that a VAE's `config.json` may name.
-AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
+#: Names that diffusers once gave to an autoencoder's attention -> those of its class.
+_OLD_ATTENTION = {
+    ".query.": ".to_q.",
+    ".key.": ".to_k.",
+    ".value.": ".to_v.",
+    ".proj_attn.": ".to_out.0.",
+}
+#: Parts of a whole CLIP file that the image encoder does not use, and a table older files hold.
+_NOT_OF_THE_ENCODER = ("text_model.", "text_projection.", "logit_scale")
+_POSITION_IDS = ".position_ids"
+_KL = "AutoencoderKL"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +110,9 @@ def load_models(
         raise CheckpointError(f"There is no folder {folder}.")
     config_path = folder / "config.json"
     config = read_unet_config(config_path) if config_path.is_file() else None
+    # The small networks first: what is wrong with them is told in a moment.
+    autoencoder = load_autoencoder(vae or folder / "vae", dtype)
+    encoder = load_image_encoder(image_encoder or folder / "image_encoder", dtype)
     files = read_denoising_unet(
         find_weights(folder, "denoising_unet"),
         find_optional(folder, "motion_module"),
@@ -102,10 +127,8 @@ def load_models(
         denoising_unet=load_denoising_unet(files, dtype).to(device),
         reference_net=reference_net.to(device),
         pose_guider=pose_guider.to(device),
-        vae=load_autoencoder(vae or folder / "vae", dtype).to(device),
-        image_encoder=load_image_encoder(image_encoder or folder / "image_encoder", dtype).to(
-            device
-        ),
+        vae=autoencoder.to(device),
+        image_encoder=encoder.to(device),
         profile=files.profile,
     )
     check_fit(
@@ -139,8 +162,8 @@ def load_autoencoder(folder: Path | str, dtype: torch.dtype = torch.float32) -> 
     Raises:
         CheckpointError: If the folder does not hold one, or its weights are damaged.
     """
-    config = read_autoencoder_config(folder)
-    return _ready(_load_pretrained(getattr(diffusers, config["_class_name"]), Path(folder)), dtype)
+    kind = getattr(diffusers, read_autoencoder_config(folder)["_class_name"])
+    return _ready(_load_pretrained(kind, Path(folder)), dtype)
 
 
 def load_image_encoder(
@@ -151,8 +174,9 @@ def load_image_encoder(
     Raises:
         CheckpointError: If the folder does not hold one, or its weights are damaged.
     """
-    read_image_encoder_config(folder)
-    return _ready(_load_pretrained(CLIPVisionModelWithProjection, Path(folder)), dtype)
+    config = CLIPVisionConfig(**_encoder_settings(read_image_encoder_config(folder)))
+    network = _load_pretrained(CLIPVisionModelWithProjection, Path(folder), config=config)
+    return _ready(network, dtype)
 
 
 def read_autoencoder_config(folder: Path | str) -> dict[str, Any]:
@@ -160,15 +184,25 @@ def read_autoencoder_config(folder: Path | str) -> dict[str, Any]:
 
     Raises:
         CheckpointError: If the folder does not hold a VAE, or its weights are damaged.
+        SettingsError: If a setting is beyond what an autoencoder may have.
+        MissingWeightsError: If the weights are not exactly those of the network.
     """
     folder = Path(folder)
     config = _read_config(folder, "VAE")
-    kind = config.get("_class_name")
-    if kind not in AUTOENCODERS:
+    name = config.get("_class_name")
+    if not isinstance(name, str) or name not in AUTOENCODERS:
         raise CheckpointError(
-            f"{folder}: a VAE's config.json names one of {', '.join(AUTOENCODERS)}, got {kind!r}."
+            f"{folder}: a VAE's config.json names one of {', '.join(AUTOENCODERS)}, got "
+            f"{shown(name)}."
         )
-    _check_weights_in(folder, "diffusion_pytorch_model")
+    rules, where = AUTOENCODERS[name], folder / "config.json"
+    check_values(str(where), config, rules)
+    check_divisible(str(where), {"norm_num_groups": 32, **config} if name == _KL else config)
+    warn_of_unknown(where, config, {*rules, "block_out_channels"})  # the tiny one repeats them
+    kind, settings = getattr(diffusers, name), {k: config[k] for k in rules if k in config}
+    path, weights = _read_weights_in(folder, "diffusion_pytorch_model")
+    weights = {_new_name(key): tensor for key, tensor in weights.items()}
+    _check_whole(path, weights, lambda: kind(**settings))
     return config
 
 
@@ -177,15 +211,33 @@ def read_image_encoder_config(folder: Path | str) -> dict[str, Any]:
 
     Raises:
         CheckpointError: If the folder does not hold a CLIP model, or its weights are damaged.
+        SettingsError: If a setting is beyond what an image encoder may have.
+        MissingWeightsError: If the weights are not exactly those of the network.
     """
     folder = Path(folder)
     config = _read_config(folder, "image encoder")
     if config.get("model_type") not in ("clip_vision_model", "clip"):
         raise CheckpointError(
             f"{folder}: an image encoder's config.json has model_type clip_vision_model, got "
-            f"{config.get('model_type')!r}."
+            f"{shown(config.get('model_type'))}."
         )
-    _check_weights_in(folder, "model", "pytorch_model")
+    settings, where = _encoder_settings(config), str(folder / "config.json")
+    check_values(where, settings, IMAGE_ENCODER)
+    network = CLIPVisionConfig(**settings)
+    check_divisible(where, {name: getattr(network, name) for name in IMAGE_ENCODER})
+    if network.image_size < network.patch_size:
+        raise SettingsError(
+            f"{where}: image_size must be at least patch_size ({network.patch_size}), got "
+            f"{network.image_size}."
+        )
+    _check_preprocessor(folder / "preprocessor_config.json")
+    path, weights = _read_weights_in(folder, "model", "pytorch_model")
+    weights = {
+        key: tensor
+        for key, tensor in weights.items()
+        if not key.startswith(_NOT_OF_THE_ENCODER) and not key.endswith(_POSITION_IDS)
+    }
+    _check_whole(path, weights, lambda: CLIPVisionModelWithProjection(network))
     return config
 
 
@@ -205,17 +257,57 @@ def _read_config(folder: Path, what: str) -> dict[str, Any]:
     return read_json(path)
 
 
-def _check_weights_in(folder: Path, *names: str) -> None:
+def _encoder_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that make the image encoder; a whole CLIP model keeps them in an object."""
+    vision = config.get("vision_config", {}) if config.get("model_type") == "clip" else config
+    if not isinstance(vision, Mapping):
+        raise SettingsError(f"config.json: vision_config must be an object, got {shown(vision)}.")
+    return {name: vision[name] for name in IMAGE_ENCODER if name in vision}
+
+
+def _check_preprocessor(path: Path) -> None:
+    """Raise SettingsError if the encoder wants its pictures otherwise than it gets them."""
+    if not path.exists():
+        return
+    settings = read_json(path)
+    check_values(str(path), settings, PREPROCESSOR)
+    for name in ("size", "crop_size"):
+        if settings.get(name) is not None:
+            check_picture_entry(str(path), name, settings[name])
+    for name, ours in (("image_mean", CLIP_MEAN), ("image_std", CLIP_STD)):
+        given = settings.get(name, ours)
+        if any(abs(a - b) > 0.01 for a, b in zip(given, ours, strict=True)):
+            raise SettingsError(
+                f"{path}: pictures are normalised as CLIP does, {name} {list(ours)}, got "
+                f"{shown(given)}. Choose an image encoder of the CLIP family."
+            )
+
+
+def _read_weights_in(folder: Path, *names: str) -> tuple[Path, dict[str, Tensor]]:
     """Read the weights once by ourselves: our messages say more than the libraries'."""
     path = next((p for name in names if (p := find_optional(folder, name))), None)
     if path is None:
         raise CheckpointError(f"{folder} has no weights ({names[0]}.safetensors or .bin).")
-    check_finite(folder.name, path.name, read_weights(path))
+    return path, read_weights(path)
 
 
-def _load_pretrained(kind, folder: Path) -> nn.Module:
+def _check_whole(path: Path, weights: Mapping[str, Tensor], make: Callable[[], Any]) -> None:
+    """Raise unless these are all weights of a network, and no others of its parts."""
+    expected = expected_shapes(make)
+    name = path.parent.name
+    check_complete(compare_weights(name, weights, expected, [path.name], name))
+    check_numbers(name, path.name, {key: weights[key] for key in expected})
+
+
+def _new_name(key: str) -> str:
+    for old, new in _OLD_ATTENTION.items():
+        key = key.replace(old, new) if ".attentions." in key else key
+    return key
+
+
+def _load_pretrained(kind, folder: Path, **options: Any) -> nn.Module:
     try:
-        return kind.from_pretrained(folder, local_files_only=True)
+        return kind.from_pretrained(folder, local_files_only=True, **options)
     except AnimateAnyoneError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:

@@ -17,6 +17,7 @@ class LoadReport:
         dtype: Type of the weights.
         missing: Keys the network needs that no file has.
         unexpected: Keys in the files that the network has no place for.
+        surplus: Those of them that belong to the network's own parts: it would be half loaded.
         unused: Keys that are known to have no effect and were left out.
         conflicts: Keys whose shape differs, with both shapes.
         notes: Sentences on what was decided and why.
@@ -30,6 +31,7 @@ class LoadReport:
     dtype: str
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
+    surplus: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -1,6 +1,5 @@
 """Reading and writing files of tensors: safetensors first, pickles weights-only, both mapped."""
 
-import json
 import re
 import zipfile
 from collections.abc import Mapping
@@ -11,9 +10,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..borders import limits
+from ..borders.files import check_file
+from ..borders.json_text import parse_json
 from ..errors import CheckpointError
 from ..files import check_download, whole_file
 
+_SAFETENSORS_ERRORS = (
+    SafetensorError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    OverflowError,
+)
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 
@@ -30,13 +40,14 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
 
     Raises:
         CheckpointError: If the file is missing, not what its name says, cut short, a git-lfs
-            pointer, or a pickle that holds more than tensors.
+            pointer, a pickle that holds more than tensors, or holds tensors without numbers of
+            their own (meta, sparse, quantised, expanded).
     """
     path = Path(path)
     _check_is_weights(path)
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    return _read_pickle(path)
+    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    _check_tensors(path, weights)
+    return weights
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:
@@ -45,10 +56,11 @@ def read_metadata(path: Path | str) -> dict[str, str]:
     if path.suffix != ".safetensors":
         return {}
     _check_is_weights(path)
+    _check_safetensors_header(path)
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
-    except SafetensorError as error:
+    except _SAFETENSORS_ERRORS as error:
         raise _damaged(path, error) from error
 
 
@@ -81,6 +93,30 @@ def write_weights(
         save_file(content, part, metadata=dict(metadata or {}))
 
 
+def check_numbers(network: str, files: str, weights: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError unless all weights are floating, not empty and finite.
+
+    Args:
+        network: Whose weights they are, for the message.
+        files: Names of the files they are from, for the message.
+        weights: Those that the network takes.
+    """
+    for key, tensor in weights.items():
+        kind = str(tensor.dtype).removeprefix("torch.")
+        if kind not in limits.WEIGHT_TYPES:
+            raise CheckpointError(
+                f"{network}: {key} in {files} holds {kind} numbers; weights are "
+                f"{', '.join(limits.WEIGHT_TYPES)}. Quantised files cannot be used: get the file "
+                "as it was trained."
+            )
+        if not tensor.numel():
+            raise CheckpointError(
+                f"{network}: {key} in {files} is empty, shape {tuple(tensor.shape)}. The file is "
+                "damaged."
+            )
+    check_finite(network, files, weights)
+
+
 def check_finite(network: str, files: str, weights: Mapping[str, Tensor]) -> None:
     """Raise CheckpointError if any weight is NaN or infinite; `files` names them in the message."""
     for key, tensor in weights.items():
@@ -97,8 +133,7 @@ def check_finite(network: str, files: str, weights: Mapping[str, Tensor]) -> Non
 
 
 def _check_is_weights(path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"There is no file {path}.")
+    check_file(path, CheckpointError, f"There is no file {path}.")
     if path.suffix not in SUFFIXES:
         raise CheckpointError(
             f"{path.name}: weights end in {', '.join(SUFFIXES)}, got {path.suffix or 'no ending'}."
@@ -112,7 +147,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             # get_tensor maps the file: pages are read when a tensor is first used
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except _SAFETENSORS_ERRORS as error:
         raise _damaged(path, error) from error
 
 
@@ -127,23 +162,70 @@ def _check_safetensors_header(path: Path) -> None:
                 f"be {length} bytes long). Get the right file; if it is a pickle, name it .pth."
             )
         header = file.read(length)
-    try:
-        entries = json.loads(header)
-        end = max(
-            (e["data_offsets"][1] for k, e in entries.items() if k != "__metadata__"), default=0
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        cut = len(header) < length
+    if len(header) < length:
         raise CheckpointError(
             f"{path.name} is cut short: {size} bytes are less than its header. Download it again."
-            if cut
-            else f"{path.name} is not a safetensors file: its header cannot be read ({error})."
+        )
+    entries = parse_json(
+        header, f"{path.name} is not a safetensors file: its header", CheckpointError
+    )
+    try:
+        end = max(
+            (int(e["data_offsets"][1]) for k, e in entries.items() if k != "__metadata__"),
+            default=0,
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        raise CheckpointError(
+            f"{path.name} is not a safetensors file: its header cannot be read ({error})."
         ) from error
     if size < 8 + length + end:
         raise CheckpointError(
             f"{path.name} is cut short: {8 + length + end} bytes expected, {size} there. "
             "Download it again."
         )
+
+
+def _check_tensors(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError for tensors that are not plain numbers, all of them in the file."""
+    if len(weights) > limits.TENSORS:
+        raise CheckpointError(
+            f"{path.name} holds {len(weights)} tensors, at most {limits.TENSORS} are read. It is no "
+            "network of this kind."
+        )
+    size = path.stat().st_size
+    for key, tensor in weights.items():
+        if len(key) > limits.TENSOR_NAME:
+            raise CheckpointError(
+                f"{path.name}: a tensor's name has {len(key)} characters, at most "
+                f"{limits.TENSOR_NAME} are read. The file is damaged."
+            )
+        what = _not_plain(tensor)
+        if what is None and tensor.numel() * tensor.itemsize > size:
+            what = f"is said to be larger than its file ({tuple(tensor.shape)}, {size} bytes)"
+        if what is not None:
+            raise CheckpointError(
+                f"{path.name}: {key} {what}; weights are plain tensors. Load it where it was made, "
+                "and save its tensors with .to_dense().contiguous()."
+            )
+    claimed = sum(tensor.numel() * tensor.itemsize for tensor in weights.values())
+    if claimed > 4 * size:
+        raise CheckpointError(
+            f"{path.name} says it holds {claimed} bytes of numbers and is {size} bytes long: its "
+            "tensors lie over each other. Load it where it was made, and save clones of them."
+        )
+
+
+def _not_plain(tensor: Tensor) -> str | None:
+    """What keeps a tensor from holding its own numbers in memory, None if nothing does."""
+    if tensor.is_meta:
+        return "is a meta tensor, without numbers"
+    if tensor.is_quantized:
+        return "is quantised"
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return f"is {'nested' if tensor.is_nested else str(tensor.layout).removeprefix('torch.')}"
+    if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+        return "repeats fewer numbers than it has places (strides of 0)"
+    return None
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
@@ -156,7 +238,11 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     _check_pickle_start(path)
     try:
         is_zip = zipfile.is_zipfile(path)
+        if is_zip:
+            _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
+    except CheckpointError:
+        raise
     except Exception as error:  # damage can make the unpickler fail in any way
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         if wanted:
@@ -183,6 +269,18 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             "else. Extract the network's state_dict and save that."
         )
     return dict(content)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a zip file that would unpack to more than it is; PyTorch stores without packing."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    unpacked, size = sum(entry.file_size for entry in entries), path.stat().st_size
+    if unpacked > size or len(entries) > 2 * limits.TENSORS:
+        raise CheckpointError(
+            f"{path.name} is packed: {size} bytes would become {unpacked} in {len(entries)} parts. "
+            "PyTorch files are not; load it where it was made and save it again."
+        )
 
 
 def _check_pickle_start(path: Path) -> None:

@@ -12,6 +12,7 @@ from ..checkpoints.families import FAMILIES
 from ..checkpoints.model_folder import load_models
 from ..errors import SettingsError
 from ..images import fit, read_picture
+from ..preflight.memory import check_fits
 from ..sampling.blending import BLENDINGS
 from ..sampling.schedule import SOLVERS
 from ..sampling.windows import SCHEDULES
@@ -88,6 +89,15 @@ def run(args: argparse.Namespace) -> None:
             schedule=args.schedule,
             blending=args.blending,
         ),
+    )
+    window = settings.windows.context_frames
+    models.denoising_unet.check_window(window)
+    check_fits(
+        models.denoising_unet,
+        (settings.width, settings.height),
+        driving.num_frames,
+        window,
+        settings.guidance_scale,
     )
     fitted = fit(reference, settings.width, settings.height, settings.fit)
     skeletons = skeleton_pictures(args, driving, fitted, profile.drawing)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..borders.options import parse_size
 from ..errors import SettingsError
 from ..images import check_picture_output, write_picture
 from ..pose.drawing import FITS, Parts, draw_frames
@@ -90,12 +91,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _canvas(text: str | None) -> tuple[int, int] | None:
     """Read `--canvas`."""
-    if text is None:
-        return None
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdigit() and int(side) > 0 for side in sides):
-        raise SettingsError(f"--canvas must be a size such as 1280x720, got {text!r}.")
-    return int(sides[0]), int(sides[1])
+    return None if text is None else parse_size(text, "--canvas")
 
 
 def _given(value: int | None, default: int) -> int:

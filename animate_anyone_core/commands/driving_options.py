@@ -36,6 +36,13 @@ class Driving(NamedTuple):
     poses: PoseSequence | None
     fps: float | None
 
+    @property
+    def num_frames(self) -> int:
+        """Frames of the clip."""
+        if self.poses is not None:
+            return self.poses.num_frames
+        return 0 if self.frames is None else len(self.frames)
+
 
 def add_driving_options(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
@@ -68,8 +75,8 @@ def read_driving(args: argparse.Namespace) -> Driving:
     Raises:
         SettingsError: If options contradict each other.
     """
+    check_network_options(args)
     if args.driving is not None:
-        check_network_options(args)
         clip = read_video(args.driving, args.max_frames)
         return Driving(clip.frames, None, clip.fps)
     if args.poses.is_dir() or args.poses.suffix.lower() == ".json":

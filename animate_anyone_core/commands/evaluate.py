@@ -35,6 +35,7 @@ from ..files import check_writable, write_json
 from ..images import fit, read_picture, write_picture
 from ..pose.drawing import draw_poses
 from ..pose.openpose_json import load_poses
+from ..pose.runtime import check_torchscript
 from ..pose.skeleton import PoseSequence
 from ..video import VideoClip, read_video, write_video
 from .clip_folders import ClipFiles, find_clips
@@ -64,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--detector", type=Path, metavar="FILE", help="person detector (default: whole picture)")
     add("--estimator", type=Path, metavar="FILE", help="pose estimator: measures pose following")
+    add(
+        "--allow-torchscript",
+        action="store_true",
+        help="run TorchScript files (I3D is one): they are programs, so only if you trust them",
+    )
     add("--i3d", type=Path, metavar="FILE", help="i3d_torchscript.pt: measures FVD")
     add("--lpips-net", default="alex", choices=LPIPS_NETWORKS, help="LPIPS backbone (default alex)")
     add("--no-lpips", action="store_true", help="leave LPIPS out (it downloads its backbone)")
@@ -76,13 +82,17 @@ def run(args: argparse.Namespace) -> None:
     _check(args)
     check_writable(args.output / "scores.json")
     files = find_clips(args)
+    if args.i3d is not None and args.i3d.is_file():
+        check_torchscript(args.i3d, args.allow_torchscript)
     i3d = None if args.i3d is None else load_i3d(args.i3d, args.device)
     lpips, skipped = _lpips_if_there(args)
     detector = None
     if args.estimator is not None:
         from ..pose.detection import load_pose_detector
 
-        detector = load_pose_detector(args.detector, args.estimator, args.device)
+        detector = load_pose_detector(
+            args.detector, args.estimator, args.device, None, args.allow_torchscript
+        )
     if args.result.is_dir():
         skipped |= dict.fromkeys(SET_METRICS, "one number for all clips of the folder")
         if i3d is None:

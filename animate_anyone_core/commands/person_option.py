@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..borders.options import parse_numbers
 from ..errors import SettingsError
 from ..pose.skeleton import PoseSequence
 from ..pose.tracking import choose_person
@@ -33,10 +34,7 @@ def choose_by_option(poses: PoseSequence, who: str, frame: int) -> PoseSequence:
     """
     if who in ("all", "largest"):
         return choose_person(poses, who)
-    try:
-        numbers = [float(text) for text in who.split(",")]
-    except ValueError:
-        numbers = []
+    numbers = parse_numbers(who.split(",")) or []
     if len(numbers) == 1 and numbers[0].is_integer():
         return choose_person(poses, "index", index=int(numbers[0]))
     if len(numbers) == 2:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import PoseError
+from ..borders.files import check_file
+from ..errors import MediaError, PoseError
 from ..files import check_writable
 from ..images import PICTURE_SUFFIXES, check_picture_output, read_picture, write_picture
 from ..pose.openpose_json import load_poses, save_poses
@@ -21,7 +22,7 @@ from ..pose.retarget_settings import (
 from ..pose.skeleton import PoseSequence
 from ..pose.smoothing import SmoothingSettings, smooth_poses
 from .person_option import add_person_options, choose_by_option
-from .pose_networks import add_network_options, open_detector
+from .pose_networks import add_network_options, check_network_options, open_detector
 
 logger = logging.getLogger("animate_anyone")
 
@@ -83,6 +84,9 @@ def _add_retargeting(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    check_network_options(args)
+    if args.picture is not None:
+        check_file(args.picture, MediaError, f"There is no picture {args.picture}.")
     settings = RetargetSettings(
         ratio_mode=args.ratios,
         align_frame=args.align_frame,

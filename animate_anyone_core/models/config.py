@@ -1,10 +1,23 @@
 """What shapes a network has: frozen settings, read from a 2-D UNet's `config.json` or given."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import diffusers  # its classes load when they are used
+
+from ..borders.networks import TEMPORAL, UNET
+from ..borders.values import Maybe, OneOf, Rule, Several, check_values, shown
 from ..errors import SettingsError, ShapeError
+
+_HEADS, _NUM_HEADS = "attention_head_dim", UNET["num_attention_heads"]
+_BLOCK_TYPES: dict[str, Rule] = {
+    "down_block_types": Several(OneOf(("CrossAttnDownBlock2D", "DownBlock2D")), 1, 6),
+    "up_block_types": Several(OneOf(("CrossAttnUpBlock2D", "UpBlock2D")), 1, 6),
+}
+#: Settings of diffusers' class that change how it is stored or run, not what it computes.
+_FREE = ("sample_size", "upcast_attention", "dropout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +49,7 @@ class UNetConfig:
     use_linear_projection: bool = False
 
     def __post_init__(self) -> None:
+        check_values("The UNet's settings", vars(self), UNET)
         if len(self.attention_levels) != len(self.block_out_channels):
             raise SettingsError(
                 f"The UNet needs one attention setting a level: {len(self.block_out_channels)} "
@@ -74,38 +88,41 @@ class UNetConfig:
         Raises:
             SettingsError: If the file describes a UNet that this family does not have.
         """
+        if not isinstance(config, Mapping):
+            raise SettingsError(
+                f"config.json: a UNet's settings must be an object, got {shown(config)}."
+            )
+        heads = config.get("num_attention_heads")
+        if heads is None:  # diffusers calls the number of heads their width
+            heads = config.get(_HEADS, cls.num_attention_heads)
+        check_values(
+            "config.json",
+            {**config, _HEADS if _HEADS in config else "num_attention_heads": heads},
+            {**UNET, **_BLOCK_TYPES, "num_attention_heads": Maybe(_NUM_HEADS), _HEADS: _NUM_HEADS},
+        )
         widths = tuple(config.get("block_out_channels", cls.block_out_channels))
         down = tuple(
             config.get(
                 "down_block_types", ("CrossAttnDownBlock2D",) * (len(widths) - 1) + ("DownBlock2D",)
             )
         )
-        known = {"CrossAttnDownBlock2D": True, "DownBlock2D": False}
-        if not set(down) <= set(known):
+        up = tuple(name.replace("Down", "Up") for name in reversed(down))
+        if tuple(config.get("up_block_types", up)) != up:
             raise SettingsError(
-                f"config.json: down_block_types must be of {sorted(known)}, got {list(down)}."
+                f"config.json: up_block_types must mirror down_block_types ({', '.join(up)}), got "
+                f"{shown(config['up_block_types'])}."
             )
-        for key, value in (
-            ("act_fn", "silu"),
-            ("downsample_padding", 1),
-            ("flip_sin_to_cos", True),
-            ("freq_shift", 0),
-            ("mid_block_scale_factor", 1),
-        ):
-            if config.get(key, value) != value:
+        for key, value in _fixed_settings().items():
+            if not OneOf((value,)).accepts(config.get(key, value)):
                 raise SettingsError(
-                    f"config.json: this family's UNet has {key} = {value!r}, got {config[key]!r}. "
+                    f"config.json: this family's UNet has {key} = {value!r}, got "
+                    f"{shown(config[key])}. "
                     "Use the config.json of the 2-D UNet that the checkpoint was trained from."
                 )
-        heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
-        layers = config.get("layers_per_block", 2)
-        for key, entry in (("attention_head_dim", heads), ("layers_per_block", layers)):
-            if not isinstance(entry, int):
-                raise SettingsError(f"config.json: {key} must be one integer, got {entry!r}.")
         return cls(
             block_out_channels=widths,
-            attention_levels=tuple(known[name] for name in down),
-            layers_per_block=layers,
+            attention_levels=tuple(name == "CrossAttnDownBlock2D" for name in down),
+            layers_per_block=config.get("layers_per_block", 2),
             num_attention_heads=heads,
             cross_attention_dim=config.get("cross_attention_dim", 768),
             norm_num_groups=config.get("norm_num_groups", 32),
@@ -148,5 +165,26 @@ class TemporalConfig:
     in_mid_block: bool = True
 
     def __post_init__(self) -> None:
-        if self.max_frames < 1:
-            raise SettingsError(f"max_frames must be at least 1, got {self.max_frames}.")
+        check_values("The temporal layers' settings", vars(self), TEMPORAL)
+
+    def check_fits(self, config: UNetConfig) -> None:
+        """Raise SettingsError if the layers do not fit a UNet's widths."""
+        for width in config.block_out_channels:
+            if width % self.norm_num_groups or width % self.num_attention_heads:
+                raise SettingsError(
+                    f"Every UNet width must be a multiple of the temporal layers' norm_num_groups "
+                    f"({self.norm_num_groups}) and num_attention_heads ({self.num_attention_heads}), "
+                    f"got {width}."
+                )
+
+
+def known_unet_settings() -> set[str]:
+    """Settings that a UNet's `config.json` may have."""
+    return {*UNET, _HEADS, *_BLOCK_TYPES, *_FREE, *_fixed_settings()}
+
+
+def _fixed_settings() -> dict[str, Any]:
+    """Settings of diffusers' UNet that this family leaves at their defaults."""
+    parameters = inspect.signature(diffusers.UNet2DConditionModel.__init__).parameters
+    ours = {*UNET, _HEADS, *_BLOCK_TYPES, *_FREE, "self"}
+    return {name: parameter.default for name, parameter in parameters.items() if name not in ours}

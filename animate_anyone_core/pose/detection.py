@@ -3,6 +3,7 @@
 Symbols: F frames, P persons, N people of one frame, H W pixels.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 
@@ -126,6 +127,7 @@ def load_pose_detector(
     estimator_path: str | Path,
     device: str = "auto",
     detector_kind: str | None = None,
+    allow_torchscript: bool = False,
 ) -> PoseDetector:
     """Open a person detector and a pose estimator and find out what they are.
 
@@ -135,6 +137,7 @@ def load_pose_detector(
         device: See `runtime.open_network`.
         detector_kind: A name of `detector_models`, for files whose signature does not tell
             (RTMDet); None looks at the signature.
+        allow_torchscript: Whether TorchScript files, which are programs, may be run.
 
     Raises:
         CheckpointError: If a file is no network.
@@ -147,7 +150,7 @@ def load_pose_detector(
         raise SettingsError(
             f"Unknown kind of detector {detector_kind!r}. Known: {', '.join(kinds)}."
         )
-    estimator_network = open_network(estimator_path, device)
+    estimator_network = open_network(estimator_path, device, allow_torchscript)
     try:
         estimator = PoseEstimator(estimator_network)
     except UnknownCheckpointError as error:
@@ -156,7 +159,7 @@ def load_pose_detector(
         ) from error
     detector = None
     if detector_path is not None:
-        network = open_network(detector_path, device)
+        network = open_network(detector_path, device, allow_torchscript)
         try:
             detector = PersonDetector(network, kinds.get(detector_kind or ""))
         except UnknownCheckpointError as error:
@@ -186,7 +189,7 @@ def _checked_pictures(frames: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.
 
 
 def _check_settings(interval: int, batch_size: int, seen_score: float) -> None:
-    if interval < 1 or batch_size < 1 or not seen_score > 0:
+    if interval < 1 or batch_size < 1 or not 0 < seen_score < math.inf:
         raise SettingsError(
             "The detector interval and the batch size must be at least 1 and the seen score above "
             f"0, got {interval}, {batch_size} and {seen_score}."

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import UnknownCheckpointError
+from ..errors import CheckpointError, UnknownCheckpointError
 
 Size = tuple[int, int]
 Shapes = list[tuple[int, ...]]
 
 _STRIDES = (8, 16, 32)
+_LARGEST_LOG_SIDE = 20.0  # larger than any picture, and no overflow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ def _decode_yolox(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np
         strides.append(np.full((cells[-1].shape[0], 1), stride))
     stride_column = np.concatenate(strides)
     centre = (rows[:, :2] + np.concatenate(cells)) * stride_column
-    side = np.exp(rows[:, 2:4]) * stride_column
+    side = np.exp(np.minimum(rows[:, 2:4], _LARGEST_LOG_SIDE)) * stride_column
     return _corners(centre, side), rows[:, 4] * rows[:, 5]
 
 
@@ -87,7 +88,7 @@ def _decode_yolov10(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, 
 
 def _decode_yolo_nas(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
     """Read the number of boxes, corners, scores and classes."""
-    count = int(np.ravel(outputs[0])[0])
+    count = max(int(np.ravel(outputs[0])[0]), 0)
     boxes, scores, classes = (output[0][:count] for output in outputs[1:])
     person = classes.reshape(-1) == 0
     return boxes[person].astype(np.float32), scores.reshape(-1)[person].astype(np.float32)
@@ -103,7 +104,8 @@ def _is_yolox(shapes: Shapes, size: Size) -> bool:
 
 def _is_nms_inside(shapes: Shapes, size: Size) -> bool:
     with_labels = len(shapes) == 2 and shapes[1] == shapes[0][:2]
-    return (len(shapes) == 1 or with_labels) and len(shapes[0]) == 3 and shapes[0][2] == 5
+    is_list = len(shapes) in (1, 2) and len(shapes[0]) == 3 and shapes[0][0] == 1
+    return is_list and (len(shapes) == 1 or with_labels) and shapes[0][2] == 5
 
 
 def _is_yolov8(shapes: Shapes, size: Size) -> bool:
@@ -115,14 +117,18 @@ def _is_yolov10(shapes: Shapes, size: Size) -> bool:
 
 
 def _is_yolo_nas(shapes: Shapes, size: Size) -> bool:
-    if len(shapes) != 4 or len(shapes[1]) != 3:
+    if len(shapes) != 4 or len(shapes[1]) != 3 or any(shape[:1] != (1,) for shape in shapes[1:]):
         return False
     count = shapes[1][1]
-    return shapes[1][2] == 4 and all(np.prod(s) == count for s in shapes[2:])
+    return (
+        np.prod(shapes[0]) == 1
+        and shapes[1][2] == 4
+        and all(np.prod(s) == count for s in shapes[2:])
+    )
 
 
 def _is_single(shapes: Shapes) -> bool:
-    return len(shapes) == 1 and len(shapes[0]) == 3
+    return len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == 1
 
 
 # Trained on pictures in [0, 1].
@@ -179,6 +185,15 @@ RTMDET = DetectorModel(
     mean=(103.53, 116.28, 123.675),
     std=(57.375, 57.12, 58.395),
 )
+
+
+def check_outputs(model: DetectorModel, name: str, shapes: Shapes, size: Size) -> None:
+    """Raise CheckpointError if a detector hands over other shapes than its kind does."""
+    if not model.matches(shapes, size):
+        raise CheckpointError(
+            f"{name} hands over {', '.join(map(str, shapes)) or 'nothing'} for a picture, expected "
+            f"{model.looks_like}. Choose another file."
+        )
 
 
 def find_detector(name: str, shapes: Shapes, size: Size) -> DetectorModel:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..borders.options import check_made_size
 from ..errors import MissingDependencyError, SettingsError
 from ..progress import OnStep, silent
 from .drawing_profiles import HAND_BONES, LIMBS, DrawingProfile, find_profile, width_by_length
@@ -103,6 +104,7 @@ def draw_frames(
     width, height = size if size is not None else (poses.width, poses.height)
     if width < 1 or height < 1:
         raise SettingsError(f"Pictures must be at least 1x1 pixels, got {width}x{height}.")
+    check_made_size(width, height)
     if fit not in FITS:
         raise SettingsError(f"Unknown fit {fit!r}. Known: {', '.join(FITS)}.")
     cv2 = import_cv2()

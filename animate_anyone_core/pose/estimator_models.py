@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UnknownCheckpointError
+from ..errors import CheckpointError, UnknownCheckpointError
 from .keypoint_layouts import LAYOUTS
 
 Size = tuple[int, int]
@@ -138,6 +138,18 @@ ESTIMATORS: tuple[EstimatorModel, ...] = (
         ends_on_pixels=True,
     ),
 )
+
+
+def check_outputs(
+    model: EstimatorModel, name: str, outputs: list[np.ndarray], size: Size, batch: int
+) -> None:
+    """Raise CheckpointError if an estimator hands over other shapes than its kind does."""
+    shapes = [output.shape for output in outputs]
+    if not model.matches(shapes, size) or any(shape[0] != batch for shape in shapes):
+        raise CheckpointError(
+            f"{name} hands over {', '.join(map(str, shapes)) or 'nothing'} for {batch} pictures, "
+            f"expected {model.looks_like}. Choose another file."
+        )
 
 
 def find_estimator(name: str, shapes: Shapes, size: Size) -> EstimatorModel:

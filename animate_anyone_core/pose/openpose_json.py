@@ -5,22 +5,32 @@ Our file is a JSON object `{"format": "animate_anyone.poses", "version": 1, "wid
 read back bit for bit.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..errors import PoseError
+from ..borders import limits
+from ..borders.files import check_file, check_path
+from ..borders.json_text import read_json_file
+from ..borders.values import Maybe, Real, Rule, Whole, check_values, shown
+from ..errors import PoseError, SettingsError
 from ..files import check_download, write_json
-from .pose_keypoint import from_pose_keypoint, to_pose_keypoint
+from .pose_keypoint import from_pose_keypoint, numbers, to_pose_keypoint
 from .skeleton import NUM_KEYPOINTS, PoseSequence
 
 __all__ = ["from_pose_keypoint", "load_poses", "save_poses", "to_pose_keypoint"]
 
 FORMAT = "animate_anyone.poses"
 VERSION = 1
+
+_DIGITS = re.compile("([0-9]+)")
+_DOCUMENT: dict[str, Rule] = {
+    "width": Whole(1, limits.PICTURE_SIDE),
+    "height": Whole(1, limits.PICTURE_SIDE),
+    "fps": Maybe(Real(0.001, limits.FPS)),
+    "num_frames": Whole(0, limits.PERSON_FRAMES),
+    "num_persons": Whole(0, limits.PERSONS),
+}
 
 
 def save_poses(poses: PoseSequence, path: str | Path) -> None:
@@ -66,13 +76,20 @@ def load_poses(
             `from_pose_keypoint`.
     """
     path = Path(path)
+    check_path(path)
     if path.is_dir():
         files = sorted(path.glob("*.json"), key=_natural_order)
         if not files:
             raise PoseError(f"The folder {path} holds no .json file of poses.")
+        if len(files) > limits.POSE_FILES:
+            raise PoseError(
+                f"The folder {path} holds {len(files)} files of poses, at most {limits.POSE_FILES} "
+                "are read. Cut the clip into parts."
+            )
+        _check_total(files, path)
         frames = [_one_frame(_read_json(file), file) for file in files]
         return from_pose_keypoint(frames, canvas, fps)
-    if not path.is_file():
+    if not path.exists():
         raise PoseError(f"There is no file of poses {path}.")
     document = _read_json(path)
     if isinstance(document, dict) and document.get("format") == FORMAT:
@@ -83,11 +100,19 @@ def load_poses(
         raise PoseError(f"{path.name}: {error}") from error
 
 
-def _natural_order(path: Path) -> list[tuple[int, str]]:
+def _natural_order(path: Path) -> list[tuple[int, str, str]]:
     """Sort key under which frame_10 comes after frame_9."""
-    return [
-        (int(text), "") if text.isdigit() else (-1, text) for text in re.split(r"(\d+)", path.name)
-    ]
+    parts = (text.lstrip("0") if text.isdigit() else text for text in _DIGITS.split(path.name))
+    return [(len(text), text, "") if text.isdigit() else (-1, "", text) for text in parts]
+
+
+def _check_total(files: list[Path], folder: Path) -> None:
+    total = sum(file.stat().st_size for file in files if file.is_file())
+    if total > limits.JSON_BYTES:
+        raise PoseError(
+            f"The folder {folder} holds {total / 2**20:.0f} MB of poses, at most "
+            f"{limits.JSON_BYTES / 2**20:.0f} MB are read. Cut the clip into parts."
+        )
 
 
 def _one_frame(document: Any, path: Path) -> Any:
@@ -104,31 +129,36 @@ def _one_frame(document: Any, path: Path) -> Any:
 
 def _read_json(path: Path) -> Any:
     """Parse a JSON file."""
+    check_file(path, PoseError, f"There is no file {path}.")
     check_download(path, "poses", PoseError)
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PoseError(f"{path} is not a JSON file of poses ({error}).") from error
+    return read_json_file(path, PoseError, limits.JSON_BYTES)
 
 
 def _from_document(document: dict[str, Any], path: Path, fps: float | None) -> PoseSequence:
     """Build poses from our own file."""
     version = document.get("version")
-    if version != VERSION:
+    if version != VERSION or isinstance(version, bool):
         raise PoseError(
-            f"{path.name} has version {version} of our pose format, this program reads version "
+            f"{path.name} has version {shown(version)} of our pose format, this program reads version "
             f"{VERSION}. Update the program."
         )
     try:
-        frames, persons = int(document["num_frames"]), int(document["num_persons"])
-        points = np.asarray(document["points"], dtype=np.float64)
-        scores = np.asarray(document["scores"], dtype=np.float64)
+        check_values("the file", document, _DOCUMENT)
+        frames, persons = document["num_frames"], document["num_persons"]
+        points = numbers(document["points"], limits.COORDINATE, "the points")
+        scores = numbers(document["scores"], limits.SCORE, "the scores")
+        for array, numbers_each in ((points, 2 * NUM_KEYPOINTS), (scores, NUM_KEYPOINTS)):
+            if array.size and array.shape != (frames, persons, numbers_each):
+                raise ValueError(
+                    f"{frames} frames of {persons} persons need lists of the shape "
+                    f"{(frames, persons, numbers_each)}, got {array.shape}"
+                )
         return PoseSequence(
             points.reshape(frames, persons, NUM_KEYPOINTS, 2),
             scores.reshape(frames, persons, NUM_KEYPOINTS),
-            int(document["width"]),
-            int(document["height"]),
+            document["width"],
+            document["height"],
             fps if fps is not None else document["fps"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, SettingsError) as error:
         raise PoseError(f"{path.name} is damaged: {error}.") from error

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .detector_models import DetectorModel, find_detector
+from ..borders import limits
+from .detector_models import DetectorModel, check_outputs, find_detector
 from .drawing import import_cv2
 from .runtime import Network
 
@@ -52,18 +53,24 @@ class PersonDetector:
         shapes = [output.shape for output in network.run(blank)]
         network.calls = 0  # looking at the file is not detecting
         self.model = model or find_detector(network.name, shapes, self.size)
+        check_outputs(self.model, network.name, shapes, self.size)
 
     def detect(self, picture: np.ndarray) -> FrameBoxes:
         """Find people in an RGB picture (H, W, 3) uint8; none is not an error."""
         batch, factor = letterbox(picture, self.size, self.model, self.network.input_type)
-        boxes, scores = self.model.decode(self.network.run(batch), self.size)
+        outputs = self.network.run(batch)
+        shapes = [output.shape for output in outputs]
+        check_outputs(self.model, self.network.name, shapes, self.size)
+        boxes, scores = self.model.decode(outputs, self.size)
         boxes, scores = boxes.astype(np.float64) / factor, scores.astype(np.float64)
         height, width = picture.shape[:2]
         boxes = np.clip(boxes, 0, (width, height, width, height))
         sides = boxes[:, 2:] - boxes[:, :2]
         usable = (scores > self.model.min_score) & (sides > 1).all(axis=1)
-        kept = without_overlaps(boxes[usable], scores[usable], _LARGEST_OVERLAP)
-        return FrameBoxes(boxes[usable][kept], scores[usable][kept])
+        surest = np.argsort(-scores[usable], kind="stable")[: limits.CANDIDATES]
+        boxes, scores = boxes[usable][surest], scores[usable][surest]
+        kept = without_overlaps(boxes, scores, _LARGEST_OVERLAP)
+        return FrameBoxes(boxes[kept], scores[kept])
 
 
 def letterbox(

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import CheckpointError, UnknownCheckpointError
 from .drawing import import_cv2
-from .estimator_models import EstimatorModel, find_estimator
+from .estimator_models import EstimatorModel, check_outputs, find_estimator
 from .keypoint_layouts import to_openpose
 from .person_detector import to_input
 from .runtime import Network
@@ -84,6 +84,7 @@ class PoseEstimator:
             rest = np.zeros((self.fixed_batch - count, *batch.shape[1:]), batch.dtype)
             batch = np.concatenate([batch, rest])
         outputs = self.network.run(batch)
+        check_outputs(model, self.network.name, outputs, self.size, len(batch))
         return model.decode([output[:count] for output in outputs], self.size)
 
     def _crop(self, picture: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -125,8 +126,11 @@ def _tell_kind(
         for batch in batches:
             blank = np.zeros((batch, 3, *size), network.input_type)
             try:
-                shapes = [output.shape for output in network.run(blank)]
-                return find_estimator(network.name, shapes, size), size, batch
+                outputs = network.run(blank)
+                shapes = [output.shape for output in outputs]
+                model = find_estimator(network.name, shapes, size)
+                check_outputs(model, network.name, outputs, size, batch)
+                return model, size, batch
             except UnknownCheckpointError as error:
                 refused = error
                 break  # it runs: another batch size would give the same kind

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from ..borders import limits
+from ..borders.values import Real, Whole, shown
 from ..errors import PoseError
 from .skeleton import (
     BODY,
@@ -103,6 +105,11 @@ def from_pose_keypoint(
     people = [_people_of(frame, index) for index, frame in enumerate(frames)]
     slots = [_slots_of(persons) for persons in people]
     num_slots = max((slot + 1 for frame_slots in slots for slot in frame_slots), default=1)
+    if num_slots > limits.PERSONS or num_slots * len(frames) > limits.PERSON_FRAMES:
+        raise PoseError(
+            f"At most {limits.PERSON_FRAMES} persons times frames, {limits.PERSONS} persons a frame, "
+            f"are read, got {num_slots} persons in {len(frames)} frames. Cut the clip into parts."
+        )
     points = np.zeros((len(frames), num_slots, NUM_KEYPOINTS, 2))
     scores = np.zeros((len(frames), num_slots, NUM_KEYPOINTS))
     for index, (persons, frame_slots) in enumerate(zip(people, slots, strict=True)):
@@ -152,11 +159,11 @@ def _frame_list(value: object) -> list[Mapping[str, Any]]:
             )
         if "people" not in frame and "animals" in frame:
             raise PoseError(
-                f"Frame {index} of the poses holds animals ({frame.get('version', 'animal')} "
+                f"Frame {index} of the poses holds animals ({str(frame.get('version', 'animal'))[:40]} "
                 "keypoints), expected people. Use a pose estimator for humans, such as DWPose."
             )
         if "people" not in frame:
-            keys = ", ".join(map(str, frame)) or "none"
+            keys = ", ".join(str(key)[:40] for key in list(frame)[:8]) or "none"
             raise PoseError(
                 f"Frame {index} of the poses must have the key 'people', its keys are: {keys}."
             )
@@ -169,9 +176,9 @@ def _canvas_size(
     """Return the (width, height) that all frames share."""
     sizes: dict[tuple[int, int], int] = {}
     for index, frame in enumerate(frames):
-        size = (frame.get("canvas_width"), frame.get("canvas_height"))
-        if None not in size:
-            sizes.setdefault((int(size[0]), int(size[1])), index)  # type: ignore[arg-type]
+        width, height = frame.get("canvas_width"), frame.get("canvas_height")
+        if width is not None and height is not None:
+            sizes.setdefault((_side(width, index), _side(height, index)), index)
     if len(sizes) > 1:
         (first, start), (other, index) = list(sizes.items())[:2]
         raise PoseError(
@@ -188,12 +195,27 @@ def _canvas_size(
     return int(canvas[0]), int(canvas[1])
 
 
+def _side(value: object, index: int) -> int:
+    """Width or height of a canvas; some producers write whole numbers as floats."""
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    rule = Whole(1, limits.PICTURE_SIDE)
+    if not rule.accepts(whole):
+        raise PoseError(
+            f"The canvas of frame {index} must have sides that are {rule.words}, got {shown(value)}."
+        )
+    return whole  # type: ignore[return-value]
+
+
 def _people_of(frame: Mapping[str, Any], index: int) -> list[Mapping[str, Any]]:
     """Return the persons of a frame."""
     people = frame["people"]
     if people is None:
         return []
-    if not isinstance(people, Sequence) or not all(isinstance(p, Mapping) for p in people):
+    if (
+        not isinstance(people, Sequence)
+        or isinstance(people, str | bytes)
+        or not all(isinstance(p, Mapping) for p in people)
+    ):
         raise PoseError(f"'people' of frame {index} must be a list of dicts.")
     return list(people)
 
@@ -201,7 +223,8 @@ def _people_of(frame: Mapping[str, Any], index: int) -> list[Mapping[str, Any]]:
 def _slots_of(people: list[Mapping[str, Any]]) -> list[int]:
     """Say which slot each person of a frame belongs to: the written one, else its place."""
     slots = [person.get("aa_person") for person in people]
-    valid = [slot for slot in slots if isinstance(slot, int) and 0 <= slot < 1000]
+    rule = Whole(0, limits.PERSONS - 1)
+    valid = [int(slot) for slot in slots if slot is not None and rule.accepts(slot)]
     if len(valid) == len(slots) and len(set(valid)) == len(slots):
         return valid
     return list(range(len(people)))
@@ -229,10 +252,7 @@ def _triplets(values: object, counts: tuple[int, ...], key: str, frame: int) -> 
     """Return a list of keypoints as (N, 3); None and an empty list mean that there is no part."""
     if values is None:
         return None
-    try:
-        flat = np.asarray(values, dtype=np.float64).ravel()
-    except (TypeError, ValueError) as error:
-        raise PoseError(f"'{key}' of frame {frame} must hold numbers only.") from error
+    flat = numbers(values, limits.COORDINATE, f"'{key}' of frame {frame}").ravel()
     if flat.size == 0:
         return None
     if flat.size not in [3 * count for count in counts]:
@@ -292,10 +312,11 @@ def _hand_place(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.
 def _kept_pose(person: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
     """Return our own complete points and scores, unless the standard lists say otherwise."""
     try:
-        points = np.asarray(person["aa_points"], dtype=np.float64).reshape(NUM_KEYPOINTS, 2)
-        scores = np.asarray(person["aa_scores"], dtype=np.float64).reshape(NUM_KEYPOINTS)
+        points = numbers(person["aa_points"], limits.COORDINATE, "aa_points")
+        scores = numbers(person["aa_scores"], limits.SCORE, "aa_scores")
+        points, scores = points.reshape(NUM_KEYPOINTS, 2), scores.reshape(NUM_KEYPOINTS)
         lists = _standard_lists(points, scores, float(person["aa_seen_score"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     if any(list(person.get(key) or ()) != lists[key] for key, *_ in _PARTS):
         return None
@@ -305,6 +326,44 @@ def _kept_pose(person: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | Non
 def _frame_rate(frames: list[Mapping[str, Any]], fps: float | None) -> float | None:
     """Return the given frame rate, else the written one."""
     written = frames[0].get("aa_fps")
-    if fps is None and isinstance(written, int | float):
-        return float(written)
-    return fps
+    if fps is not None or written is None:
+        return fps
+    rule = Real(0.001, limits.FPS)
+    if not rule.accepts(written):
+        raise PoseError(
+            f"The frames per second ('aa_fps') must be {rule.words}, got {shown(written)}."
+        )
+    return float(written)
+
+
+def numbers(values: object, largest: float, where: str) -> np.ndarray:
+    """Return nested lists of numbers as float64; NaN and null mean that there is none.
+
+    Raises:
+        PoseError: If anything else is in them, or a number is larger than `largest`.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "O":  # null among the numbers, or numbers of too many digits
+            array = np.array([_number(value) for value in array.ravel()]).reshape(array.shape)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PoseError(f"{where} must hold numbers only.") from error
+    if array.size and array.dtype.kind not in "iuf":
+        raise PoseError(f"{where} must hold numbers only.")
+    array = array.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        beyond = np.abs(array) > largest
+    if beyond.any():
+        raise PoseError(
+            f"{where} must hold numbers from {-largest:g} to {largest:g}, got {array[beyond][0]:g}. "
+            "The file is damaged."
+        )
+    return array
+
+
+def _number(value: object) -> float:
+    if value is None:
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(value)
+    return float(value)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..borders import limits
+from ..borders.values import Real, Whole, check_values
 from ..errors import SettingsError
 from .bones import FOLLOWERS, GROUPS
 
@@ -11,6 +13,9 @@ ROOT_MODES = ("contact", "scaled", "locked", "original")
 ZOOM_MODES = ("keep", "remove", "ignore")
 #: Groups a user may multiply.
 MULTIPLIABLE = (*GROUPS, *FOLLOWERS)
+#: Largest multiplier, and largest scale.
+LARGEST_FACTOR = 100
+_OFFSET = Real(-1e5, 1e5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,18 +68,33 @@ class RetargetSettings:
                 raise SettingsError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
                 )
+        check_values(
+            "Retargeting",
+            vars(self),
+            {
+                "align_frame": Whole(0, limits.FRAMES),
+                "person": Whole(0, limits.PERSONS),
+                "offset_x": _OFFSET,
+                "offset_y": _OFFSET,
+                "visible_score": Real(0, limits.SCORE),
+                "measure_score": Real(0, limits.SCORE),
+            },
+        )
         if not 0 <= self.strength <= 1:
             raise SettingsError(f"strength must be from 0 to 1, got {self.strength}.")
-        if not self.scale > 0:
-            raise SettingsError(f"scale must be larger than 0, got {self.scale}.")
+        if not 0 < self.scale <= LARGEST_FACTOR:
+            raise SettingsError(
+                f"scale must be larger than 0 and at most {LARGEST_FACTOR}, got {self.scale}."
+            )
         for group, factor in self.multipliers.items():
             if group not in MULTIPLIABLE:
                 raise SettingsError(
                     f"There is no bone group {group!r}; groups are {', '.join(MULTIPLIABLE)}."
                 )
-            if not factor > 0:
+            if not 0 < factor <= LARGEST_FACTOR:
                 raise SettingsError(
-                    f"The multiplier of {group} must be larger than 0, got {factor}."
+                    f"The multiplier of {group} must be larger than 0 and at most {LARGEST_FACTOR}, "
+                    f"got {factor}."
                 )
 
 

@@ -5,12 +5,15 @@ file needs them.
 """
 
 import logging
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..borders import limits
+from ..borders.files import check_file
 from ..errors import CheckpointError, MissingDependencyError
 from ..files import check_download
 
@@ -64,7 +67,9 @@ class Network(Protocol):
         """Give the memory back; the next `run` takes it again."""
 
 
-def open_network(path: str | Path, device: str = "auto") -> Network:
+def open_network(
+    path: str | Path, device: str = "auto", allow_torchscript: bool = False
+) -> Network:
     """Open a network of an ONNX or TorchScript file.
 
     Args:
@@ -72,20 +77,34 @@ def open_network(path: str | Path, device: str = "auto") -> Network:
         device: "auto", a torch device ("cpu", "cuda", "cuda:1", "mps", "xpu"), "dml", or the name
             of an ONNX Runtime provider. What cannot be had falls back to the CPU, which `provider`
             then says.
+        allow_torchscript: Whether a TorchScript file may be run. It is a program, not only
+            numbers: it can compute anything, for ever.
 
     Raises:
-        CheckpointError: If the file does not exist or is no network.
+        CheckpointError: If the file does not exist, is no network, or is TorchScript that is not
+            allowed.
         MissingDependencyError: If the runtime for this kind of file is not installed.
     """
     path = Path(path)
-    kind = _kind_of_file(path)
-    return TorchScriptNetwork(path, device) if kind == "torchscript" else OnnxNetwork(path, device)
+    if _kind_of_file(path) == "onnx":
+        return OnnxNetwork(path, device)
+    check_torchscript(path, allow_torchscript)
+    return TorchScriptNetwork(path, device)
+
+
+def check_torchscript(path: Path, is_allowed: bool) -> None:
+    """Raise CheckpointError for a TorchScript file that the user has not allowed."""
+    if not is_allowed:
+        raise CheckpointError(
+            f"{path.name} is a TorchScript file: a program, which is run as it is. If you trust "
+            "where it comes from, allow it: --allow-torchscript, in ComfyUI allow_torchscript. An "
+            "ONNX file needs no permission."
+        )
 
 
 def _kind_of_file(path: Path) -> str:
     """Return "onnx" or "torchscript"; raise CheckpointError for what is neither."""
-    if not path.is_file():
-        raise CheckpointError(f"There is no file {path}.")
+    check_file(path, CheckpointError, f"There is no file {path}.")
     head = check_download(path, "network", CheckpointError)
     if head.startswith(b"PK\x03\x04"):
         return _kind_of_zip(path)
@@ -136,6 +155,7 @@ class OnnxNetwork:
         self.input_shape: Shape = tuple(
             size if isinstance(size, int) and size > 0 else None for size in inputs[0].shape
         )
+        _check_input(path.name, self.input_shape)
         if inputs[0].type not in _NUMPY_TYPES:
             raise CheckpointError(
                 f"{path.name} takes {inputs[0].type}; pose networks take {', '.join(_NUMPY_TYPES)}."
@@ -150,7 +170,9 @@ class OnnxNetwork:
             self._session = self._open(self._wanted)
         feed = {self._input_name: np.ascontiguousarray(batch)}
         try:
-            return self._session.run(None, feed)
+            return checked_outputs(self.name, self._run_in_time(feed))
+        except CheckpointError:
+            raise
         except Exception as error:
             if self.provider == _CPU:
                 raise CheckpointError(
@@ -164,6 +186,33 @@ class OnnxNetwork:
             )
         self._wanted, self._session = [_CPU], None
         return self.run(batch)
+
+    def _run_in_time(self, feed: dict[str, np.ndarray]) -> list[Any]:
+        """Run; the first time not for ever, as a file may hold loops without end."""
+        if self.calls > 1:
+            return self._session.run(None, feed)
+        options = _import_onnxruntime(self.name).RunOptions()
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            options.terminate = True
+
+        watch = threading.Timer(limits.FIRST_RUN_SECONDS, stop)
+        watch.daemon = True
+        watch.start()
+        try:
+            return self._session.run(None, feed, options)
+        except Exception as error:
+            if late.is_set():
+                raise CheckpointError(
+                    f"{self.name} was still at its first picture after "
+                    f"{limits.FIRST_RUN_SECONDS:.0f} seconds. It may hold a loop without end; "
+                    "choose another file."
+                ) from error
+            raise
+        finally:
+            watch.cancel()
 
     def release(self) -> None:
         """Close the session."""
@@ -191,6 +240,52 @@ class OnnxNetwork:
             ) from error
         self.provider = session.get_providers()[0]
         return session
+
+
+def _check_input(name: str, shape: Shape) -> None:
+    """Raise CheckpointError unless a network takes pictures (N, 3, H, W) of a bearable size."""
+    batch, channels, *sides = (*shape, None, None)[: max(len(shape), 2)]
+    is_picture = len(shape) in (0, 4) and channels in (None, 3)
+    is_small = (batch or 1) <= limits.NETWORK_BATCH and all(
+        (side or 1) <= limits.NETWORK_SIDE for side in sides
+    )
+    if not is_picture or not is_small:
+        raise CheckpointError(
+            f"{name} must take RGB pictures (N, 3, H, W), at most {limits.NETWORK_BATCH} of "
+            f"{limits.NETWORK_SIDE} pixels a side; it takes {shape}."
+        )
+
+
+def checked_outputs(name: str, outputs: Any) -> list[np.ndarray]:
+    """Return what a network handed over, if it is numbers, finite and not too many.
+
+    Raises:
+        CheckpointError: If it is anything else.
+    """
+    if not isinstance(outputs, list | tuple):
+        raise CheckpointError(
+            f"{name} must hand over tensors, got {type(outputs).__name__}. It is no pose network."
+        )
+    total = 0
+    for number, output in enumerate(outputs):
+        if not isinstance(output, np.ndarray) or output.dtype.kind not in "fiub":
+            kind = output.dtype if isinstance(output, np.ndarray) else type(output).__name__
+            raise CheckpointError(
+                f"{name} must hand over numbers, its output {number} is {kind}. It is no pose "
+                "network."
+            )
+        total += output.size
+        if total > limits.NETWORK_NUMBERS:
+            raise CheckpointError(
+                f"{name} hands over more than {limits.NETWORK_NUMBERS} numbers for a run. It is no "
+                "pose network."
+            )
+        if output.dtype.kind == "f" and not np.isfinite(output).all():
+            raise CheckpointError(
+                f"{name} hands over NaN or infinite numbers (output {number}). The file is damaged, "
+                "or does not work in this precision; choose another file."
+            )
+    return list(outputs)
 
 
 def _import_onnxruntime(name: str) -> Any:
@@ -264,18 +359,27 @@ class TorchScriptNetwork:
         with torch.inference_mode():
             try:
                 outputs = self._module(torch.from_numpy(batch).to(self._device))
-            except RuntimeError as error:
+            except Exception as error:  # a program can fail in any way
+                lines = str(error).strip().splitlines() or [type(error).__name__]
                 raise CheckpointError(
-                    f"{self.name} fails on a picture of shape {batch.shape}: "
-                    f"{str(error).strip().splitlines()[-1][:200]}"
+                    f"{self.name} fails on a picture of shape {batch.shape}: {lines[-1][:200]}"
                 ) from error
         if isinstance(outputs, torch.Tensor):
             outputs = [outputs]
-        return [output.float().cpu().numpy() for output in outputs]
+        if isinstance(outputs, list | tuple):
+            outputs = [_to_numpy(torch, output) for output in outputs]
+        return checked_outputs(self.name, outputs)
 
     def release(self) -> None:
         """Move the weights to the CPU."""
         self._module.to("cpu")
+
+
+def _to_numpy(torch: Any, output: Any) -> Any:
+    """A tensor's numbers as float32; what is no tensor of numbers stays as it is."""
+    if not isinstance(output, torch.Tensor) or output.is_complex() or output.is_sparse:
+        return output
+    return output.float().cpu().numpy()
 
 
 def _torch_device(torch: Any, device: str) -> Any:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..borders import limits
+from ..borders.values import Real, shown
 from ..errors import PoseError
 
 BODY = slice(0, 18)
@@ -80,9 +82,26 @@ class PoseSequence:
             raise PoseError(
                 f"The pose canvas must be at least 1x1 pixels, got {self.width}x{self.height}."
             )
+        self._check_limits(points.shape[0], points.shape[1])
         absent = ~(np.isfinite(points).all(axis=-1) & np.isfinite(scores) & (scores > 0))
         object.__setattr__(self, "points", np.where(absent[..., None], 0.0, points))
         object.__setattr__(self, "scores", np.where(absent, 0.0, scores))
+
+    def _check_limits(self, frames: int, persons: int) -> None:
+        if max(self.width, self.height) > limits.PICTURE_SIDE:
+            raise PoseError(
+                f"The pose canvas may have {limits.PICTURE_SIDE} pixels a side, got "
+                f"{shown(self.width)}x{shown(self.height)}."
+            )
+        if self.fps is not None and not Real(0.001, limits.FPS).accepts(self.fps):
+            raise PoseError(
+                f"Poses have from 0.001 to {limits.FPS:g} frames per second, got {shown(self.fps)}."
+            )
+        if persons > limits.PERSONS or frames * persons > limits.PERSON_FRAMES:
+            raise PoseError(
+                f"At most {limits.PERSON_FRAMES} persons times frames, {limits.PERSONS} persons a "
+                f"frame, are held, got {persons} persons in {frames} frames. Cut the clip into parts."
+            )
 
     @property
     def num_frames(self) -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..borders import limits
+from ..borders.values import AtMost, Real, Rule, check_values
 from ..errors import SettingsError
 from .skeleton import BODY, FEET, NUM_KEYPOINTS, PoseSequence
 
@@ -21,6 +23,15 @@ from .skeleton import BODY, FEET, NUM_KEYPOINTS, PoseSequence
 UNSURE_WEIGHT = 1e-7
 BEND_PENALTY = 1e-4
 SLOPE_PENALTY = 1e-5
+
+
+_LIMITS: dict[str, Rule] = {
+    "window": AtMost(4095),
+    "detail_window": AtMost(4095),
+    "max_gap": AtMost(limits.FRAMES),
+    "gate": Real(0, limits.SCORE),
+    "show_score": Real(0, limits.SCORE),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +60,7 @@ class SmoothingSettings:
             value = getattr(self, name)
             if value > 1 and value % 2 == 0:
                 raise SettingsError(f"{name} must be odd so that it has a middle, got {value}.")
+        check_values("Smoothing", vars(self), _LIMITS)
         if self.max_gap < 0:
             raise SettingsError(f"max_gap must be 0 or more frames, got {self.max_gap}.")
         if not 0 <= self.hide_score <= self.show_score:

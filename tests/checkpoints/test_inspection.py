@@ -163,8 +163,9 @@ class TestFolder:
         path.write_text(text)
         (problem,) = inspect_folder(own_model_folder).problems
         assert problem == (
-            "The networks do not belong together: the denoising UNet expects 24, the image encoder "
-            "hands over 40 channels. Use files of one model."
+            "image_encoder: 1 tensors of model.safetensors have another shape than the network "
+            "(visual_projection.weight: needs (40, 16), file has (24, 16)). The files belong to "
+            "different models, or config.json to another UNet."
         )
 
     def test_a_folder_of_other_files_is_no_model(self, tmp_path):

@@ -5,6 +5,7 @@ import pickle
 import random
 import stat
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from animate_anyone_core.checkpoints.weight_files import (
     check_finite,
+    check_numbers,
     read_metadata,
     read_weights,
     write_weights,
@@ -80,7 +82,7 @@ class TestWrongFiles:
         assert refusal(tmp_path / "a.pth") == f"There is no file {tmp_path / 'a.pth'}."
 
     def test_a_folder(self, tmp_path):
-        assert refusal(tmp_path) == f"There is no file {tmp_path}."
+        assert refusal(tmp_path).startswith(f"{tmp_path} is a folder; only regular files are read")
 
     def test_another_ending(self, tmp_path):
         (tmp_path / "a.txt").write_text("x")
@@ -276,3 +278,50 @@ class TestFinite:
     def test_eight_bit_nan_is_found(self):
         with pytest.raises(CheckpointError):
             check_finite("x", "a", {"a": torch.full((2,), float("nan")).to(torch.float8_e4m3fn)})
+
+
+class TestTensorsThatAreNone:
+    """Pickles can hold tensors without numbers of their own."""
+
+    @pytest.mark.parametrize(
+        ("tensor", "what"),
+        [
+            (torch.ones(2, device="meta"), "is a meta tensor, without numbers"),
+            (torch.eye(3).to_sparse(), "is sparse_coo"),
+            (torch.eye(3).to_sparse_csr(), "is sparse_csr"),
+            (torch.zeros(1).expand(100), "repeats fewer numbers than it has places"),
+            (torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "is quantised"),
+        ],
+    )
+    def test_they_are_named(self, tmp_path, tensor, what):
+        torch.save({"good": torch.ones(2), "bad": tensor}, tmp_path / "a.pth")
+        message = refusal(tmp_path / "a.pth")
+        assert message.startswith(f"a.pth: bad {what}")
+        assert message.endswith("save its tensors with .to_dense().contiguous().")
+
+    def test_tensors_over_each_other_do_not_multiply_a_file(self, tmp_path):
+        one = torch.ones(5000)
+        torch.save({f"t{i}": one for i in range(50)}, tmp_path / "a.pth")
+        assert refusal(tmp_path / "a.pth").startswith(
+            "a.pth says it holds 1000000 bytes of numbers"
+        )
+        torch.save({f"t{i}": one for i in range(3)}, tmp_path / "b.pth")
+        assert len(read_weights(tmp_path / "b.pth")) == 3
+
+    def test_a_packed_archive_is_refused_unread(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a/data.pkl", b"\0" * 10_000_000)
+        assert "would become 10000000 in 1 parts" in refusal(tmp_path / "a.pth")
+
+    @pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+    def test_numbers_that_are_no_weights(self, dtype):
+        with pytest.raises(CheckpointError) as error:
+            check_numbers("ReferenceNet", "a.pth", {"w": torch.ones(2, dtype=dtype)})
+        name = str(dtype).removeprefix("torch.")
+        assert str(error.value).startswith(
+            f"ReferenceNet: w in a.pth holds {name} numbers; weights"
+        )
+
+    def test_an_empty_one(self):
+        with pytest.raises(CheckpointError, match=r"w in a.pth is empty, shape \(0, 3\)"):
+            check_numbers("x", "a.pth", {"w": torch.ones(0, 3)})

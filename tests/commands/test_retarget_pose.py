@@ -121,6 +121,20 @@ def test_a_detector_alone_is_refused(files, capsys):
     assert "--detector needs --estimator: built-in ones come as a pair." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--estimator", "no.onnx"), "There is no file no.onnx (--estimator)."),
+        (("--picture", "no.png"), "There is no picture no.png."),
+        (("--multiply", "head=inf"), "must be larger than 0 and at most 100, got inf."),
+    ],
+)
+def test_what_is_named_must_be_there_used_or_not(files, capsys, options, message):
+    assert retarget(files, *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (files / "out.json").exists()
+
+
 def test_an_empty_driver_is_no_error(files):
     document = json.loads((files / "driver.json").read_text())
     document["scores"] = np.zeros_like(document["scores"]).tolist()

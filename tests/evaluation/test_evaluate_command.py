@@ -208,4 +208,4 @@ def test_pose_following_is_measured_with_a_detector(files, tmp_path, monkeypatch
     assert evaluate(files, tmp_path, *args, "--estimator", "pose.onnx") == 0
     following = json.loads((tmp_path / "scores.json").read_text())["pose_following"]
     assert following["error_percent"] > 1.0
-    assert asked == [(None, Path("pose.onnx"), "cpu")]
+    assert asked == [(None, Path("pose.onnx"), "cpu", None, False)]

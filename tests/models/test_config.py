@@ -67,8 +67,9 @@ def test_shapes_that_cannot_be_are_refused(changes, message):
     [
         (
             {"down_block_types": ["CrossAttnDownBlock2D", "AttnDownBlock2D"]},
-            "config.json: down_block_types must be of ['CrossAttnDownBlock2D', 'DownBlock2D'], "
-            "got ['CrossAttnDownBlock2D', 'AttnDownBlock2D'].",
+            "config.json: down_block_types must be a list of 1 to 6 entries, each "
+            "'CrossAttnDownBlock2D' or 'DownBlock2D', got ['CrossAttnDownBlock2D', "
+            "'AttnDownBlock2D'].",
         ),
         (
             {"act_fn": "gelu"},
@@ -77,11 +78,12 @@ def test_shapes_that_cannot_be_are_refused(changes, message):
         ),
         (
             {"attention_head_dim": [5, 10, 20, 20]},
-            "config.json: attention_head_dim must be one integer, got [5, 10, 20, 20].",
+            "config.json: attention_head_dim must be a whole number from 1 to 256, got "
+            "[5, 10, 20, 20].",
         ),
         (
             {"layers_per_block": [2, 2]},
-            "config.json: layers_per_block must be one integer, got [2, 2].",
+            "config.json: layers_per_block must be a whole number from 1 to 8, got [2, 2].",
         ),
     ],
 )
@@ -94,7 +96,9 @@ def test_configs_of_other_networks_are_refused(entries, message):
 def test_an_empty_position_table_is_refused():
     with pytest.raises(SettingsError) as error:
         TemporalConfig(max_frames=0)
-    assert str(error.value) == "max_frames must be at least 1, got 0."
+    assert str(error.value) == (
+        "The temporal layers' settings: max_frames must be a whole number from 1 to 4096, got 0."
+    )
 
 
 def test_latents_are_too_small_only_where_a_norm_would_see_one_number():

@@ -109,7 +109,7 @@ def test_the_torchscript_pair_needs_no_onnxruntime(standins, tmp_path, monkeypat
     pytest.importorskip("torch")
     files = standins.make_torchscript_pair(tmp_path / "a.pt", tmp_path / "b.pt")
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    detector = load_pose_detector(*files, "cpu")
+    detector = load_pose_detector(*files, "cpu", allow_torchscript=True)
     pictures, people = clip(standins, [(a_person(standins), 3)], 7)
     poses, report = detector.detect(pictures)
     assert mean_error(poses, 0, [p[0] for p in people]) <= 0.5

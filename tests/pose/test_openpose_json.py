@@ -87,9 +87,9 @@ def test_errors_say_which_file_and_why(tmp_path):
     )
     text = tmp_path / "text.json"
     text.write_text("hello")
-    assert message_of(lambda: load_poses(text)).startswith(f"{text} is not a JSON file of poses (")
+    assert message_of(lambda: load_poses(text)).startswith(f"{text} is not JSON: ")
     text.write_bytes(b"\xff\xfe\x00\x81")
-    assert "is not a JSON file of poses" in message_of(lambda: load_poses(text))
+    assert "is not JSON" in message_of(lambda: load_poses(text))
     text.write_text(json.dumps({"people": []}))
     assert message_of(lambda: load_poses(text)).startswith("text.json: The poses do not say how")
 

@@ -437,9 +437,9 @@ class TestErrors:
 
     def test_numbers_out_of_range(self):
         assert self.message(strength=1.5) == "strength must be from 0 to 1, got 1.5."
-        assert self.message(scale=0.0) == "scale must be larger than 0, got 0.0."
+        assert self.message(scale=0.0) == ("scale must be larger than 0 and at most 100, got 0.0.")
         assert self.message(multipliers={"thigh": -1.0}) == (
-            "The multiplier of thigh must be larger than 0, got -1.0."
+            "The multiplier of thigh must be larger than 0 and at most 100, got -1.0."
         )
 
     def test_unknown_groups_list_the_known_ones(self):

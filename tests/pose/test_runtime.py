@@ -8,7 +8,7 @@ import pytest
 
 from animate_anyone_core.errors import CheckpointError, MissingDependencyError
 from animate_anyone_core.pose import runtime
-from animate_anyone_core.pose.runtime import OnnxNetwork, open_network
+from animate_anyone_core.pose.runtime import OnnxNetwork, checked_outputs, open_network
 
 BLANK = np.zeros((1, 3, 640, 640), np.float32)
 
@@ -190,12 +190,12 @@ def pair(standins, tmp_path_factory):
 class TestTorchScript:
     def test_it_runs_without_onnxruntime(self, pair, monkeypatch):
         _forbid(monkeypatch, "onnxruntime")
-        network = open_network(pair[0], "cpu")
+        network = open_network(pair[0], "cpu", allow_torchscript=True)
         assert network.run(BLANK)[0].shape == (1, 8400, 85)
         assert network.provider == "torch cpu"
 
     def test_the_estimator_is_fixed_to_batches_of_five(self, pair):
-        network = open_network(pair[1], "cpu")
+        network = open_network(pair[1], "cpu", allow_torchscript=True)
         x, y = network.run(np.zeros((5, 3, 384, 288), np.float32))
         assert (x.shape, y.shape) == ((5, 133, 576), (5, 133, 768))
         text = message_of(lambda: network.run(np.zeros((1, 3, 384, 288), np.float32)))
@@ -203,12 +203,12 @@ class TestTorchScript:
 
     def test_a_device_that_is_not_there_falls_back(self, pair, caplog):
         with caplog.at_level(logging.WARNING, "animate_anyone"):
-            network = open_network(pair[0], "cuda:7")
+            network = open_network(pair[0], "cuda:7", allow_torchscript=True)
         assert network.provider == "torch cpu"
         assert "torch cannot use cuda:7, using the CPU" in caplog.text
 
     def test_a_released_network_runs_again(self, pair):
-        network = open_network(pair[0], "auto")
+        network = open_network(pair[0], "auto", allow_torchscript=True)
         network.release()
         assert network.run(BLANK)[0].shape == (1, 8400, 85)
 
@@ -221,6 +221,38 @@ class TestTorchScript:
 
     def test_without_torch_the_message_says_so(self, pair, monkeypatch):
         _forbid(monkeypatch, "torch")
-        assert message_of(lambda: open_network(pair[0]), MissingDependencyError) == (
-            "yolox_l.torchscript.pt is a TorchScript file and needs torch: `pip install torch`."
+        assert message_of(
+            lambda: open_network(pair[0], allow_torchscript=True), MissingDependencyError
+        ) == ("yolox_l.torchscript.pt is a TorchScript file and needs torch: `pip install torch`.")
+
+
+class TestBorders:
+    def test_torchscript_is_code_and_runs_only_if_it_is_allowed(self, pair):
+        message = message_of(lambda: open_network(pair[0], "cpu"))
+        assert message == (
+            "yolox_l.torchscript.pt is a TorchScript file: a program, which is run as it is. If you "
+            "trust where it comes from, allow it: --allow-torchscript, in ComfyUI "
+            "allow_torchscript. An ONNX file needs no permission."
         )
+
+    @pytest.mark.parametrize(
+        ("outputs", "message"),
+        [
+            ({"a": 1}, "must hand over tensors, got dict."),
+            ([np.zeros(2), None], "must hand over numbers, its output 1 is NoneType."),
+            ([np.array(["a"])], "must hand over numbers, its output 0 is <U1."),
+            ([np.zeros(2, complex)], "must hand over numbers, its output 0 is complex128."),
+            ([np.array([0.0, np.nan])], "hands over NaN or infinite numbers (output 0)."),
+            ([np.zeros(2), np.array([np.inf])], "hands over NaN or infinite numbers (output 1)."),
+            (
+                [np.broadcast_to(np.float32(0), (2**14, 2**14))],
+                "hands over more than 134217728 numbers for a run.",
+            ),
+        ],
+    )
+    def test_what_a_network_hands_over_is_looked_at(self, outputs, message):
+        assert f"a.onnx {message}" in message_of(lambda: checked_outputs("a.onnx", outputs))
+
+    def test_numbers_pass(self):
+        outputs = (np.zeros((1, 2), np.float16), np.ones(3, np.int64), np.zeros(0, np.float32))
+        assert checked_outputs("a.onnx", outputs) == list(outputs)

@@ -1,0 +1,63 @@
+"""Does a run of the command line fit into memory: told before it starts, with a size that would."""
+
+import math
+
+import torch
+
+from ..borders.memory import free_memory, gigabytes
+from ..errors import SettingsError
+from ..images import SMALLEST_SIDE
+from ..models.denoising_unet import DenoisingUNet
+from ..models.memory import activation_bytes
+
+#: The estimate of the UNet is at most twice what is measured: only what is beyond that is refused.
+_SURELY = 0.5
+
+
+def check_fits(
+    unet: DenoisingUNet,
+    size: tuple[int, int],
+    num_frames: int,
+    window: int,
+    guidance_scale: float,
+) -> None:
+    """Raise SettingsError if a run needs more memory than there is, beside the weights.
+
+    Args:
+        unet: The network, where it will run.
+        size: (width, height) of the video.
+        num_frames: Frames of the clip.
+        window: Frames of a window.
+        guidance_scale: Above 1 takes two rows.
+    """
+    free = _free(unet.conv_in.weight.device)
+    if free is None:
+        return
+    width, height = size
+    window = min(window, num_frames)
+    rows = 2 if guidance_scale > 1 else 1
+    needed = needed_bytes(unet, width, height, num_frames, rows * window)
+    if _SURELY * needed <= free:
+        return
+    share = math.sqrt(free / needed)  # what is needed grows with the area
+    fits = [max(int(side * share) // 8 * 8, SMALLEST_SIDE) for side in (width, height)]
+    raise SettingsError(
+        f"{num_frames} frames of {width}x{height} pixels in windows of {window} need about "
+        f"{gigabytes(needed)}, {gigabytes(free)} are free. {fits[0]}x{fits[1]} would fit; or make "
+        "--window or --max-frames smaller."
+    )
+
+
+def needed_bytes(unet: DenoisingUNet, width: int, height: int, num_frames: int, rows: int) -> float:
+    """Bytes of one window (`rows` pictures) through the UNet, and of all frames' skeletons."""
+    size = unet.conv_in.weight.element_size()
+    window = activation_bytes(unet.config, rows, height // 8, width // 8, size)
+    pictures = num_frames * height * width * 3 * (1 + size)
+    features = num_frames * height * width / 64 * unet.config.block_out_channels[0] * size
+    return window + pictures + features
+
+
+def _free(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return free_memory() if device.type == "cpu" else None
