@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         if argv and argv[0] == name:  # only the wanted command pays for its imports
             _import(module).add_arguments(command)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for client in ("httpx", "httpx2"):
+        logging.getLogger(client).setLevel(logging.WARNING)
     try:
         args = parser.parse_args(argv)
         check_options(vars(args))

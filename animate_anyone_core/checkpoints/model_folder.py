@@ -89,8 +89,8 @@ def load_models(
     Args:
         folder: Holds `denoising_unet`, `reference_unet`, `motion_module` (unless its layers are in
             the first) and `pose_guider`, as `.safetensors` or `.pth`; `config.json` of the 2-D UNet
-            if it is not Stable Diffusion 1.5's; `vae/` and `image_encoder/` unless given. "built-in"
-            means the model that ships with the package.
+            if it is not Stable Diffusion 1.5's; `vae/` and `image_encoder/`, in it or beside it,
+            unless given. "built-in" means the model that ships with the package.
         vae: Folder of a diffusers autoencoder.
         image_encoder: Folder of a transformers CLIP vision model with projection.
         family: A family's name, or "auto".
@@ -111,8 +111,10 @@ def load_models(
     config_path = folder / "config.json"
     config = read_unet_config(config_path) if config_path.is_file() else None
     # The small networks first: what is wrong with them is told in a moment.
-    autoencoder = load_autoencoder(vae or folder / "vae", dtype)
-    encoder = load_image_encoder(image_encoder or folder / "image_encoder", dtype)
+    autoencoder = load_autoencoder(vae or _in_or_beside(folder, "vae"), dtype)
+    encoder = load_image_encoder(
+        image_encoder or _in_or_beside(folder, "image_encoder"), dtype
+    )
     files = read_denoising_unet(
         find_weights(folder, "denoising_unet"),
         find_optional(folder, "motion_module"),
@@ -139,6 +141,12 @@ def load_models(
         models.vae.config.latent_channels,
     )
     return models, [files.report, reference_report, pose_report]
+
+
+def _in_or_beside(folder: Path, name: str) -> Path:
+    """A network's folder: several families share one VAE and one image encoder."""
+    beside = folder.resolve().parent / name
+    return beside if beside.is_dir() and not (folder / name).is_dir() else folder / name
 
 
 def find_weights(folder: Path, name: str) -> Path:

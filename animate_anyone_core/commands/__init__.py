@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retarget-pose": ("retarget_pose", "fit a driver's poses to a character's body and place"),
     "draw-pose": ("draw_pose", "draw poses as skeleton pictures for a family of weights"),
     "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),
+    "download": ("download", "fetch published files: pose networks for real people, weights, VAE"),
     "inspect": ("inspect", "tell what files of weights are, and whether a folder makes a model"),
     "convert": ("convert", "rewrite weights as safetensors, in another precision, split or merged"),
     "self-test": ("self_test", "check that this machine computes what the published code computes"),
