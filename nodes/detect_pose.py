@@ -7,6 +7,7 @@ import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.pose.detection import PoseDetector
+from ..animate_anyone_core.pose.plausibility import DRAWN_ONLY
 from ..animate_anyone_core.pose.pose_keypoint import SEEN_SCORE, to_pose_keypoint
 from ..animate_anyone_core.pose.tracking import choose_person
 from .pose_sockets import PoseDetectorSocket, PoseKeypointSocket, image_frames, node_progress
@@ -115,4 +116,5 @@ class DetectPose(io.ComfyNode):
             pose_detector.release()
         point = (point_x, point_y)
         chosen = choose_person(poses, person, index=person_index, point=point, frame=point_frame)
-        return io.NodeOutput(to_pose_keypoint(chosen), str(report))
+        note = f"\nNote: {DRAWN_ONLY}" if pose_detector.drawn_only else ""
+        return io.NodeOutput(to_pose_keypoint(chosen), f"{report}{note}")

@@ -115,6 +115,7 @@ class LoadPoseDetector(io.ComfyNode):
             str(mm.get_torch_device()) if device == AUTO else device,
             None if detector_kind == AUTO else detector_kind,
             allow_torchscript,
+            drawn_only=pose_estimator == BUILT_IN,
         )
         return io.NodeOutput(detector)
 

@@ -60,6 +60,11 @@ def built_in_samples() -> SampleFiles:
     return SampleFiles(characters, _file("samples/driving.mp4"), _file("samples/driving.json"))
 
 
+def is_sample(path: Path | str) -> bool:
+    """Whether a picture or video is one that ships with the package."""
+    return Path(path).resolve().parent == BUILT_IN_FOLDER / "samples"
+
+
 def _file(name: str) -> Path:
     path = BUILT_IN_FOLDER / name
     if not path.is_file():

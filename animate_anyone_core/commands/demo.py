@@ -13,19 +13,20 @@ import torch
 from PIL import Image
 
 from ..animate import AnimateSettings, animate
-from ..checkpoints.builtin import BUILT_IN, built_in_pose_networks, built_in_samples
+from ..checkpoints.builtin import BUILT_IN, built_in_samples
 from ..checkpoints.model_folder import Models, load_models
 from ..driving import DrivingSettings, detect_driver, fit_to_character
 from ..evaluation.report import picture_grid, side_by_side
 from ..files import check_writable
 from ..images import fit, read_picture, write_picture
-from ..pose.detection import PoseDetector, load_pose_detector
+from ..pose.detection import PoseDetector
 from ..pose.drawing import draw_poses
 from ..pose.skeleton import PoseSequence
 from ..pose.tracking import choose_person
 from ..video import VideoClip, read_video, write_video
 from .animate import choose_device, choose_dtype
 from .number_option import add_max_frames
+from .pose_networks import open_default_detector
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
@@ -101,7 +102,7 @@ def _prepare(args: argparse.Namespace, clip: VideoClip) -> _Demo:
     """Load the networks and find the driver's poses."""
     device = choose_device(args.device)
     models, _ = load_models(args.models, device=device, dtype=choose_dtype("auto", device))
-    detector = load_pose_detector(*built_in_pose_networks(), args.device)
+    detector = open_default_detector(args.device, [args.reference, args.driving])
     settings = DrivingSettings()
     with progress_bar("detect, track, smooth") as on_step:
         found = detect_driver(detector, clip.frames, clip.fps, settings, on_step)
@@ -118,6 +119,8 @@ def _dance(
     driven = fit_to_character(demo.driver, reference, demo.detector, demo.settings)
     for note in driven.notes:
         logger.info("%s: %s", name, note)
+    for doubt in driven.poses.doubts:
+        logger.warning("%s: Warning: %s", name, doubt)
     with progress_bar(f"{name}: draw") as on_step:
         skeletons = draw_poses(driven.poses, profile.drawing, size, on_step=on_step)
     settings = AnimateSettings.for_model(

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     check_writable(args.output)
     frames, fps = _read_frames(args.video, args.max_frames)
-    detector = open_detector(args)
+    detector = open_detector(args, [args.video])
     with progress_bar("detect poses") as on_step:
         poses, report = detector.detect(
             frames,

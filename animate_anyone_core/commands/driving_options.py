@@ -110,7 +110,8 @@ def skeleton_pictures(
         retarget=RetargetSettings() if retarget else None,
     )
     poses = driving.poses
-    detector = open_detector(args) if poses is None or retarget else None
+    pictures = [args.driving, args.reference if retarget else None]
+    detector = open_detector(args, pictures) if poses is None or retarget else None
     if poses is None:
         assert detector is not None
         assert driving.frames is not None
@@ -122,5 +123,7 @@ def skeleton_pictures(
         for note in driven.notes:
             logger.info("%s", note)
         poses = driven.poses
+    for doubt in poses.doubts:
+        logger.warning("Warning: %s", doubt)
     with progress_bar("draw") as on_step:
         return draw_poses(poses, style, reference.size, on_step=on_step)

@@ -112,6 +112,8 @@ def run(args: argparse.Namespace) -> None:
         logger.info("Smoothing: %s.", report.to_text().replace("\n", "; "))
     result = retarget_poses(driver, _read_reference(args), settings)
     logger.info("%s", result.to_text())
+    for doubt in result.poses.doubts:
+        logger.warning("Warning: %s", doubt)
     overlay = None if args.overlay is None else _draw_overlay(args, result)
     save_poses(result.poses, args.output)
     logger.info("Wrote %s.", args.output)
@@ -132,7 +134,8 @@ def _read_reference(args: argparse.Namespace) -> PoseSequence:
     """
     if not _is_picture(args.reference):
         return load_poses(args.reference)
-    poses, _ = open_detector(args).detect(np.asarray(read_picture(args.reference))[None])
+    picture = np.asarray(read_picture(args.reference))
+    poses, _ = open_detector(args, [args.reference]).detect(picture[None])
     if not (poses.scores > 0).any():
         raise PoseError(
             f"No person was found in {args.reference.name}. Give a picture of a whole person, other "

@@ -5,6 +5,7 @@ Symbols: F frames, P persons, N people of one frame, H W pixels.
 
 import math
 from collections.abc import Iterable, Iterator, Sized
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from .detection_report import DetectionReport
 from .detection_run import DetectionRun, FramePeople
 from .detector_models import DETECTORS, RTMDET
 from .person_detector import PersonDetector
+from .plausibility import FrameSample, Look, Plausibility, check_plausibility
 from .pose_estimator import PoseEstimator
 from .pose_keypoint import SEEN_SCORE
 from .runtime import open_network
@@ -29,14 +31,21 @@ class PoseDetector:
         detector: Finds people; None takes the whole picture as one person.
         estimator: Finds the keypoints of each.
         device: The device that was asked for, for warnings.
+        drawn_only: Whether the networks know drawn dancers only. Then a few frames of every clip are
+            looked at again, and poses that do not hold are doubted: see `plausibility`.
     """
 
     def __init__(
-        self, detector: PersonDetector | None, estimator: PoseEstimator, device: str = "auto"
+        self,
+        detector: PersonDetector | None,
+        estimator: PoseEstimator,
+        device: str = "auto",
+        drawn_only: bool = False,
     ) -> None:
         self.detector = detector
         self.estimator = estimator
         self.device = device
+        self.drawn_only = drawn_only
 
     def detect(
         self,
@@ -67,7 +76,8 @@ class PoseDetector:
 
         Returns:
             Poses, with one slot per person through the clip, largest first, and a report. Frames
-            without people are in the report, they are no error.
+            without people are in the report, they are no error. With `drawn_only`, poses that cannot
+            be trusted say so in their `doubts`, and so does the report.
 
         Raises:
             ShapeError: If a frame is not an RGB picture of 8 bits or its size differs.
@@ -80,12 +90,17 @@ class PoseDetector:
             self.detector, self.estimator, batch_size, SEEN_SCORE / seen_score, num_frames, on_step
         )
         calls = self._calls()
-        size = run.walk(_checked_pictures(frames), interval)
+        sample = FrameSample()
+        pictures = _checked_pictures(frames)
+        size = run.walk(sample.watch(pictures) if self.drawn_only else pictures, interval)
         if size is None:
             size = frames.shape[2:0:-1] if isinstance(frames, np.ndarray) else (1, 1)
         poses, colors = _as_sequence(run.results, size, fps)
         poses = track_persons(poses, colors=colors)
-        return poses, self._report(poses, calls)
+        found = self._check(poses, sample) if self.drawn_only else None
+        if found is not None and found.doubt:
+            poses = replace(poses, doubts=(found.doubt,))
+        return poses, self._report(poses, calls, found)
 
     def release(self) -> None:
         """Give the networks' memory back; the next `detect` takes it again."""
@@ -98,7 +113,29 @@ class PoseDetector:
         detector = 0 if self.detector is None else self.detector.network.calls
         return detector, self.estimator.network.calls
 
-    def _report(self, poses: PoseSequence, calls_before: tuple[int, int]) -> DetectionReport:
+    def _check(self, poses: PoseSequence, sample: FrameSample) -> Plausibility | None:
+        """Look at a few frames again; None if nobody was found."""
+        present = np.asarray((poses.scores[:, 0] > 0).any(axis=-1))
+        if not present.any():
+            return None
+
+        def look(picture: np.ndarray, widen: float) -> Look:
+            height, width = picture.shape[:2]
+            boxes = np.array([[0.0, 0.0, width, height]])
+            if self.detector is not None:
+                boxes = self.detector.detect(picture).boxes
+            centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+            boxes = np.concatenate([centre - widen * half, centre + widen * half], axis=1)
+            return Look(*self.estimator.estimate([picture] * len(boxes), boxes, 8))
+
+        return check_plausibility(poses, sample.frames(present), look)
+
+    def _report(
+        self,
+        poses: PoseSequence,
+        calls_before: tuple[int, int],
+        plausibility: Plausibility | None = None,
+    ) -> DetectionReport:
         present = (poses.scores > 0).any(axis=(1, 2))
         persons = (poses.scores > 0).any(axis=(0, 2))
         networks = [part.network for part in (self.detector, self.estimator) if part is not None]
@@ -118,7 +155,8 @@ class PoseDetector:
             estimator=_described(self.estimator),
             detector_calls=calls[0] - calls_before[0],
             estimator_calls=calls[1] - calls_before[1],
-            warnings=tuple(warnings),
+            warnings=(*warnings, *poses.doubts),
+            plausibility=plausibility,
         )
 
 
@@ -128,6 +166,7 @@ def load_pose_detector(
     device: str = "auto",
     detector_kind: str | None = None,
     allow_torchscript: bool = False,
+    drawn_only: bool = False,
 ) -> PoseDetector:
     """Open a person detector and a pose estimator and find out what they are.
 
@@ -138,6 +177,7 @@ def load_pose_detector(
         detector_kind: A name of `detector_models`, for files whose signature does not tell
             (RTMDet); None looks at the signature.
         allow_torchscript: Whether TorchScript files, which are programs, may be run.
+        drawn_only: Whether the networks know drawn dancers only, see `PoseDetector`.
 
     Raises:
         CheckpointError: If a file is no network.
@@ -166,7 +206,7 @@ def load_pose_detector(
             raise UnknownCheckpointError(
                 f"{error} If it is a pose estimator, choose it as the estimator."
             ) from error
-    return PoseDetector(detector, estimator, device)
+    return PoseDetector(detector, estimator, device, drawn_only)
 
 
 def _checked_pictures(frames: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:

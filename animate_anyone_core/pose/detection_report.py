@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .plausibility import Plausibility
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionReport:
@@ -17,6 +19,7 @@ class DetectionReport:
         detector_calls: Runs of the detector.
         estimator_calls: Runs of the estimator.
         warnings: What the user should know.
+        plausibility: Whether the poses can be trusted; None if that was not checked.
     """
 
     num_frames: int
@@ -27,6 +30,7 @@ class DetectionReport:
     detector_calls: int
     estimator_calls: int
     warnings: tuple[str, ...] = ()
+    plausibility: Plausibility | None = None
 
     def __str__(self) -> str:
         people = "1 person" if self.num_persons == 1 else f"{self.num_persons} persons"
@@ -35,6 +39,8 @@ class DetectionReport:
             f"Boxes: {self.detector}, {self.detector_calls} runs.",
             f"Keypoints: {self.estimator}, {self.estimator_calls} runs.",
         ]
+        if self.plausibility is not None:
+            lines.append(f"Poses: {self.plausibility}")
         missing = self.frames_without_person
         if missing:
             lines.append(

@@ -141,7 +141,8 @@ def poses_in_boxes(poses: PoseSequence, boxes: FaceBoxes, size: int) -> PoseSequ
     scale = (size / here.sides)[:, None, None, None]
     points = (poses.points - here.corners[:, None, None]) * scale
     inside = ((points >= 0) & (points < size)).all(axis=-1)
-    return PoseSequence(points, np.where(inside, poses.scores, 0.0), size, size, poses.fps)
+    scores = np.where(inside, poses.scores, 0.0)
+    return PoseSequence(points, scores, size, size, poses.fps, poses.doubts)
 
 
 def _measure_faces(points: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

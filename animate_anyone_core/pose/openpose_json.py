@@ -44,7 +44,7 @@ def save_poses(poses: PoseSequence, path: str | Path) -> None:
         MediaError: If the file cannot be written.
     """
     shape = poses.scores.shape
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "width": int(poses.width),
@@ -55,6 +55,8 @@ def save_poses(poses: PoseSequence, path: str | Path) -> None:
         "points": poses.points.reshape(*shape[:2], 2 * NUM_KEYPOINTS).tolist(),
         "scores": poses.scores.tolist(),
     }
+    if poses.doubts:
+        document["doubts"] = list(poses.doubts)
     write_json(document, path, indent=None)
 
 
@@ -159,6 +161,7 @@ def _from_document(document: dict[str, Any], path: Path, fps: float | None) -> P
             document["width"],
             document["height"],
             fps if fps is not None else document["fps"],
+            tuple(map(str, document.get("doubts", ()))),
         )
     except (KeyError, TypeError, ValueError, SettingsError) as error:
         raise PoseError(f"{path.name} is damaged: {error}.") from error

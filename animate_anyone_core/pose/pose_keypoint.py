@@ -10,7 +10,7 @@ left as left, 0, 0, 0 for what is not seen, and complete lists, because some rea
 
 Producers disagree about c: comfyui_controlnet_aux writes exactly 1.0 and its readers drop
 everything below, ComfyUI's SDPose nodes write real scores. We write 1.0 or 0.0 and keep what that
-loses (scores, hidden points, person slots, frame rate) in keys of our own that start with `aa_`.
+loses (scores, hidden points, person slots, frame rate, doubts) in keys of our own that start with `aa_`.
 They count on reading only while the standard lists still agree with them, so an editor wins.
 """
 
@@ -78,6 +78,8 @@ def to_pose_keypoint(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> lis
         }
         if poses.fps is not None:
             frame["aa_fps"] = float(poses.fps)
+        if poses.doubts:
+            frame["aa_doubts"] = list(poses.doubts)
         frames.append(frame)
     return frames
 
@@ -123,7 +125,8 @@ def from_pose_keypoint(
             kept = _kept_pose(person)
             if kept is not None:
                 points[index, slot], scores[index, slot] = kept
-    return PoseSequence(points, scores, width, height, _frame_rate(frames, fps))
+    doubts = dict.fromkeys(str(doubt) for frame in frames for doubt in frame.get("aa_doubts") or ())
+    return PoseSequence(points, scores, width, height, _frame_rate(frames, fps), tuple(doubts))
 
 
 def _standard_lists(

@@ -301,7 +301,12 @@ def _finish(
         notes.append(f"Body joints leave the canvas in frames {frame_ranges(frames)}.")
     scores = np.where(visible, actor.scores, 0.0)
     poses = PoseSequence(
-        points[:, None], scores[:, None], reference.width, reference.height, driver.fps
+        points[:, None],
+        scores[:, None],
+        reference.width,
+        reference.height,
+        driver.fps,
+        doubts=tuple(dict.fromkeys((*driver.doubts, *reference.doubts))),
     )
     character = PoseSequence(
         model.points[:1, None], model.scores[:1, None], reference.width, reference.height

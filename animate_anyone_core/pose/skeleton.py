@@ -58,6 +58,7 @@ class PoseSequence:
         width: Canvas width in pixels.
         height: Canvas height in pixels.
         fps: Frames per second, None if unknown.
+        doubts: Why these poses cannot be trusted, as sentences; they stay with what is made of them.
     """
 
     points: np.ndarray
@@ -65,6 +66,7 @@ class PoseSequence:
     width: int
     height: int
     fps: float | None = None
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         points = np.asarray(self.points, dtype=np.float64)

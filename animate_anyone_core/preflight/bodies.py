@@ -64,6 +64,7 @@ def check_driver(driver: PoseSequence) -> Iterator[Finding]:
     if not there.any():
         yield Finding("nobody", "The driver's poses show nobody in any frame.", fails=True)
         return
+    yield from check_doubts(driver, "driver")
     if not there.all():
         first = int(np.flatnonzero(~there)[0])
         yield Finding(
@@ -88,6 +89,12 @@ def check_driver(driver: PoseSequence) -> Iterator[Finding]:
                 f"Joints are missing in many frames: {named}. Limbs will flicker there; "
                 '"Smooth Pose" bridges short gaps.',
             )
+
+
+def check_doubts(poses: PoseSequence, whose: str) -> Iterator[Finding]:
+    """Whether the detection itself did not trust its poses."""
+    for doubt in poses.doubts:
+        yield Finding("poses", f"The {whose}'s poses: {doubt}", fails=True)
 
 
 def check_bodies(driver: PoseSequence, reference: PoseSequence) -> Iterator[Finding]:
@@ -139,5 +146,6 @@ def _bone_lengths(poses: PoseSequence, person: int) -> np.ndarray:
 
 
 def check_reference(reference: PoseSequence) -> Iterator[Finding]:
-    """Whether the picture shows one person."""
-    return _several(_people(reference), "The reference picture shows")
+    """Whether the picture shows one person, and its pose can be trusted."""
+    yield from check_doubts(reference, "reference")
+    yield from _several(_people(reference), "The reference picture shows")

@@ -51,7 +51,7 @@ class Finding:
     """One thing to know.
 
     Attributes:
-        kind: Short name: scale, half body, missing joints, nobody, persons, size, frames, shape,
+        kind: Short name: scale, half body, missing joints, nobody, persons, poses, size, frames, shape,
             picture, style, skeletons, memory.
         text: A sentence that says what is wrong and what to do.
         fails: Whether the run would stop with an error, or only look bad.

@@ -60,6 +60,18 @@ def test_weights_are_those_of_the_files(model_folder, unet, reference_net, pose_
             assert torch.equal(loaded.state_dict()[key], tensor), key
 
 
+def test_families_share_a_vae_and_an_encoder_beside_their_folders(own_model_folder, vae):
+    family = own_model_folder / "moore"
+    family.mkdir()
+    for path in list(own_model_folder.glob("*.*")):
+        path.rename(family / path.name)
+    models, _ = load_models(family)
+    for key, tensor in vae.state_dict().items():
+        assert torch.equal(models.vae.state_dict()[key], tensor), key
+    (family / "vae").mkdir()
+    assert "There is no VAE in" in refusal(CheckpointError, family), "its own folder comes first"
+
+
 def test_global_random_states_are_left_as_they_were(model_folder):
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     load_models(model_folder)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from animate_anyone_core.pose.detection import load_pose_detector
 from animate_anyone_core.pose.drawing import draw_poses
+from animate_anyone_core.pose.plausibility import DRAWN_ONLY
 
 SIZE = (180, 320)  # height, width
 FRAMES = 10
@@ -128,6 +129,33 @@ def test_the_report_is_text(server, installed):
     entry = server.run(detection(installed, interval=3))  # not cached: older ones show nothing then
     text = entry["outputs"]["report"]["text"][0]
     assert text.startswith("10 frames, 1 person.\nBoxes: yolox_l.onnx (yolox) on CPU")
+
+
+@pytest.fixture(scope="module")
+def nobody(server):
+    """Soft warm shapes with nobody in them, in which the built-in networks see a dancer."""
+    coarse = np.random.default_rng(11).integers(0, 256, (20, 14, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(coarse).resize((256, 384), Image.Resampling.BICUBIC).save(buffer, "PNG")
+    return server.upload("nobody.png", buffer.getvalue())
+
+
+def test_nonsense_of_the_built_in_networks_is_told_and_stops_a_run(server, nobody):
+    """Detect Pose says it in its report, Preflight after Smooth Pose as a problem."""
+    prompt = detection({"clip": nobody})
+    networks = {"person_detector": "built-in", "pose_estimator": "built-in", "device": "cpu"}
+    prompt["detector"] = ours("LoadPoseDetector", **networks)
+    text = server.run(prompt)["outputs"]["report"]["text"][0]
+    assert "Warning: Do not trust these poses: looked at again" in text
+    assert text.endswith(DRAWN_ONLY)
+    smooth = {"window": 7, "detail_window": 5, "gate": 0.45, "max_gap": 8}
+    scores = {"show_score": 0.35, "hide_score": 0.25}
+    prompt["smooth"] = ours("SmoothPose", pose_keypoint=["poses", 0], **smooth, **scores)
+    settings = {"steps": 4, "cfg": 1.5, "context_frames": 0, "context_overlap": 4}
+    words = {"schedule": "open", "blending": "pyramid", "on_problem": "stop"}
+    prompt["check"] = ours("Preflight", driver_pose=["smooth", 0], **settings, **words)
+    with pytest.raises(PromptFailedError, match=r"PROBLEM \(poses\): The driver's poses: Do not"):
+        server.run(prompt)
 
 
 def test_a_stock_node_draws_our_poses(server, installed, expected):

@@ -20,6 +20,8 @@ from comfyui_harness.workflow_prompt import (
     to_prompt,
 )
 
+from animate_anyone_core.checkpoints.published_files import POSE_FILES
+
 WORKFLOWS = sorted((line.ROOT / "workflows").glob("*.json"))
 FROZEN = json.loads((line.ROOT / "tests" / "comfyui" / "frozen_schema.json").read_text())
 #: Values of these are files of the user's.
@@ -119,6 +121,25 @@ def test_published_weights_can_be_fetched_from_the_missing_models_dialog(server)
             assert model["directory"] in folders
             named += 1
     assert named == 6
+
+
+def test_pose_networks_for_real_people_can_be_fetched_wherever_poses_are_detected(server):
+    """Every Load Pose Detector names DWPose's files, and the note says what they are for."""
+    folders = set(json.loads(server.get("/models")))
+    counted = 0
+    for path in WORKFLOWS:
+        nodes = read_workflow(path)["nodes"]
+        for loader in (n for n in nodes if n["type"] == "AnimateAnyone_LoadPoseDetector"):
+            offered = models_of(loader)
+            assert tuple(model["name"] for model in offered) == POSE_FILES
+            for model in offered:
+                page = "https://huggingface.co/yzd-v/DWPose/resolve/main/"
+                assert model["url"] == page + model["name"]
+                assert model["directory"] in folders
+            notes = [n["widgets_values"][0] for n in nodes if n["type"] == "MarkdownNote"]
+            assert any("**Real people** need DWPose" in note for note in notes), path.name
+            counted += 1
+    assert counted == 6
 
 
 @pytest.mark.parametrize("node_id", FROZEN)

@@ -55,11 +55,16 @@ def run(args: argparse.Namespace) -> None:
         min_frames=args.min_frames,
         min_seen=args.min_seen,
     )
-    detector = open_detector(args)
+    detector = open_detector(args, [args.videos])
     with progress_bar("prepare") as on_step:
         report = prepare_clips(args.videos, detector, args.output, settings, on_step)
     if not report.written and not report.kept:
-        raise SettingsError(f"None of the {len(report.left_out)} clips can be used, see above.")
+        doubted = (
+            f" ({len(report.doubted)} for poses that cannot be trusted)" if report.doubted else ""
+        )
+        raise SettingsError(
+            f"None of the {len(report.left_out)} clips can be used{doubted}, see above."
+        )
     logger.info("%s", report)
     data = args.videos if args.output is None else args.output / LIST_NAME
     logger.info("Train on them with: train --data %s", data)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ...errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
 from ...files import write_json
 from ...pose.detection import PoseDetector
-from ...pose.openpose_json import FORMAT, save_poses
+from ...pose.openpose_json import FORMAT, load_poses, save_poses
 from ...pose.skeleton import PoseSequence
 from ...pose.smoothing import SmoothingSettings, smooth_poses
 from ...pose.tracking import choose_person
@@ -24,6 +24,10 @@ from .clip_files import count_frames, find_sources, frame_rate, iterate_frames
 logger = logging.getLogger("animate_anyone")
 
 LIST_NAME = "meta.json"
+
+
+class DoubtedPosesError(PoseError):
+    """Poses were found that do not hold when a few frames are looked at again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +64,22 @@ class PrepareReport:
         written: Clips whose poses were found now, and the files.
         kept: Clips whose poses were there.
         left_out: Clips that cannot be used, and why.
+        doubted: Those of them whose poses cannot be trusted.
     """
 
     written: dict[Path, Path] = field(default_factory=dict)
     kept: dict[Path, Path] = field(default_factory=dict)
     left_out: dict[Path, str] = field(default_factory=dict)
+    doubted: list[Path] = field(default_factory=list)
 
     def __str__(self) -> str:
         text = f"{len(self.written) + len(self.kept)} clips have poses"
         if self.kept:
             text += f", {len(self.kept)} had them before"
-        return f"{text}; {len(self.left_out)} are left out."
+        text += f"; {len(self.left_out)} are left out"
+        if self.doubted:
+            text += f", {len(self.doubted)} of them because their poses cannot be trusted"
+        return f"{text}."
 
 
 def prepare_clips(
@@ -110,6 +119,7 @@ def prepare_clips(
         with _left_out_if_unusable(clip, report):
             _check_target(target, owners.setdefault(target, clip), clip, num_frames)
             if _is_there(target, num_frames):
+                _check_doubts(load_poses(target, canvas=(1, 1)), target.name)
                 report.kept[clip] = target
             else:
 
@@ -139,6 +149,7 @@ def find_main_person(
     Raises:
         MediaError: If the clip cannot be read to its end.
         PoseError: If too few frames show a person.
+        DoubtedPosesError: If the poses cannot be trusted.
     """
     people, _ = detector.detect(
         iterate_frames(clip),
@@ -152,6 +163,7 @@ def find_main_person(
             f"{clip.name} should have {num_frames} frames, {people.num_frames} can be read: it is "
             "cut short or damaged. Encode it again."
         )
+    _check_doubts(people, clip.name)
     poses = choose_person(people, "largest")
     share = (poses.scores > 0).any(axis=(1, 2)).mean()
     if share < settings.min_seen:
@@ -168,7 +180,14 @@ def _left_out_if_unusable(clip: Path, report: PrepareReport) -> Iterator[None]:
         yield
     except AnimateAnyoneError as error:
         report.left_out[clip] = str(error)
+        if isinstance(error, DoubtedPosesError):
+            report.doubted.append(clip)
         logger.warning("Left out: %s", " ".join(str(error).split()))
+
+
+def _check_doubts(poses: PoseSequence, name: str) -> None:
+    if poses.doubts:
+        raise DoubtedPosesError(f"{name}: {' '.join(poses.doubts)}")
 
 
 def _length(clip: Path, min_frames: int) -> int:
