@@ -3,9 +3,11 @@
 A network that knows what it sees finds the same pose in a mirror, at another size, in a wider crop. One
 that does not still gives a whole skeleton, with scores as high as ever, but another one each time.
 
-The limits were set on drawn dancers of all splits, and on pictures and videos without one: real
-people, faces, animals, textures, noise. They hold for the built-in networks; nobody has measured
-others.
+The limits were set on drawn dancers of all splits (8 frames at 12 fps, 128x128 to 512x768), and on real
+people, faces, animals, things, textures and noise. On 64 further drawn clips none is doubted. Of 62
+clips and pictures without such a dancer, in which the built-in networks find somebody, 59 are; those
+that pass are two videos of drawn skeletons and a single drawn picture, whose pose is half wrong. The
+limits hold for the built-in networks; nobody has measured others.
 
 Symbols: F frames, N people of one frame, K keypoints. Lengths are shares of the body's size, which is
 the torso, or a fifth of the whole body where the torso is short or hidden.

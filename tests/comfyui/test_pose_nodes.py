@@ -152,7 +152,7 @@ def test_nonsense_of_the_built_in_networks_is_told_and_stops_a_run(server, nobod
     scores = {"show_score": 0.35, "hide_score": 0.25}
     prompt["smooth"] = ours("SmoothPose", pose_keypoint=["poses", 0], **smooth, **scores)
     settings = {"steps": 4, "cfg": 1.5, "context_frames": 0, "context_overlap": 4}
-    words = {"schedule": "open", "blending": "pyramid", "on_problem": "stop"}
+    words = {"schedule": "open", "blending": "pyramid", "on_problem": "stop", "self_test": False}
     prompt["check"] = ours("Preflight", driver_pose=["smooth", 0], **settings, **words)
     with pytest.raises(PromptFailedError, match=r"PROBLEM \(poses\): The driver's poses: Do not"):
         server.run(prompt)
