@@ -112,9 +112,7 @@ def load_models(
     config = read_unet_config(config_path) if config_path.is_file() else None
     # The small networks first: what is wrong with them is told in a moment.
     autoencoder = load_autoencoder(vae or _in_or_beside(folder, "vae"), dtype)
-    encoder = load_image_encoder(
-        image_encoder or _in_or_beside(folder, "image_encoder"), dtype
-    )
+    encoder = load_image_encoder(image_encoder or _in_or_beside(folder, "image_encoder"), dtype)
     files = read_denoising_unet(
         find_weights(folder, "denoising_unet"),
         find_optional(folder, "motion_module"),
