@@ -55,8 +55,8 @@ def fit_latent_colours(latents: Tensor, pixels: Tensor) -> LatentColours:
             f"The colours of {channels} latent channels need more than {channels} cells, got "
             f"{count * height * width}. Give more pictures."
         )
-    small = F.interpolate(pixels.double(), (height, width), mode="area")
-    cells = latents.double().movedim(1, -1).reshape(-1, channels)
+    small = F.interpolate(pixels.cpu().double(), (height, width), mode="area")
+    cells = latents.cpu().double().movedim(1, -1).reshape(-1, channels)
     cells = torch.cat([cells, torch.ones_like(cells[:, :1])], dim=1)
     found = torch.linalg.lstsq(cells, small.movedim(1, -1).reshape(-1, 3), driver="gelsd").solution
     *factors, offset = ((round(r, 4), round(g, 4), round(b, 4)) for r, g, b in found.tolist())

@@ -59,7 +59,7 @@ class Lpips:
                 pixels_01(clip[frame : frame + 1]).to(self._device) for clip in (result, truth)
             )
             with torch.inference_mode():
-                answer = self._network(one, other, normalize=True).double().cpu().numpy()
+                answer = self._network(one, other, normalize=True).cpu().double().numpy()
             if mask is None:
                 values.append(answer.mean())
             elif (mask[frame] > 127).any():

@@ -130,7 +130,7 @@ def clip_features(clips: Sequence[np.ndarray], features: VideoFeatures) -> np.nd
     Raises:
         CheckpointError: If the network cannot be run as the I3D file is.
     """
-    rows = [features(_i3d_input(clip)).double().cpu().numpy() for clip in clips]
+    rows = [features(_i3d_input(clip)).cpu().double().numpy() for clip in clips]
     return np.concatenate(rows) if rows else np.zeros((0, 0))
 
 
