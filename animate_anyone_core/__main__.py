@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import importlib.util
+import io
 import logging
 import signal
 import sys
@@ -31,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         SIGTERM exits with 143.
     """
     argv = sys.argv[1:] if argv is None else argv
+    _print_on_any_console()
     parser = _Parser(
         prog="python -m animate_anyone_core",
         description="Animate a character picture: train, run, measure.",
@@ -103,6 +105,12 @@ def find_commands() -> dict[str, tuple[str, str]]:
         if _is_here(room)
         for name, (module, help_line) in _import(room).COMMANDS.items()
     }
+
+
+def _print_on_any_console() -> None:
+    """Have letters that this console does not know written as escapes instead of ending the run."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _is_here(room: str) -> bool:
