@@ -27,7 +27,7 @@ class ProcessMemory:
 def read_process_memory() -> ProcessMemory | None:
     """This process's memory now; None where the system does not tell."""
     try:
-        lines = _STATUS.read_text().splitlines()
+        lines = _STATUS.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     values = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
@@ -40,6 +40,6 @@ def read_process_memory() -> ProcessMemory | None:
 def forget_peak() -> None:
     """Let the peak start again from now, where the system allows it."""
     try:
-        _CLEAR.write_text("5")
+        _CLEAR.write_text("5", encoding="utf-8")
     except OSError:
         return

@@ -96,7 +96,9 @@ def test_the_main_path_makes_no_float64(models, solver):
     with NoFloat64():
         assert np.array_equal(np.stack(list(animate(models, reference, poses, settings))), expected)
         other = replace(settings, seed=1)
-        assert not np.array_equal(np.stack(list(animate(models, reference, poses, other))), expected)
+        assert not np.array_equal(
+            np.stack(list(animate(models, reference, poses, other))), expected
+        )
 
 
 def test_the_video_distance_leaves_the_device_first():

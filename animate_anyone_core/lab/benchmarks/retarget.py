@@ -100,7 +100,8 @@ def run(args: argparse.Namespace) -> bool:
     failures = list(missed_bars(results, sum(seconds.values())))
     write("\n" + ("\n".join(failures) if failures else "All bars are met.") + "\n")
     if args.json is not None:
-        args.json.write_text(json.dumps(_document(args, results, seconds, failures), indent=1))
+        document = _document(args, results, seconds, failures)
+        args.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
     return not failures
 
 

@@ -222,9 +222,9 @@ def read_skeletons(
 
 def _from_list(path: Path) -> list[Clip]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
         clips = [
-            Clip(path.parent / entry["video_path"], path.parent / entry["kps_path"])
+            Clip(_listed(path.parent, entry["video_path"]), _listed(path.parent, entry["kps_path"]))
             for entry in entries
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -235,6 +235,12 @@ def _from_list(path: Path) -> list[Clip]:
     if not clips:
         raise SettingsError(f"data.path: {path.name} lists no clips.")
     return clips
+
+
+def _listed(folder: Path, name: str) -> Path:
+    """The place that a list in this folder names, also one that was written on Windows."""
+    place = folder / name
+    return place if place.exists() else folder / name.replace("\\", "/")
 
 
 def _poses_of(place: Path, root: Path) -> Path | None:

@@ -27,7 +27,7 @@ def read_settings(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise SettingsError(f"There is no settings file {path}.")
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     try:
         content = _PARSERS[path.suffix](text)
     except KeyError as error:

@@ -245,7 +245,7 @@ def _write_list(output: Path, report: PrepareReport) -> None:
     """List videos and poses as training reads them; poses relative to the list."""
     clips = sorted({**report.written, **report.kept}.items())
     entries = [
-        {"video_path": str(clip.resolve()), "kps_path": str(poses.relative_to(output))}
+        {"video_path": str(clip.resolve()), "kps_path": poses.relative_to(output).as_posix()}
         for clip, poses in clips
     ]
     write_json(entries, output / LIST_NAME, indent=1)
