@@ -45,9 +45,14 @@ class CachedScenes:
         self, drawn: Path, latents: Path, appearances: Path, stage: int, seed: int
     ) -> None:
         self.stage, self.seed = stage, seed
+        self._made_of = drawn, latents, appearances, stage, seed
         self._skeletons = np.load(drawn / "skeletons.npy", mmap_mode="r")
         self._latents = np.load(latents / "latents.npy", mmap_mode="r")
         self._appearance = np.load(appearances / "appearance.npy", mmap_mode="r")
+
+    def __reduce__(self) -> tuple[type["CachedScenes"], tuple[Path, Path, Path]]:
+        """Send another process the places, not the arrays: it maps the same files."""
+        return type(self), self._made_of
 
     def __len__(self) -> int:
         return len(self._latents)
