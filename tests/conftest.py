@@ -1,6 +1,5 @@
-"""Tiny real networks with random weights, and where shared material lies. No downloads, no mocks."""
+"""Tiny real networks with random weights, keys of published files. No downloads, no mocks."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.pose_guider import PublishedPoseGuider
 from animate_anyone_core.models.reference_net import ReferenceNet
+from tests.published_keys import published_keys as keys_of_published_files
 
 ROOT = Path(__file__).parents[1]
 MAX_FRAMES = 12
@@ -42,36 +42,9 @@ def _one_thread(request):
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of shared material beside the checkout."""
-    folder = ROOT.parent / "shared"
-    if not folder.is_dir():
-        pytest.skip(f"no shared material: {folder} is not there")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def shared_data(shared) -> Path:
-    """Real pictures and videos."""
-    return _there(shared / "data")
-
-
-@pytest.fixture(scope="session")
-def shared_reference(shared) -> Path:
-    """Key lists of the published files."""
-    return _there(shared / "reference")
-
-
-@pytest.fixture(scope="session")
-def published_keys(shared_reference) -> dict[str, dict[str, dict[str, list[int]]]]:
+def published_keys() -> dict[str, dict[str, dict[str, list[int]]]]:
     """Family -> file -> key -> shape of everything that was published."""
-    return json.loads(_there(shared_reference / "published_keys.json").read_text())
-
-
-def _there(path: Path) -> Path:
-    if not path.exists():
-        pytest.skip(f"no shared material: {path} is not there")
-    return path
+    return keys_of_published_files()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from animate_anyone_core.checkpoints.builtin import BUILT_IN_FOLDER
 from animate_anyone_core.errors import MediaError
+from animate_anyone_core.pose.openpose_json import load_poses
 from animate_anyone_core.video import read_video, write_video
 
 
@@ -80,11 +82,13 @@ class TestRoundTrip:
         first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=100)
         assert len(read_video(tmp_path / "a.gif").frames) == 4
 
-    def test_shared_videos_have_their_counts(self, shared_data):
-        path = shared_data / "pose_videos" / "anyone-video-2_kps.mp4"
-        clip = read_video(path, max_frames=10)
-        assert clip.frames.shape == (10, 768, 512, 3)
-        assert clip.fps == pytest.approx(30)
+    def test_the_shipped_video_is_as_its_poses_say(self):
+        poses = load_poses(BUILT_IN_FOLDER / "samples" / "driving.json")
+        path = BUILT_IN_FOLDER / "samples" / "driving.mp4"
+        clip = read_video(path)
+        assert clip.frames.shape == (len(poses.points), poses.height, poses.width, 3)
+        assert clip.fps == pytest.approx(poses.fps)
+        assert np.array_equal(read_video(path, max_frames=10).frames, clip.frames[:10])
 
 
 class TestReadingRefusals:

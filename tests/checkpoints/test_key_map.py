@@ -1,7 +1,5 @@
 """Published names to ours and back, on every published key."""
 
-import json
-
 import pytest
 import torch
 
@@ -13,11 +11,12 @@ from animate_anyone_core.checkpoints.key_map import (
     to_tree_key,
     without_prefix,
 )
+from tests.published_keys import published_temporal_names
 
 
 @pytest.fixture(scope="module")
-def remap(shared_reference):
-    return json.loads((shared_reference / "motion_key_remap_to_diffusers.json").read_text())
+def remap():
+    return published_temporal_names()
 
 
 def unets(published_keys):
@@ -44,7 +43,7 @@ def test_spatial_keys_keep_their_names(published_keys):
         assert to_tree_key(key) == to_published_key(key) == key
 
 
-def test_the_table_measured_on_diffusers_agrees(remap):
+def test_the_names_in_diffusers_own_class_agree(remap):
     """Position tables apart: diffusers has one a block, the files one an attention."""
     assert len(remap) == 588
     for published, ours in remap.items():

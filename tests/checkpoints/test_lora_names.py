@@ -1,8 +1,5 @@
 """Names of layers in LoRA files, against diffusers' and the original UNet's own naming."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from animate_anyone_core.checkpoints.lora_names import lora_names
@@ -48,13 +45,9 @@ def test_motion_lora_names():
     assert published in lora_names(layer)
 
 
-def test_no_name_means_two_layers():
-    table = Path(__file__).parents[2].parent / "shared" / "reference" / "published_keys.json"
-    if not table.is_file():
-        pytest.skip("no ../shared/reference: no key lists")
-    keys = json.loads(table.read_text())["moore"]["denoising_unet.pth"]
+def test_no_name_means_two_layers(published_keys):
     seen: dict[str, str] = {}
-    for key in keys:
+    for key in published_keys["moore"]["denoising_unet.pth"]:
         layer = key.removesuffix(".weight")
         if key.endswith(".weight"):
             for name in lora_names(layer):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from diffusers import MotionAdapter
 from torch.testing import assert_close
 
 from animate_anyone_core.models import temporal
@@ -47,16 +47,14 @@ def test_a_shorter_table_is_the_start_of_a_longer_one():
     assert torch.equal(sinusoidal_positions(5, 32), sinusoidal_positions(32, 32)[:5])
 
 
-def test_the_table_is_the_one_in_the_published_layout(shared):
-    for folder in sorted((shared / "fixtures").glob("*/checkpoints")):
-        tables = {
-            key: value[0]
-            for key, value in load_file(folder / "motion_module.safetensors").items()
-            if key.endswith(".pe")
-        }
-        assert tables
-        for table in tables.values():
-            assert_close(table.float(), sinusoidal_positions(*table.shape), rtol=0, atol=2e-6)
+@pytest.mark.parametrize("frames", [24, 32])
+def test_the_table_is_the_one_of_diffusers_class(frames):
+    """Its class reads the published files, which keep their tables."""
+    adapter = MotionAdapter((32, 64), 1, 1, 2, 8, motion_max_seq_length=frames)
+    tables = [value[0] for key, value in adapter.state_dict().items() if key.endswith(".pe")]
+    assert {tuple(table.shape) for table in tables} == {(frames, 32), (frames, 64)}
+    for table in tables:
+        assert_close(table, sinusoidal_positions(*table.shape), rtol=0, atol=2e-6)
 
 
 def test_a_layer_whose_output_starts_at_zero_changes_nothing(tiny_config, tiny_temporal, x):

@@ -50,7 +50,7 @@ class CachedScenes:
         self._latents = np.load(latents / "latents.npy", mmap_mode="r")
         self._appearance = np.load(appearances / "appearance.npy", mmap_mode="r")
 
-    def __reduce__(self) -> tuple[type["CachedScenes"], tuple[Path, Path, Path]]:
+    def __reduce__(self) -> tuple[type["CachedScenes"], tuple[Path, Path, Path, int, int]]:
         """Send another process the places, not the arrays: it maps the same files."""
         return type(self), self._made_of
 
