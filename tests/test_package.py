@@ -29,7 +29,7 @@ NEEDED = (
     "web/docs/AnimateAnyone_Sampler/zh.md",
     "workflows/animate_character.json",
 )
-NOT_NEEDED = ("tests/", ".ci/", "docs/", "constraints.txt")
+NOT_NEEDED = ("tests/", ".ci/", ".github/", ".pre-commit", "docs/", "constraints")
 LARGEST_PACKAGE = 20_000_000
 
 

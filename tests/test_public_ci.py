@@ -1,0 +1,142 @@
+"""The files of public CI say what the project says elsewhere."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).parents[1]
+GITHUB = ROOT / ".github"
+#: Tools of which any version will do.
+UNBOUNDED = {"ruff", "mypy"}
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def workflow():
+    return yaml.safe_load((GITHUB / "workflows" / "tests.yml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def links():
+    spec = importlib.util.spec_from_file_location("check_links", ROOT / ".ci" / "check_links.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def lower_bounds(requirements):
+    """Name -> version of `name>=version`."""
+    pairs = (requirement.split(">=") for requirement in requirements if ">=" in requirement)
+    return {name: tuple(int(part) for part in version.split(".")) for name, version in pairs}
+
+
+def without_zeros(version):
+    while version and version[-1] == 0:
+        version = version[:-1]
+    return version
+
+
+def test_the_oldest_versions_are_the_lower_bounds(project):
+    extras = project["project"]["optional-dependencies"]
+    wanted = lower_bounds(
+        [
+            *project["project"]["dependencies"],
+            *extras["standalone"],
+            *extras["train"],
+            *extras["test"],
+        ]
+    )
+    lines = (ROOT / "constraints-oldest.txt").read_text("utf-8").splitlines()
+    pinned = lower_bounds([line.replace("==", ">=") for line in lines if not line.startswith("#")])
+    assert pinned.keys() == wanted.keys() - UNBOUNDED
+    for name, version in pinned.items():
+        # a wheel's first version may have one number more than the release
+        assert without_zeros(version)[: len(without_zeros(wanted[name]))] == without_zeros(
+            wanted[name]
+        )
+
+
+def test_every_python_from_the_oldest_on_is_tested(project, workflow):
+    matrix = workflow["jobs"]["tests"]["strategy"]["matrix"]
+    oldest = project["project"]["requires-python"].removeprefix(">=")
+    assert matrix["python"][0] == oldest
+    minors = [int(version.split(".")[1]) for version in matrix["python"]]
+    assert minors == list(range(minors[0], minors[0] + len(minors)))
+    assert {system.split("-")[0] for system in matrix["os"]} == {"ubuntu", "windows", "macos"}
+    oldest_runs = [run for run in matrix["include"] if run["versions"] == "oldest"]
+    assert {run["os"] for run in oldest_runs} == set(matrix["os"])
+    assert {run["python"] for run in oldest_runs} == {oldest}
+
+
+def test_the_oldest_comfyui_is_tested(project, workflow):
+    oldest = project["tool"]["comfy"]["requires-comfyui"].removeprefix(">=")
+    tested = workflow["jobs"]["comfyui"]["strategy"]["matrix"]["comfyui"]
+    assert tested == [f"v{oldest}", "newest"]
+
+
+def test_every_form_asks_for_something_and_problems_for_the_report():
+    forms = {path.stem: path for path in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml")}
+    assert forms.keys() == {"config", "problem", "measurement", "wish"}
+    for name in forms.keys() - {"config"}:
+        form = yaml.safe_load(forms[name].read_text("utf-8"))
+        assert any(field.get("validations", {}).get("required") for field in form["body"])
+    for name in ("problem", "measurement"):
+        assert "python -m animate_anyone_core report" in forms[name].read_text("utf-8")
+
+
+def test_the_lint_job_and_the_hooks_run_the_same_checks(workflow):
+    steps = {step.get("run", "").strip() for step in workflow["jobs"]["lint"]["steps"]}
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    (repository,) = hooks["repos"]
+    entries = {
+        hook["entry"] + (" ." if hook["types"] == ["python"] and hook["id"] != "mypy" else "")
+        for hook in repository["hooks"]
+    }
+    assert entries <= steps
+
+
+class TestLinks:
+    def test_all_links_lead_somewhere(self, links):
+        found = [
+            f"{path.relative_to(ROOT)}: {problem}"
+            for path in sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/**/*.md"))
+            if not any(part.startswith(".venv") for part in path.parts)
+            for problem in links.problems(path)
+        ]
+        assert found == []
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("[a](b.md)", "no such file"),
+            ("[a](c.md#nowhere)", "no such heading"),
+            ("[a](#here-too)", "no such heading"),
+            ("[a](c.md#it-is-here)", None),
+            ("# Here `too`\n[a](#here-too)", None),
+            ("```\n[a](b.md)\n```", None),
+            ("[a](https://example.org/nothing)", None),
+            ('![a](c.md "a title")', None),
+        ],
+    )
+    def test_the_check_checks(self, links, tmp_path, text, problem):
+        (tmp_path / "c.md").write_text("## It is *here*\n", "utf-8")
+        (tmp_path / "a.md").write_text(text, "utf-8")
+        found = list(links.problems(tmp_path / "a.md"))
+        assert [re.search(r": ([a-z ]+)", line)[1] for line in found] == [problem] * bool(problem)
+
+    def test_headings_have_the_names_that_pages_give_them(self, links):
+        text = "# A b!\n## A b\n## `x.py` and [a link](y.md)\n```\n# no heading\n```\n"
+        assert links.anchors(text) == {"a-b", "a-b-1", "xpy-and-a-link"}
