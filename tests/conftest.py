@@ -1,8 +1,11 @@
 """Tiny real networks with random weights, keys of published files. No downloads, no mocks."""
 
-from collections.abc import Callable
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -20,12 +23,93 @@ from animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.pose_guider import PublishedPoseGuider
 from animate_anyone_core.models.reference_net import ReferenceNet
+from tests import random_weights
+from tests.network_guard import guard
 from tests.published_keys import published_keys as keys_of_published_files
 
 ROOT = Path(__file__).parents[1]
 MAX_FRAMES = 12
 #: A way to damage a clip, for tests of the distances of sets.
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+#: More processes than this cost more memory than they save time.
+MOST_WORKERS = 8
+#: Written by tools, not by tests.
+CACHES = {"__pycache__", ".git", ".venv", ".hypothesis"}
+CACHES |= {f".{tool}_cache" for tool in ("pytest", "ruff", "mypy")}
+#: Part of the reason for a skip -> what is missing, how to get it.
+MISSING = {
+    "no ComfyUI": ("a ComfyUI", "see tests/comfyui/conftest.py"),
+    "lpips": ("lpips", 'pip install -e ".[evaluate]"'),
+    "torchmetrics": ("torchmetrics", 'pip install -e ".[test]"'),
+    "playwright": ("a browser", "pip install playwright && playwright install chromium"),
+    "reference numbers": ("more reference numbers", "PARITY_FIXTURES=FOLDER"),
+    "git repository": ("a clone", "git clone instead of a download"),
+}
+
+hypothesis.settings.register_profile("suite", deadline=None)  # no speed of one machine
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run the whole suite on all processors; chosen files, or `-n 0`, in one process."""
+    is_whole = config.args == config.getini("testpaths") and not hasattr(config, "workerinput")
+    options = config.option
+    if not (is_whole and config.pluginmanager.hasplugin("xdist")) or options.usepdb:
+        return
+    if options.numprocesses is None and not options.collectonly:
+        workers = min(os.cpu_count() or 1, MOST_WORKERS)
+        options.numprocesses = workers if workers > 1 else None
+        options.dist = "loadgroup" if workers > 1 else options.dist
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep off the network, and share the processors among the workers."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    guard()
+    hypothesis.settings.load_profile("suite")
+    if hasattr(config, "workerinput"):
+        threads = (os.cpu_count() or 1) // config.workerinput["workercount"]
+        torch.set_num_threads(max(1, threads))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep a file's tests in one worker, and all servers in one: they share what is slow to make."""
+    if item.get_closest_marker("xdist_group") is None:
+        place = item.path.relative_to(ROOT / "tests")
+        group = "comfyui" if place.parts[0] == "comfyui" else place.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in a line what did not run, and how to get it."""
+    counts: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        known = (f"{what} ({how})" for part, (what, how) in MISSING.items() if part in reason)
+        counts[next(known, reason.removeprefix("Skipped: "))] += 1
+    if counts:
+        parts = "; ".join(f"{count} for want of {what}" for what, count in counts.most_common())
+        terminalreporter.write_line(f"skipped: {parts}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """Tests write into their temporary folders alone."""
+    before, folder = files_of_the_repository(), Path.cwd()
+    yield
+    assert Path.cwd() == folder, "a test left the process in another folder"
+    left = sorted(files_of_the_repository() - before)
+    assert not left, f"tests left files behind: {left[:10]}"
+
+
+def files_of_the_repository() -> set[str]:
+    """All files but what tools keep for themselves."""
+    found: set[str] = set()
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [n for n in folders if n not in CACHES and not n.endswith(".egg-info")]
+        found.update(os.path.join(folder, name) for name in names)  # noqa: PTH118
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -66,21 +150,7 @@ def tiny_temporal() -> TemporalConfig:
 @pytest.fixture(scope="session")
 def randomise() -> Callable[..., nn.Module]:
     """Give every weight a random value, also those that start at zero, so that all layers act."""
-
-    def fill(network: nn.Module, seed: int = 0) -> nn.Module:
-        generator = torch.Generator().manual_seed(seed)
-        for name, parameter in network.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            if parameter.ndim > 1:
-                value = noise * parameter[0].numel() ** -0.5
-            elif "norm" in name and name.endswith("weight"):
-                value = 1 + 0.2 * noise
-            else:
-                value = 0.1 * noise
-            parameter.data.copy_(value)
-        return network.eval().requires_grad_(False)
-
-    return fill
+    return random_weights.randomise
 
 
 @pytest.fixture(scope="session")

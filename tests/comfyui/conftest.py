@@ -109,6 +109,18 @@ def checkout(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+@pytest.fixture(scope="session", autouse=True)
+def small_material() -> Iterator[None]:
+    """The model and the skeletons that `first_light` names, as long as tests run."""
+    line = importlib.import_module("comfyui_harness.first_light")
+    small_model = importlib.import_module("comfyui_harness.small_model")
+    if CHECKOUTS:
+        small_model.write_model(line.MODEL)
+        small_model.write_skeletons(line.SKELETONS)
+    yield
+    shutil.rmtree(line.MATERIAL, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def pack_folder() -> Path:
     """The repository: what a user clones into custom_nodes."""

@@ -1,8 +1,13 @@
-"""The whole line on the reference fixture's tiny model: as graphs for ComfyUI, and through the core."""
+"""The whole line on a small model of random weights: as graphs for ComfyUI, and through the core.
+
+The model and the skeletons are made by the fixture `small_material` (see `small_model.py`).
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from animate_anyone_core.animate import (
     encode_reference,
     window_predictor,
 )
+from animate_anyone_core.checkpoints.builtin import built_in_samples
 from animate_anyone_core.checkpoints.model_folder import Models, load_models
 from animate_anyone_core.images import fit, read_picture
 from animate_anyone_core.models.autoencoder import decode_frames
@@ -24,10 +30,10 @@ from animate_anyone_core.sampling.windows import WindowSettings
 from animate_anyone_core.video import read_video
 
 ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared"
-MODEL = SHARED / "fixtures" / "moore" / "checkpoints"
-PICTURE = SHARED / "data" / "reference_images" / "anyone-3.png"
-SKELETONS = SHARED / "data" / "pose_videos" / "anyone-video-5_kps.mp4"
+MATERIAL = Path(tempfile.gettempdir()) / f"animate-anyone-material-{os.getpid()}"
+MODEL = MATERIAL / "moore"
+SKELETONS = MATERIAL / "skeletons.mp4"
+PICTURE = built_in_samples().characters[0]
 
 WIDTH, HEIGHT, FRAMES, STEPS, SEED, CFG = 128, 176, 12, 4, 7, 3.5
 WINDOWS = WindowSettings(context_frames=8, context_overlap=2)

@@ -3,11 +3,7 @@ LoRAs scheduled by hooks, and compiling: on our MODEL as on ComfyUI's own UNet w
 """
 
 import pytest
-from comfyui_harness import first_light as line
 from comfyui_harness.same_weights import AGREES, SETUP
-
-if not line.MODEL.is_dir():
-    pytest.skip("no ../shared/fixtures: nothing to load", allow_module_level=True)
 
 # What each patch does to what it is given; blocks are named as ComfyUI names them.
 PATCHES = {

@@ -31,8 +31,6 @@ LARGEST_THUMBNAIL, LARGEST_THUMBNAILS = 60_000, 500_000
 
 @pytest.fixture(scope="session")
 def names(server):
-    if not line.MODEL.is_dir():
-        pytest.skip("no ../shared/fixtures: no model to run the workflow on")
     names = line.install(server)
     names["video"] = server.upload("skeletons.mp4", line.SKELETONS)
     return names
