@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> bool:
     write("; ".join(f"{r.name} {r.spread[0]:.2f}-{r.spread[1]:.2f}" for r in results) + "\n")
     ahead = list(where_peers_are_ahead(results))
     write("\n" + ("\n".join(ahead) if ahead else "No peer is ahead in any column.") + "\n")
-    seconds = time_300_frames()
+    seconds = time_steps()
     write(
         "\n300 frames at 768x1024: "
         + ", ".join(f"{name} {value:.2f} s" for name, value in seconds.items())
@@ -185,9 +185,9 @@ def missed_bars(results: list[CaseResult], seconds: float) -> Iterator[str]:
         yield f"MISSED: 300 frames take {seconds:.1f} s, bar {SECONDS_BAR:g} s."
 
 
-def time_300_frames() -> dict[str, float]:
-    """Measure the processor time of smoothing, retargeting and drawing 300 frames at 768x1024."""
-    case = make_retarget_case("dance", "chibi", 1.0, 300)
+def time_steps(num_frames: int = 300) -> dict[str, float]:
+    """Measure the processor time of smoothing, retargeting and drawing frames at 768x1024."""
+    case = make_retarget_case("dance", "chibi", 1.0, num_frames)
     noise = np.random.default_rng(0).normal(0, 2, case.driver.points.shape)
     driver = replace(case.driver, points=case.driver.points + noise)
     # Processor time of all threads together: what one core would need, on a busy machine too.
@@ -198,7 +198,7 @@ def time_300_frames() -> dict[str, float]:
     marks.append(time.process_time())
     pictures = draw_poses(poses, size=(768, 1024))
     marks.append(time.process_time())
-    assert pictures.shape == (300, 1024, 768, 3)
+    assert pictures.shape == (num_frames, 1024, 768, 3)
     return dict(zip(("smooth", "retarget", "draw"), np.diff(marks).tolist(), strict=True))
 
 
