@@ -13,6 +13,8 @@ from ..animate_anyone_core.errors import CheckpointError
 from .model_files import (
     FOLDER,
     fingerprint,
+    listed,
+    listed_verdict,
     network_folder,
     network_folder_names,
     weight_file,
@@ -50,9 +52,14 @@ class LoadImageEncoder(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, image_encoder: str | None) -> bool | str:
+        names = [*_folder_names(), *weight_file_names("clip_vision")]
+        return listed_verdict((image_encoder, names))
+
+    @classmethod
     def fingerprint_inputs(cls, image_encoder: str) -> str:
         for marker in MARKERS:
-            if image_encoder in network_folder_names(marker, *FOLDERS, built_in=BUILT_IN_ENCODER):
+            if listed(image_encoder, _names_of(marker)):
                 folder = network_folder(image_encoder, marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
                 return fingerprint(*sorted(folder.iterdir()))
         return fingerprint(weight_file(image_encoder, "clip_vision"))
@@ -60,7 +67,7 @@ class LoadImageEncoder(io.ComfyNode):
     @classmethod
     def execute(cls, image_encoder: str) -> io.NodeOutput:
         for marker in MARKERS:
-            if image_encoder in network_folder_names(marker, *FOLDERS, built_in=BUILT_IN_ENCODER):
+            if listed(image_encoder, _names_of(marker)):
                 folder = network_folder(image_encoder, marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
                 return io.NodeOutput(load_folder(folder, marker))
         encoder = comfy.clip_vision.load(str(weight_file(image_encoder, "clip_vision")))
@@ -89,6 +96,9 @@ def load_folder(folder: Path, marker: str) -> Any:
 def _folder_names() -> list[str]:
     names: list[str] = []
     for marker in MARKERS:
-        found = network_folder_names(marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
-        names += [name for name in found if name not in names]
+        names += [name for name in _names_of(marker) if name not in names]
     return names
+
+
+def _names_of(marker: str) -> list[str]:
+    return network_folder_names(marker, *FOLDERS, built_in=BUILT_IN_ENCODER)

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import comfy.lora
-import folder_paths
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.lora_names import lora_names
 from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import ShapeError, UnknownCheckpointError
-from .model_files import fingerprint
+from .model_files import fingerprint, listed_verdict, weight_file, weight_file_names
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
 
@@ -34,7 +33,7 @@ class LoadLoRA(io.ComfyNode):
                 io.Model.Input("model", tooltip='From "Load UNet3D (Animate Anyone)".'),
                 io.Combo.Input(
                     "lora",
-                    options=folder_paths.get_filename_list("loras"),
+                    options=weight_file_names("loras"),
                     tooltip="A LoRA for Stable Diffusion 1.5 or a motion LoRA, in models/loras.",
                 ),
                 io.Float.Input(
@@ -53,13 +52,16 @@ class LoadLoRA(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, lora: str | None) -> bool | str:
+        return listed_verdict((lora, weight_file_names("loras")))
+
+    @classmethod
     def fingerprint_inputs(cls, lora: str, strength: float) -> str:
-        return fingerprint(Path(folder_paths.get_full_path_or_raise("loras", lora))) + str(strength)
+        return fingerprint(weight_file(lora, "loras")) + str(strength)
 
     @classmethod
     def execute(cls, model: Any, lora: str, strength: float) -> io.NodeOutput:
-        path = Path(folder_paths.get_full_path_or_raise("loras", lora))
-        return io.NodeOutput(*add_lora(model, path, strength))
+        return io.NodeOutput(*add_lora(model, weight_file(lora, "loras"), strength))
 
 
 def add_lora(model: Any, path: Path, strength: float) -> tuple[Any, str]:

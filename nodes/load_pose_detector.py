@@ -12,7 +12,7 @@ from ..animate_anyone_core.checkpoints.builtin import (
     built_in_pose_networks,
 )
 from ..animate_anyone_core.pose.detection import load_pose_detector
-from .model_files import FOLDER, fingerprint, weight_file
+from .model_files import FOLDER, fingerprint, listed_verdict, weight_file
 from .pose_sockets import PoseDetectorSocket
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
@@ -40,8 +40,6 @@ class LoadPoseDetector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         register_pose_folders()
-        files = folder_paths.get_filename_list(POSE_FOLDER)
-        ships = [BUILT_IN] if (BUILT_IN_FOLDER / "pose").is_dir() else []
         return io.Schema(
             node_id="AnimateAnyone_LoadPoseDetector",
             display_name="Load Pose Detector (Animate Anyone)",
@@ -53,13 +51,13 @@ class LoadPoseDetector(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "person_detector",
-                    options=[*ships, *files, WHOLE_PICTURE],
+                    options=[*_choices(), WHOLE_PICTURE],
                     tooltip="Finds people: yolox_l.onnx or yolox_l.torchscript.pt in "
                     "models/animate_anyone, also YOLOv8, YOLOv10, YOLO-NAS, RTMDet.",
                 ),
                 io.Combo.Input(
                     "pose_estimator",
-                    options=[*ships, *files],
+                    options=_choices(),
                     tooltip="Finds their keypoints: dw-ll_ucoco_384.onnx or "
                     "dw-ll_ucoco_384_bs5.torchscript.pt, also RTMPose, RTMW and ViTPose.",
                 ),
@@ -87,6 +85,12 @@ class LoadPoseDetector(io.ComfyNode):
             outputs=[
                 output(PoseDetectorSocket, "pose_detector", 'For "Detect Pose".'),
             ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, person_detector: str | None, pose_estimator: str | None) -> bool | str:
+        return listed_verdict(
+            (person_detector, [*_choices(), WHOLE_PICTURE]), (pose_estimator, _choices())
         )
 
     @classmethod
@@ -118,6 +122,11 @@ class LoadPoseDetector(io.ComfyNode):
             drawn_only=pose_estimator == BUILT_IN,
         )
         return io.NodeOutput(detector)
+
+
+def _choices() -> list[str]:
+    ships = [BUILT_IN] if (BUILT_IN_FOLDER / "pose").is_dir() else []
+    return [*ships, *folder_paths.get_filename_list(POSE_FOLDER)]
 
 
 def chosen_files(person_detector: str, pose_estimator: str) -> tuple[Path | None, Path]:

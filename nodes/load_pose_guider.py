@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.load import load_pose_guider
-from .model_files import fingerprint, network_choices, network_file
+from .model_files import fingerprint, listed_verdict, network_choices, network_file
 from .patchers import manage
 from .search_aliases import aliases
 from .sockets import CATEGORY, PoseGuiderSocket, output
@@ -35,6 +35,10 @@ class LoadPoseGuider(io.ComfyNode):
                 output(io.String, "report", "What was found in the file."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, pose_guider: str | None) -> bool | str:
+        return listed_verdict((pose_guider, network_choices(NETWORK)))
 
     @classmethod
     def fingerprint_inputs(cls, pose_guider: str) -> str:

@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.load import load_reference_net
-from .model_files import fingerprint, network_choices, network_file
+from .model_files import fingerprint, listed_verdict, network_choices, network_file
 from .patchers import dtype_input, manage
 from .search_aliases import aliases
 from .sockets import CATEGORY, ReferenceNetSocket, output
@@ -37,6 +37,10 @@ class LoadReferenceNet(io.ComfyNode):
                 output(io.String, "report", "What was found in the file."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, reference_net: str | None) -> bool | str:
+        return listed_verdict((reference_net, network_choices(NETWORK)))
 
     @classmethod
     def fingerprint_inputs(cls, reference_net: str, dtype: str) -> str:

@@ -12,7 +12,7 @@ from ..animate_anyone_core.checkpoints.latent_colours import read_latent_colours
 from ..animate_anyone_core.checkpoints.load import read_denoising_unet
 from ..animate_anyone_core.checkpoints.report import LoadReport
 from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
-from .model_files import fingerprint, network_choices, network_file
+from .model_files import fingerprint, listed_verdict, network_choices, network_file
 from .patchers import choose_dtypes, dtype_input, patcher_class
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
@@ -48,7 +48,7 @@ class LoadUNet3D(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "motion_module",
-                    options=[*network_choices("motion_module"), IN_ONE_FILE],
+                    options=_motion_choices(),
                     tooltip="motion_module.safetensors or .pth: the layers that tie the frames "
                     "together.",
                 ),
@@ -68,6 +68,12 @@ class LoadUNet3D(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, denoising_unet: str | None, motion_module: str | None) -> bool | str:
+        return listed_verdict(
+            (denoising_unet, network_choices("denoising_unet")), (motion_module, _motion_choices())
+        )
+
+    @classmethod
     def fingerprint_inputs(
         cls, denoising_unet: str, motion_module: str, family: str, dtype: str
     ) -> str:
@@ -81,6 +87,10 @@ class LoadUNet3D(io.ComfyNode):
         files = chosen_files(denoising_unet, motion_module)
         patcher, report = load_patcher(*files, family, dtype)
         return io.NodeOutput(patcher, str(report))
+
+
+def _motion_choices() -> list[str]:
+    return [*network_choices("motion_module"), IN_ONE_FILE]
 
 
 def chosen_files(denoising_unet: str, motion_module: str) -> tuple[Path, Path | None]:

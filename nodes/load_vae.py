@@ -14,6 +14,8 @@ from .latent_format import SCALE
 from .model_files import (
     FOLDER,
     fingerprint,
+    listed,
+    listed_verdict,
     network_folder,
     network_folder_names,
     weight_file,
@@ -41,10 +43,7 @@ class LoadVAE(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "vae",
-                    options=[
-                        *network_folder_names(MARKER, *FOLDERS, built_in=BUILT_IN_VAE),
-                        *weight_file_names("vae"),
-                    ],
+                    options=[*_folder_names(), *weight_file_names("vae")],
                     tooltip="A VAE of Stable Diffusion 1.5: a file in models/vae, or a folder with "
                     "config.json in models/vae or models/animate_anyone.",
                 ),
@@ -53,15 +52,19 @@ class LoadVAE(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, vae: str | None) -> bool | str:
+        return listed_verdict((vae, [*_folder_names(), *weight_file_names("vae")]))
+
+    @classmethod
     def fingerprint_inputs(cls, vae: str) -> str:
-        if vae in network_folder_names(MARKER, *FOLDERS, built_in=BUILT_IN_VAE):
+        if listed(vae, _folder_names()):
             folder = network_folder(vae, MARKER, *FOLDERS, built_in=BUILT_IN_VAE)
             return fingerprint(*sorted(folder.iterdir()))
         return fingerprint(weight_file(vae, "vae"))
 
     @classmethod
     def execute(cls, vae: str) -> io.NodeOutput:
-        if vae in network_folder_names(MARKER, *FOLDERS, built_in=BUILT_IN_VAE):
+        if listed(vae, _folder_names()):
             folder = network_folder(vae, MARKER, *FOLDERS, built_in=BUILT_IN_VAE)
             network = load_autoencoder(folder)
             return io.NodeOutput(DiffusersVAE(network))
@@ -69,6 +72,10 @@ class LoadVAE(io.ComfyNode):
         loaded = comfy.sd.VAE(sd=weights)
         loaded.throw_exception_if_invalid()
         return io.NodeOutput(loaded)
+
+
+def _folder_names() -> list[str]:
+    return network_folder_names(MARKER, *FOLDERS, built_in=BUILT_IN_VAE)
 
 
 class DiffusersVAE(comfy.sd.VAE):

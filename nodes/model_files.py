@@ -1,5 +1,6 @@
 """Where ComfyUI keeps this family's files, and what the drop-downs list."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import folder_paths
@@ -42,6 +43,36 @@ def network_file(choice: str, network: str) -> Path:
     return find_weights(BUILT_IN_FOLDER, network) if choice == BUILT_IN else weight_file(choice)
 
 
+def listed(choice: str, names: Iterable[str]) -> str | None:
+    r"""The name in a list that means the same file; None if there is none.
+
+    A workflow keeps a name as the system that made it lists it: `moore\unet.pth` on Windows,
+    `moore/unet.pth` elsewhere.
+    """
+    names = list(names)
+    if choice in names:
+        return choice
+    wanted = choice.replace("\\", "/")
+    return next((name for name in names if name.replace("\\", "/") == wanted), None)
+
+
+def listed_verdict(*choices: tuple[str | None, Iterable[str]]) -> bool | str:
+    """For `validate_inputs` of loaders: every choice is listed, however its slashes are written.
+
+    ComfyUI's own check, which this takes over, refuses workflows from a system with other slashes.
+
+    Args:
+        choices: What was chosen, None if that is linked and not known yet; what is listed.
+    """
+    for choice, names in choices:
+        if choice is not None and listed(choice, names) is None:
+            return (
+                f"{choice!r} is not in the list. Refresh the node list (R) and choose again; "
+                "missing files go into models/animate_anyone."
+            )
+    return True
+
+
 def weight_file(name: str, *folders: str) -> Path:
     """The path of a listed file.
 
@@ -49,9 +80,10 @@ def weight_file(name: str, *folders: str) -> Path:
         FileNotFoundError: If it is gone.
     """
     for folder in folders or (FOLDER,):
-        path = folder_paths.get_full_path(folder, name)
-        if path is not None:
-            return Path(path)
+        for spelling in (name, name.replace("\\", "/")):
+            path = folder_paths.get_full_path(folder, spelling)
+            if path is not None:
+                return Path(path)
     raise FileNotFoundError(
         f"{name} is not in models/{(folders or (FOLDER,))[0]} any more. Refresh the node list (R) and "
         "choose again."
@@ -79,8 +111,9 @@ def network_folder(name: str, marker: str, *folders: str, built_in: str | None =
     if built_in and name == BUILT_IN:
         return BUILT_IN_FOLDER / built_in
     found = _network_folders(marker, *folders)
-    if name in found:
-        return found[name]
+    there = listed(name, found)
+    if there is not None:
+        return found[there]
     raise FileNotFoundError(f"The folder {name} is gone. Refresh the node list (R), choose again.")
 
 
