@@ -101,7 +101,7 @@ def test_the_lint_job_and_the_hooks_run_the_same_checks(workflow):
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
     (repository,) = hooks["repos"]
     entries = {
-        hook["entry"] + (" ." if hook["types"] == ["python"] and hook["id"] != "mypy" else "")
+        hook["entry"] + (" ." if hook["types"] == ["python"] and hook["id"] != "types" else "")
         for hook in repository["hooks"]
     }
     assert entries <= steps
