@@ -42,7 +42,10 @@ def read_picture(path: Path | str) -> Image.Image:
         try:
             with Image.open(path, formats=limits.PICTURE_FORMATS) as file:
                 check_picture_size(file.width, file.height, path.name)
-                picture = to_rgb(ImageOps.exif_transpose(file))
+                turned = ImageOps.exif_transpose(file)
+                if file.format == "PNG" and turned.mode == "I":  # what Pillow 10 makes of 16 bits
+                    turned = turned.convert("I;16")
+                picture = to_rgb(turned)
         except MediaError:
             raise
         except UnidentifiedImageError as error:

@@ -313,7 +313,9 @@ def _new_name(key: str) -> str:
 
 def _load_pretrained(kind, folder: Path, **options: Any) -> nn.Module:
     try:
-        return kind.from_pretrained(folder, local_files_only=True, **options)
+        # older releases draw random weights before they read the file's
+        with torch.random.fork_rng(devices=[]):
+            return kind.from_pretrained(folder, local_files_only=True, **options)
     except AnimateAnyoneError:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:

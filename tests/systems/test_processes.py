@@ -81,5 +81,4 @@ def test_the_demo_runs_without_a_home_and_anywhere_on_earth(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:].decode("ascii")
-    assert {path.name for path in tmp_path.iterdir()} == {"Işık ığdır"}
     assert (tmp_path / "Işık ığdır" / "contact_sheet.png").is_file()
