@@ -1,32 +1,49 @@
 """Videos in and out with PyAV.
 
-Convention: frames are RGB uint8 (F, H, W, 3), frame 0 first.
+Convention: frames are RGB uint8 (F, H, W, 3), frame 0 first, upright, with square pixels.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from PIL import Image
 
 from .borders import limits
 from .borders.files import check_file
-from .borders.memory import free_memory, gigabytes
+from .borders.memory import free_memory
 from .errors import MediaError
 from .files import check_download, check_writable, whole_file
+from .media.animation import animation_frames, animation_size, is_animation, shown_times
+from .media.colour import Bt709Writer, RgbReader, on_white
+from .media.container import (
+    DEFAULT_FPS,
+    TolerantDecoder,
+    average_rate,
+    open_input,
+    picture_track,
+    promised_frames,
+)
+from .media.sound import Sound, SoundTrack, has_sound
+from .media.timing import WHOLE, Excerpt, Timed, constant_rate
 
 logger = logging.getLogger("animate_anyone")
 
-#: What FFmpeg is held to: this one local file, no playlists, no frame too large to be decoded.
-_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": ",".join(limits.VIDEO_FORMATS),
-    "max_pixels": str(limits.VIDEO_PIXELS),
-}
-_DEFAULT_FPS = 25.0
+_UNREADABLE = (
+    av.FFmpegError,
+    OSError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    Image.DecompressionBombError,
+)
 
 #: Endings by which videos are found in folders.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
@@ -38,64 +55,182 @@ class VideoClip(NamedTuple):
     Attributes:
         frames: (F, H, W, 3) uint8 RGB.
         fps: Frames per second.
+        sound: Where the sound of frame 0 begins; None if there is no sound.
     """
 
     frames: np.ndarray
     fps: float
+    sound: Sound | None = None
 
 
-def read_video(path: Path | str, max_frames: int | None = None) -> VideoClip:
-    """Read a video's frames.
+def read_video(
+    path: Path | str, max_frames: int | None = None, excerpt: Excerpt = WHOLE
+) -> VideoClip:
+    """Read a video's frames at a constant rate, by their time stamps.
+
+    Frames that are damaged are left out and counted in the log; the frame before is shown longer.
 
     Args:
-        path: A local file of one of the containers in `borders.limits`, also an animated picture.
+        path: A local file of one of the containers in `borders.limits`, or an animated GIF, WebP or
+            PNG.
         max_frames: Stop after this many; None reads all.
+        excerpt: Which part, at which rate.
 
     Raises:
-        MediaError: If the file is missing, is no video, has no frames, or does not fit into memory.
+        MediaError: If the file is missing, is no video, has no frames in that part, or does not fit
+            into memory.
     """
+    path = _checked(path)
+    with _in_a_sentence(path.name):
+        if is_animation(path):
+            return _read_animation(path, max_frames, excerpt)
+        with open_input(path) as container:
+            stream = picture_track(container, path.name)
+            fps = _frame_rate(stream, path.name)
+            most = _most_frames(stream.codec_context.width, stream.codec_context.height, path.name)
+            if excerpt == WHOLE:
+                _check_promise(promised_frames(stream), most, max_frames, path.name)
+            stream.thread_type = "AUTO"
+            to_rgb = RgbReader(path.name, stream.sample_aspect_ratio)
+            source = TolerantDecoder(container, stream, path.name)
+            clip = _collect(path.name, source, to_rgb, fps, max_frames, excerpt, most)
+            to_rgb.check_transfer(stream.codec_context.color_trc)
+            sound = Sound(path, source.zero + excerpt.start) if has_sound(container) else None
+    return clip._replace(sound=sound)
+
+
+def _read_animation(path: Path, max_frames: int | None, excerpt: Excerpt) -> VideoClip:
+    most = _most_frames(*animation_size(path), path.name)
+    times = shown_times(path)
+    fps = len(times) / sum(times)
+    return _collect(path.name, animation_frames(path), on_white, fps, max_frames, excerpt, most)
+
+
+def _collect(
+    name: str,
+    source: Iterable[Timed[Any]],
+    to_rgb: Callable[[Any], np.ndarray],
+    own_fps: float,
+    max_frames: int | None,
+    excerpt: Excerpt,
+    most: int,
+) -> VideoClip:
+    """Take frames at a constant rate and convert those that are shown."""
+    fps = excerpt.fps or own_fps
+    stored = _Counter(source)
+    frames: list[np.ndarray] = []
+    last, distinct = None, 0
+    for item in islice(constant_rate(stored, fps, excerpt), max_frames):
+        if item is not last:
+            frames.append(to_rgb(item))
+            last, distinct = item, distinct + 1
+        else:
+            frames.append(frames[-1])
+        if frames[-1].shape != frames[0].shape:
+            raise MediaError(f"{name} changes its size in the middle. Re-encode it at one size.")
+        if len(frames) > most:
+            raise _too_long(name, most)
+    if not frames:
+        if stored.count:
+            raise MediaError(
+                f"{name} is {stored.ends:.2f} s long: nothing is left from {excerpt.start:g} s on."
+            )
+        raise MediaError(f"{name} holds no frames. Is it cut short?")
+    if excerpt.fps is None and len(frames) > distinct:
+        logger.info(
+            "%s has a varying frame rate: brought to %g frames per second by its time stamps, "
+            "%d of %d frames are shown again.",
+            name,
+            fps,
+            len(frames) - distinct,
+            len(frames),
+        )
+    return VideoClip(np.stack(frames), fps / excerpt.every_nth)
+
+
+class _Counter:
+    """Passes frames on; knows how many there were and when the last ended."""
+
+    def __init__(self, source: Iterable[Timed[Any]]) -> None:
+        self._source = source
+        self.count, self.ends = 0, 0.0
+
+    def __iter__(self) -> Iterator[Timed[Any]]:
+        for frame in self._source:
+            self.count, self.ends = self.count + 1, frame.time + frame.duration
+            yield frame
+
+
+def stored_frames(path: Path, wanted: set[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """Go over the frames that a video stores, whatever their times.
+
+    Args:
+        path: A video.
+        wanted: Numbers of the frames to convert and give, from 0 on; None gives all.
+
+    Yields:
+        Number, and pixels (H, W, 3) uint8 RGB.
+
+    Raises:
+        MediaError: If the file is no video or any frame up to the last wanted one is damaged.
+    """
+    with _in_a_sentence(path.name), open_input(path) as container:
+        stream = picture_track(container, path.name)
+        to_rgb = RgbReader(path.name, stream.sample_aspect_ratio)
+        for number, frame in enumerate(container.decode(stream)):
+            if wanted is None or number in wanted:
+                yield number, to_rgb(frame)
+            if wanted is not None and number >= max(wanted):
+                return
+
+
+def count_stored_frames(path: Path) -> int:
+    """How many frames a video stores.
+
+    Raises:
+        MediaError: If it cannot be read.
+    """
+    with _in_a_sentence(path.name), open_input(path) as container:
+        stream = picture_track(container, path.name)
+        return promised_frames(stream) or sum(1 for _ in container.decode(stream))
+
+
+def stored_rate(path: Path) -> float | None:
+    """Frames per second of a video on average; None if it does not tell.
+
+    Raises:
+        MediaError: If it cannot be read.
+    """
+    with _in_a_sentence(path.name), open_input(path) as container:
+        return average_rate(picture_track(container, path.name))
+
+
+def _checked(path: Path | str) -> Path:
     path = Path(path)
     check_file(path, MediaError, f"There is no video {path}.")
     check_download(path, "video", MediaError)
-    frames: list[np.ndarray] = []
+    return path
+
+
+@contextmanager
+def _in_a_sentence(name: str) -> Iterator[None]:
     try:
-        # an absolute path is never taken for a protocol, whatever the file's name
-        with av.open(str(path.absolute()), options=_OPTIONS) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path.name} has no picture track. Give a video file.")
-            stream = container.streams.video[0]
-            fps = _frame_rate(stream, path.name)
-            most = _most_frames(stream, path.name, max_frames)
-            stream.thread_type = "AUTO"
-            stream.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
-            for frame in container.decode(stream):
-                frames.append(upright_pixels(frame))
-                if frames[-1].shape != frames[0].shape:
-                    raise MediaError(
-                        f"{path.name} changes its size in the middle. Re-encode it at one size."
-                    )
-                if max_frames is not None and len(frames) >= max_frames:
-                    break
-                if len(frames) > most:
-                    raise _too_long(path.name, most)
+        yield
     except MediaError:
         raise
-    except (av.FFmpegError, OSError, ValueError, OverflowError, MemoryError) as error:
+    except _UNREADABLE as error:
         raise MediaError(
-            f"{path.name} cannot be read as a video: {error}. It is damaged, or no video but a "
-            "playlist or the like; give an .mp4, .mov, .mkv, .webm, .avi or .gif."
+            f"{name} cannot be read as a video: {error}. It is damaged, or no video but a playlist "
+            "or the like; give an .mp4, .mov, .mkv, .webm, .avi or .gif."
         ) from error
-    if not frames:
-        raise MediaError(f"{path.name} holds no frames. Is it cut short?")
-    return VideoClip(np.stack(frames), fps)
 
 
 def _frame_rate(stream: av.VideoStream, name: str) -> float:
-    """Frames per second as the file says, or 25 if it does not."""
-    fps = float(stream.average_rate or stream.guessed_rate or 0)
-    if not fps:
-        logger.warning("%s does not say its frames per second: %g are taken.", name, _DEFAULT_FPS)
-        return _DEFAULT_FPS
+    """Frames per second as the file says, or a default if it does not."""
+    fps = average_rate(stream)
+    if fps is None:
+        logger.warning("%s does not say its frames per second: %g are taken.", name, DEFAULT_FPS)
+        return DEFAULT_FPS
     if not 0 < fps <= limits.FPS:
         raise MediaError(
             f"{name} claims {fps:g} frames per second, at most {limits.FPS:g} are read. Re-encode it."
@@ -103,9 +238,8 @@ def _frame_rate(stream: av.VideoStream, name: str) -> float:
     return fps
 
 
-def _most_frames(stream: av.VideoStream, name: str, max_frames: int | None) -> int:
-    """How many frames fit into memory; raise if the file says it holds more, or too large ones."""
-    width, height = stream.codec_context.width, stream.codec_context.height
+def _most_frames(width: int, height: int, name: str) -> int:
+    """How many frames of this size fit into memory; raise if one alone is too large."""
     if width < 1 or height < 1:
         raise MediaError(f"{name} does not say the size of its frames. Is it cut short?")
     if width * height > limits.VIDEO_PIXELS or max(width, height) > limits.PICTURE_SIDE:
@@ -114,40 +248,38 @@ def _most_frames(stream: av.VideoStream, name: str, max_frames: int | None) -> i
             "are read (8K). Make it smaller."
         )
     free = free_memory()
-    most = limits.FRAMES
-    if free is not None:  # frames are stacked once: twice their bytes
-        most = min(most, max(free // (2 * 3 * width * height), 1))
-    said = stream.frames if max_frames is None else min(stream.frames, max_frames)
-    if said > most:
-        raise _too_long(name, most, said * 6 * width * height)
-    return most
+    if free is None:
+        return limits.FRAMES
+    # frames are stacked once: twice their bytes
+    return min(limits.FRAMES, max(free // (2 * 3 * width * height), 1))
 
 
-def _too_long(name: str, most: int, needed: int | None = None) -> MediaError:
-    size = "" if needed is None else f" (about {gigabytes(needed)})"
+def _check_promise(promised: int, most: int, max_frames: int | None, name: str) -> None:
+    """Raise if a file says that it holds more frames than fit."""
+    if min(promised, promised if max_frames is None else max_frames) > most:
+        raise _too_long(name, most)
+
+
+def _too_long(name: str, most: int) -> MediaError:
     return MediaError(
-        f"{name} holds more frames than fit into memory{size}: {most} would. Give --max-frames "
-        f"{most} or less, or cut it."
+        f"{name} holds more frames than fit into memory: {most} would. Give --max-frames {most} or "
+        "less, or cut it."
     )
 
 
-def upright_pixels(frame: av.VideoFrame) -> np.ndarray:
-    """Pixels (H, W, 3) uint8 RGB of a decoded frame as players show it.
-
-    Phones write every video lying on its side, with a note of how to turn it.
-    """
-    turns = round(frame.rotation / 90)  # quarter turns, counter-clockwise as in NumPy
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
-
-
-def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> int:
+def write_video(
+    path: Path | str, frames: Iterable[np.ndarray], fps: float, sound: Sound | None = None
+) -> int:
     """Write an H.264 video; a file of that name is replaced only when the new one is complete.
+
+    Colours are BT.709 in limited range, and the file says so. An `.mp4` can be played while it loads.
 
     Args:
         path: `.mp4` (or `.mov`, `.mkv`).
         frames: RGB uint8 (H, W, 3) each; an iterable is written as it comes. Odd sides lose their
             last row or column, which H.264's colour layout cannot hold.
         fps: Frames per second.
+        sound: What is heard from frame 0 on, as long as there are frames; None is silent.
 
     Returns:
         Number of frames written.
@@ -160,7 +292,7 @@ def write_video(path: Path | str, frames: Iterable[np.ndarray], fps: float) -> i
     if not 0 < fps <= 1000:
         raise MediaError(f"Frames per second must be above 0 and at most 1000, got {fps}.")
     with whole_file(path, (av.FFmpegError,)) as part:
-        count = _encode(str(part), frames, fps)
+        count = _encode(str(part), frames, fps, sound)
         if count == 0:
             raise MediaError(f"There are no frames to write to {path.name}.")
     return count
@@ -177,10 +309,11 @@ def _check_name(path: Path) -> None:
         raise MediaError(f"Videos are written as .mp4, .mov or .mkv, got the name {path.name}.")
 
 
-def _encode(path: str, frames: Iterable[np.ndarray], fps: float) -> int:
-    count = 0
-    with av.open(path, mode="w") as container:
-        stream, size = None, (0, 0)
+def _encode(path: str, frames: Iterable[np.ndarray], fps: float, sound: Sound | None) -> int:
+    count, rate = 0, Fraction(fps).limit_denominator(1001)
+    options = {} if path.lower().endswith(".mkv") else {"movflags": "+faststart"}
+    with av.open(path, mode="w", options=options) as container:
+        stream, track, size = None, None, (0, 0)
         for frame in frames:
             if stream is None:
                 size = frame.shape[:2]
@@ -189,20 +322,26 @@ def _encode(path: str, frames: Iterable[np.ndarray], fps: float) -> int:
                     raise MediaError(
                         f"A video needs at least 2 pixels a side, got {size[1]}x{size[0]}."
                     )
-                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                stream = container.add_stream("libx264", rate=rate)
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 # x264's macroblock tree reads memory it has not written: other bytes each time
                 stream.options = {"crf": "14", "preset": "medium", "x264-params": "mbtree=0"}
+                Bt709Writer.tag(stream.codec_context)
+                to_yuv = Bt709Writer(width, height, "yuv420p")
+                track = None if sound is None else SoundTrack(container, sound)
             if frame.shape[:2] != size:
                 raise MediaError(
                     f"Frames of a video must have one size: frame {count} is "
                     f"{frame.shape[1]}x{frame.shape[0]}, the first is {size[1]}x{size[0]}."
                 )
-            picture = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(frame[:height, :width]), format="rgb24"
-            )
+            picture = to_yuv(frame[:height, :width])
+            picture.pts, picture.time_base = count, 1 / rate
             container.mux(stream.encode(picture))
             count += 1
+            if track is not None:
+                track.write_until(float(count / rate))
         if stream is not None:
             container.mux(stream.encode())
+        if track is not None:
+            track.finish(float(count / rate))
     return count

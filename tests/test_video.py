@@ -110,6 +110,10 @@ class TestReadingRefusals:
         write_video(tmp_path / "a.mp4", frames(), 10)
         content = (tmp_path / "a.mp4").read_bytes()
         (tmp_path / "a.mp4").write_bytes(content[: len(content) // 2])
+        assert self.refusal(tmp_path / "a.mp4") == (
+            "a.mp4 is damaged: none of its frames can be decoded. Copy or download it again."
+        )
+        (tmp_path / "a.mp4").write_bytes(content[:100])
         assert self.refusal(tmp_path / "a.mp4").startswith("a.mp4 cannot be read as a video: ")
 
     def test_sound_alone(self, tmp_path):
@@ -132,6 +136,7 @@ class TestReadingRefusals:
         assert message in (
             "a.mp4 holds no frames. Is it cut short?",
             "a.mp4 has no picture track. Give a video file.",
+            "a.mp4 cannot be read as a video: its index is cut short or empty.",
         )
 
 

@@ -161,7 +161,7 @@ class TestVideos:
         assert refuse().startswith("poses.mp4 cannot be read as a video: ")
 
     def test_truncated(self, refuse, files):
-        files["poses"].write_bytes(files["poses"].read_bytes()[:300])
+        files["poses"].write_bytes(files["poses"].read_bytes()[:100])
         assert refuse().startswith("poses.mp4 cannot be read as a video: ")
 
 

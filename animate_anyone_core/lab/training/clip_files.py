@@ -15,18 +15,16 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 
 from ...errors import MediaError, SettingsError
 from ...images import PICTURE_SUFFIXES, read_picture
 from ...pose.drawing import draw_poses
 from ...pose.openpose_json import load_poses
-from ...video import VIDEO_SUFFIXES, upright_pixels
+from ...video import VIDEO_SUFFIXES, count_stored_frames, stored_frames, stored_rate
 
 logger = logging.getLogger("animate_anyone")
 
@@ -131,31 +129,14 @@ def count_frames(path: Path) -> int:
         return len(_pictures(path))
     if path.suffix == ".json":
         return load_poses(path, canvas=(1, 1)).num_frames
-    with _opened(path) as container:
-        if not container.streams.video:
-            raise MediaError(f"{path.name} has no picture track.")
-        stream = container.streams.video[0]
-        return _promised_frames(stream) or sum(1 for _ in container.decode(stream))
-
-
-def _promised_frames(stream: av.VideoStream) -> int:
-    """Frames that a file says it has; 0 if it does not say.
-
-    A video cut without encoding it again keeps frames that its edit list hides: they are counted in
-    its header, and never decoded.
-    """
-    # newer PyAV has the entries; without them such videos are left out
-    entries = getattr(stream, "index_entries", ())
-    return stream.frames and stream.frames - sum(entry.is_discard for entry in entries)
+    return count_stored_frames(path)
 
 
 def frame_rate(path: Path) -> float | None:
     """Frames per second of a video; None for pictures, or if it does not tell."""
     if path.is_dir():
         return None
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return float(stream.average_rate or stream.guessed_rate or 0) or None
+    return stored_rate(path)
 
 
 def iterate_frames(path: Path) -> Iterator[np.ndarray]:
@@ -167,8 +148,7 @@ def iterate_frames(path: Path) -> Iterator[np.ndarray]:
     if path.is_dir():
         yield from (np.asarray(read_picture(picture)) for picture in _pictures(path))
         return
-    with _opened(path) as container:
-        yield from map(upright_pixels, container.decode(video=0))
+    yield from (frame for _, frame in stored_frames(path))
 
 
 def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
@@ -180,28 +160,12 @@ def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
     if path.is_dir():
         pictures = _pictures(path)
         return [np.asarray(read_picture(pictures[index])) for index in indices]
-    frames: dict[int, np.ndarray] = {}
-    with _opened(path) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            if number in indices:
-                frames[number] = upright_pixels(frame)
-            if number >= max(indices):
-                break
-    missing = sorted(set(indices) - set(frames))
+    wanted = set(indices)
+    found = dict(stored_frames(path, wanted))
+    missing = sorted(wanted - set(found))
     if missing:
         raise MediaError(f"{path.name} ends before frame {missing[0]}: it is cut short.")
-    return [frames[index] for index in indices]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[av.container.InputContainer]:
-    try:
-        with av.open(str(path)) as container:
-            yield container
-    except (av.FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, MediaError):
-            raise
-        raise MediaError(f"{path.name} cannot be read as a video: {error}.") from error
+    return [found[index] for index in indices]
 
 
 def read_skeletons(

@@ -1,0 +1,169 @@
+"""Colours of video frames: stored ones to RGB as players show them, and RGB to BT.709.
+
+What a file says of its colours is obeyed. Without tags, BT.709 is taken from 720 lines on and BT.601
+below, and limited range, as players do.
+"""
+
+import logging
+from fractions import Fraction
+
+import av
+import av.filter
+import numpy as np
+
+logger = logging.getLogger("animate_anyone")
+
+# FFmpeg's names of the matrices of ITU-T H.273, table 4.
+_MATRICES = {
+    1: "bt709",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    9: "bt2020nc",
+    10: "bt2020c",
+}
+_RANGES = {1: "tv", 2: "pc"}
+# Transfer functions of H.273, table 3, that need tone mapping.
+_HDR = {16: "PQ", 18: "HLG"}
+_BT709, _LIMITED = 1, 1
+_LARGE = 720  # lines
+_SCALING = "accurate_rnd+full_chroma_int+full_chroma_inp+bicubic"
+_WHITE = 255
+
+
+class RgbReader:
+    """Decoded frames of one video to RGB, upright and with square pixels."""
+
+    def __init__(self, name: str, pixel_aspect: Fraction | None = None) -> None:
+        """Start with a video.
+
+        Args:
+            name: For what is logged.
+            pixel_aspect: Width to height of a pixel; None is square.
+        """
+        self._name = name
+        self._aspect = pixel_aspect if pixel_aspect and pixel_aspect > 0 else Fraction(1)
+        self._graphs: dict[tuple, _Filter] = {}
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """Pixels (H, W, 3) uint8 RGB, as players show the frame; transparent parts are white.
+
+        Phones write every video lying on its side, with a note of how to turn it.
+        """
+        rgb_or_rgba = self._convert(frame)
+        if rgb_or_rgba.shape[2] == 4:
+            rgb_or_rgba = on_white(rgb_or_rgba)
+        turns = round(frame.rotation / 90)  # quarter turns, counter-clockwise as in NumPy
+        return np.ascontiguousarray(np.rot90(rgb_or_rgba, turns))
+
+    def check_transfer(self, transfer: int) -> None:
+        """Say that HDR is not tone-mapped, if the file says it is HDR."""
+        if int(transfer) in _HDR:
+            logger.warning(
+                "%s is an HDR video (%s). It is not tone-mapped: its colours come out pale. "
+                "Convert it to SDR for the colours that you see.",
+                self._name,
+                _HDR[int(transfer)],
+            )
+
+    def _convert(self, frame: av.VideoFrame) -> np.ndarray:
+        matrix, colour_range = int(frame.colorspace), int(frame.color_range)
+        key = (frame.format.name, frame.width, frame.height, matrix, colour_range)
+        if key not in self._graphs:
+            self._graphs[key] = _Filter(frame, self._steps(frame, matrix, colour_range))
+        return self._graphs[key](frame).to_ndarray()
+
+    def _steps(self, frame: av.VideoFrame, matrix: int, colour_range: int) -> list[tuple[str, str]]:
+        layout = frame.format
+        is_transparent = layout.has_palette or any(c.is_alpha for c in layout.components)
+        width, height = _square_size(frame.width, frame.height, self._aspect)
+        steps = [
+            ("scale", f"{width}:{height}:flags={_SCALING}:out_range=pc"),
+            ("format", "rgba" if is_transparent else "rgb24"),
+        ]
+        if layout.is_rgb or layout.has_palette or len(layout.components) < 3:
+            return steps
+        by_size = "bt709" if frame.height >= _LARGE else "smpte170m"
+        by_format = "pc" if layout.name.startswith("yuvj") else "tv"
+        space = _MATRICES.get(matrix, by_size)
+        return [
+            ("setparams", f"colorspace={space}:range={_RANGES.get(colour_range, by_format)}"),
+            *steps,
+        ]
+
+
+class Bt709Writer:
+    """RGB frames of one size to frames of a video in BT.709, limited range."""
+
+    def __init__(self, width: int, height: int, layout: str) -> None:
+        """Start a video.
+
+        Args:
+            width: Pixels a line.
+            height: Lines.
+            layout: FFmpeg's name of the pixel format to write, such as "yuv420p".
+        """
+        first = av.VideoFrame(width, height, "rgb24")
+        first.time_base = Fraction(1, 1000)
+        self._to_yuv = _Filter(
+            first,
+            [
+                ("scale", f"out_color_matrix=bt709:out_range=tv:flags={_SCALING}"),
+                ("format", layout),
+            ],
+        )
+
+    def __call__(self, pixels: np.ndarray) -> av.VideoFrame:
+        """Convert (H, W, 3) uint8 RGB."""
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        return self._to_yuv(frame)
+
+    @staticmethod
+    def tag(context: av.VideoCodecContext) -> None:
+        """Write into a video what its colours are."""
+        context.color_range = _LIMITED
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+
+
+class _Filter:
+    """A chain of FFmpeg's filters, a frame in and a frame out."""
+
+    def __init__(self, frame: av.VideoFrame, steps: list[tuple[str, str]]) -> None:
+        self._graph = av.filter.Graph()
+        self._count = 0
+        last = self._graph.add_buffer(
+            width=frame.width,
+            height=frame.height,
+            format=frame.format,
+            time_base=Fraction(1, 1000),
+        )
+        for name, arguments in steps:
+            step = self._graph.add(name, arguments)
+            last.link_to(step)
+            last = step
+        last.link_to(self._graph.add("buffersink"))
+        self._graph.configure()
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        # filters want rising stamps
+        frame.pts, frame.time_base = self._count, Fraction(1, 1000)
+        self._count += 1
+        self._graph.push(frame)
+        result = self._graph.pull()
+        assert isinstance(result, av.VideoFrame)
+        return result
+
+
+def _square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """The size with square pixels; no side becomes shorter."""
+    if aspect >= 1:
+        return max(1, round(width * aspect)), height
+    return width, max(1, round(height / aspect))
+
+
+def on_white(rgba: np.ndarray) -> np.ndarray:
+    """Lay (H, W, 4) uint8 RGBA on white: (H, W, 3) uint8 RGB."""
+    alpha = rgba[..., 3:].astype(np.uint16)
+    colours = rgba[..., :3] * alpha + _WHITE * (_WHITE - alpha)
+    return ((colours + _WHITE // 2) // _WHITE).astype(np.uint8)

@@ -1,0 +1,139 @@
+"""Make the video files that people have: every kind, tiny, with known frames, times and colours."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+BITS = 6
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 30, 120), (16, 128, 240), (128, 128, 128))
+# Kr and Kb of ITU-T H.273, table 4
+MATRICES = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0.2627, 0.0593)}
+CODES = {"bt709": 1, "bt601": 6, "bt2020": 9}
+
+
+def numbered(number: int, width: int = 96, height: int = 48) -> np.ndarray:
+    """A frame that shows its number: one column a bit, white is 1."""
+    frame = np.zeros((height, width, 3), np.uint8)
+    for bit in range(BITS):
+        if number >> bit & 1:
+            frame[:, bit * width // BITS : (bit + 1) * width // BITS] = 255
+    return frame
+
+
+def number_of(frame: np.ndarray) -> int:
+    """The inverse of `numbered`, also after a lossy codec."""
+    width = frame.shape[1]
+    middles = [(2 * bit + 1) * width // (2 * BITS) for bit in range(BITS)]
+    return sum(
+        int(frame[frame.shape[0] // 2, middle].mean() > 127) << bit
+        for bit, middle in enumerate(middles)
+    )
+
+
+def write(
+    path: Path,
+    frames: list[np.ndarray] | list[av.VideoFrame],
+    times: list[float] | None = None,
+    *,
+    fps: Fraction | int = 10,
+    codec: str = "libx264",
+    layout: str = "yuv420p",
+    tick: Fraction = Fraction(1, 90000),
+    aspect: Fraction | None = None,
+    tags: dict[str, int] | None = None,
+    options: dict[str, str] | None = None,
+    format: str | None = None,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Write frames with PyAV alone.
+
+    Args:
+        path: Where.
+        frames: RGB arrays, or frames of `layout`.
+        times: Seconds; None takes even ones.
+        fps: The rate that the file tells.
+        codec: FFmpeg's encoder.
+        layout: Pixel format.
+        tick: The encoder's unit of time, if `times` are given.
+        aspect: Width to height of a pixel.
+        tags: Attributes of the encoder, such as `colorspace`.
+        options: Of the encoder.
+        format: The container, if the name does not tell it.
+        metadata: Of the track.
+    """
+    with av.open(str(path), "w", format=format) as container:
+        stream = container.add_stream(codec, rate=fps)
+        first = frames[0]
+        size = (first.shape[1], first.shape[0]) if isinstance(first, np.ndarray) else None
+        stream.width, stream.height = size or (first.width, first.height)
+        stream.pix_fmt, stream.options = layout, options or {}
+        context = stream.codec_context
+        context.time_base = tick if times else 1 / Fraction(fps)
+        if aspect:
+            context.sample_aspect_ratio = aspect
+        for name, value in (tags or {}).items():
+            setattr(context, name, value)
+        stream.metadata.update(metadata or {})
+        for i, frame in enumerate(frames):
+            if isinstance(frame, np.ndarray):
+                frame = av.VideoFrame.from_ndarray(
+                    frame, format="rgba" if frame.shape[2] == 4 else "rgb24"
+                )
+            frame.time_base = context.time_base
+            frame.pts = round(times[i] / tick) if times else i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def patches(width: int = 96, height: int = 48) -> np.ndarray:
+    """Columns of plain colours."""
+    frame = np.empty((height, width, 3), np.uint8)
+    for i, colour in enumerate(COLOURS):
+        frame[:, i * width // len(COLOURS) : (i + 1) * width // len(COLOURS)] = colour
+    return frame
+
+
+def seen_colours(frame: np.ndarray) -> np.ndarray:
+    """The colours in the middles of the patches, (6, 3)."""
+    height, width = frame.shape[:2]
+    return frame[height // 2, [(2 * i + 1) * width // (2 * len(COLOURS)) for i in range(6)]]
+
+
+def to_yuv(rgb: np.ndarray, matrix: str, is_full: bool = False, bits: int = 8) -> np.ndarray:
+    """RGB (H, W, 3) uint8 -> Y, Cb, Cr (3, H, W), by the formulas of ITU-R BT.709 and BT.2020."""
+    kr, kb = MATRICES[matrix]
+    r, g, b = np.moveaxis(rgb / 255.0, -1, 0)
+    y = kr * r + (1 - kr - kb) * g + kb * b
+    cb, cr = (b - y) / (2 - 2 * kb), (r - y) / (2 - 2 * kr)
+    scale, top = 2 ** (bits - 8), 2**bits - 1
+    if is_full:
+        planes = (y * top, cb * top + 128 * scale, cr * top + 128 * scale)
+    else:
+        planes = tuple(scale * v for v in (16 + 219 * y, 128 + 224 * cb, 128 + 224 * cr))
+    return np.stack(planes).round().clip(0, top)
+
+
+def from_yuv(planes: np.ndarray, matrix: str) -> np.ndarray:
+    """The inverse for 8 bits in limited range, (3, ...) -> (..., 3) in 0..255."""
+    kr, kb = MATRICES[matrix]
+    y, cb, cr = (planes[0] - 16) / 219, (planes[1] - 128) / 224, (planes[2] - 128) / 224
+    r, b = y + (2 - 2 * kr) * cr, y + (2 - 2 * kb) * cb
+    g = (y - kr * r - kb * b) / (1 - kr - kb)
+    return (255 * np.stack([r, g, b], -1)).clip(0, 255)
+
+
+def yuv_frame(rgb: np.ndarray, matrix: str, is_full: bool = False, bits: int = 8) -> av.VideoFrame:
+    """A frame whose stored numbers are known: yuv420p, or yuv420p10le for 10 bits."""
+    planes = to_yuv(rgb, matrix, is_full, bits)
+    kind = np.uint8 if bits == 8 else np.dtype("<u2")
+    frame = av.VideoFrame(rgb.shape[1], rgb.shape[0], "yuv420p" if bits == 8 else "yuv420p10le")
+    for plane, values in zip(
+        frame.planes, (planes[0], planes[1][::2, ::2], planes[2][::2, ::2]), strict=True
+    ):
+        rows = np.zeros((plane.height, plane.line_size // np.dtype(kind).itemsize), kind)
+        rows[:, : values.shape[1]] = values
+        plane.update(rows.tobytes())
+    return frame
