@@ -4,11 +4,12 @@ Convention: pictures are RGB, uint8 (H, W, 3) or PIL; tensors are (…, 3, H, W)
 """
 
 import logging
+import re
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .borders import limits
@@ -22,21 +23,32 @@ logger = logging.getLogger("animate_anyone")
 SMALLEST_SIDE = 16
 #: Endings by which pictures are found in folders.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# "Brands" by which such files begin (ISO 23008-12).
+_PHONE_PICTURES = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+}
 
 
-def read_picture(path: Path | str) -> Image.Image:
+def read_picture(path: Path | str, background: str = "white") -> Image.Image:
     """Read a picture as 8-bit RGB.
 
-    16-bit pictures are scaled to 8 bits. Transparent pictures are laid on white. A camera's note on
-    how it was held is followed, as picture viewers do.
+    16-bit pictures are scaled to 8 bits. A camera's note on how it was held is followed, as picture
+    viewers do.
+
+    Args:
+        path: A file that Pillow reads.
+        background: What transparent pictures are laid on: a colour's name, or #RRGGBB.
 
     Raises:
+        SettingsError: If there is no such colour.
         MediaError: If the file is missing, is no picture, is smaller than 16 pixels a side, or
             larger than `borders.limits` allows.
     """
     path = Path(path)
+    colour = parse_colour(background)
     check_file(path, MediaError, f"There is no picture {path}.")
-    check_download(path, "picture", MediaError)
+    _check_kind(path, check_download(path, "picture", MediaError))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is wrong is said below
         try:
@@ -45,7 +57,7 @@ def read_picture(path: Path | str) -> Image.Image:
                 turned = ImageOps.exif_transpose(file)
                 if file.format == "PNG" and turned.mode == "I":  # what Pillow 10 makes of 16 bits
                     turned = turned.convert("I;16")
-                picture = to_rgb(turned)
+                picture = to_rgb(turned, colour)
         except MediaError:
             raise
         except UnidentifiedImageError as error:
@@ -59,6 +71,36 @@ def read_picture(path: Path | str) -> Image.Image:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise MediaError(f"{path.name} cannot be read as a picture: {reason}.") from error
     return picture
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """The colour of a name or of #RRGGBB.
+
+    Raises:
+        SettingsError: If there is none.
+    """
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise SettingsError(
+            f"{text!r} is no colour. Give a name such as white or green, or #RRGGBB."
+        ) from None
+    return red, green, blue
+
+
+def _check_kind(path: Path, head: bytes) -> None:
+    """Refuse phones' pictures, which Pillow reads only with programs that are not always there."""
+    if head[4:8] == b"ftyp" and head[8:12] in _PHONE_PICTURES:
+        raise MediaError(
+            f"{path.name} is a picture of the kind {_PHONE_PICTURES[head[8:12]]}, which is not read "
+            "here. Save it as JPEG or PNG."
+        )
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, in the order of the numbers in their names."""
+    pictures = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+    return sorted(pictures, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.stem)], p.name))
 
 
 def write_picture(
@@ -93,7 +135,7 @@ def _check_name(path: Path) -> None:
         )
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
+def to_rgb(picture: Image.Image, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
     """Convert any PIL picture to 8-bit RGB; see `read_picture`."""
     if picture.mode.startswith(("I", "F")):
         values = np.asarray(picture)
@@ -107,9 +149,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         if np.asarray(rgba.getchannel("A")).min() < 255:
-            logger.info("The picture has transparent parts: laid on white.")
-            white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-            rgba = Image.alpha_composite(white, rgba)
+            name = "white" if background == (255, 255, 255) else "#" + bytes(background).hex()
+            logger.info("The picture has transparent parts: laid on %s.", name)
+            plain = Image.new("RGBA", rgba.size, (*background, 255))
+            rgba = Image.alpha_composite(plain, rgba)
         return rgba.convert("RGB")
     return picture.convert("RGB")
 

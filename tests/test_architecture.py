@@ -21,6 +21,7 @@ FLOORS = {
     "sampling": 3,
     "video": 3,
     "images": 3,
+    "clips": 4,
     "models": 4,
     "pose": 4,
     "checkpoints": 5,

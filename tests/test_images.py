@@ -57,6 +57,24 @@ class TestReading:
         read = np.asarray(read_picture(tmp_path / "a.gif")).astype(int)
         assert np.abs(read - picture).mean() < 8
 
+    @pytest.mark.parametrize(
+        ("text", "colour"), [("#102030", (16, 32, 48)), ("green", (0, 128, 0))]
+    )
+    def test_transparency_is_laid_on_the_color_that_is_asked_for(self, tmp_path, text, colour):
+        Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(tmp_path / "a.png")
+        assert read_picture(tmp_path / "a.png", text).getpixel((5, 5)) == colour
+
+    @pytest.mark.parametrize(
+        ("brand", "kind"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"avif", "AVIF")]
+    )
+    def test_phones_pictures_end_in_a_helpful_sentence(self, tmp_path, brand, kind):
+        (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(100))
+        with pytest.raises(MediaError) as error:
+            read_picture(tmp_path / "a.jpg")
+        assert str(error.value) == (
+            f"a.jpg is a picture of the kind {kind}, which is not read here. Save it as JPEG or PNG."
+        )
+
     def test_transparency_is_laid_on_white(self, tmp_path, picture):
         alpha = np.full((30, 40, 1), 255, np.uint8)
         alpha[:10] = 0

@@ -23,8 +23,6 @@ from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
 
-#: Frames per second of poses that do not tell theirs.
-DEFAULT_FPS = 25.0
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -32,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     add = parser.add_argument
     add("--reference", type=Path, required=True, metavar="IMG", help="picture of the character")
+    add(
+        "--background",
+        default="white",
+        metavar="COLOR",
+        help="what a transparent --reference is laid on: a name, or #RRGGBB (default white)",
+    )
     add_driving_options(parser)
     add("--models", default=BUILT_IN, metavar="DIR", help="published files' folder, or built-in")
     add("--output", type=Path, required=True, metavar="OUT.mp4", help="video to write")
@@ -50,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--blending", default="pyramid", choices=list(BLENDINGS), help="how windows are joined")
     add("--solver", default="ddim", choices=list(SOLVERS), help="rule of a denoising step")
     add_max_frames(parser, "animate only the first N frames")
-    add("--fps", type=float, metavar="X", help="frames per second (default: the poses')")
     add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
     add("--dtype", default="auto", choices=["auto", *DTYPES], help="precision (default auto)")
 
@@ -58,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     check_video_output(args.output)
-    reference = read_picture(args.reference)
+    reference = read_picture(args.reference, args.background)
     driving = read_driving(args)
     device = choose_device(args.device)
     dtype = choose_dtype(args.dtype, device)
@@ -103,8 +106,7 @@ def run(args: argparse.Namespace) -> None:
     skeletons = skeleton_pictures(args, driving, fitted, profile.drawing)
     with progress_bar("animate") as on_step:
         frames = animate(models, reference, skeletons, settings, on_step)
-        fps = args.fps if args.fps is not None else driving.fps or DEFAULT_FPS
-        count = write_video(args.output, frames, fps)
+        count = write_video(args.output, frames, driving.fps, driving.sound)
     logger.info("%d frames of %dx%d: %s", count, settings.width, settings.height, args.output)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from ..animate import AnimateSettings, animate
 from ..checkpoints.builtin import BUILT_IN, built_in_samples
 from ..checkpoints.model_folder import Models, load_models
+from ..clips import read_clip
 from ..driving import DrivingSettings, detect_driver, fit_to_character
 from ..evaluation.report import picture_grid, side_by_side
 from ..files import check_writable
@@ -23,7 +24,7 @@ from ..pose.detection import PoseDetector
 from ..pose.drawing import draw_poses
 from ..pose.skeleton import PoseSequence
 from ..pose.tracking import choose_person
-from ..video import VideoClip, read_video, write_video
+from ..video import VideoClip, write_video
 from .animate import choose_device, choose_dtype
 from .number_option import add_max_frames
 from .pose_networks import open_default_detector
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     assert driving is not None
     sheets = []
     with _few_threads(args.models):
-        demo = _prepare(args, read_video(driving, args.max_frames))
+        demo = _prepare(args, read_clip(driving, args.max_frames))
         for name, picture in characters.items():
             panels = _dance(demo, name, picture, args)
             write_video(args.output / f"{name}.mp4", panels["result"], demo.clip.fps)

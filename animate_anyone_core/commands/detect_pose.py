@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ..clips import read_clip
 from ..files import check_writable
 from ..images import PICTURE_SUFFIXES, read_picture
+from ..media.animation import is_animation
+from ..media.timing import Excerpt
 from ..pose.openpose_json import save_poses
 from ..pose.pose_keypoint import SEEN_SCORE
-from ..video import read_video
+from .excerpt_options import add_excerpt_options, read_excerpt
 from .number_option import add_max_frames
 from .person_option import add_person_options, choose_by_option
 from .pose_networks import add_network_options, open_detector
@@ -22,7 +25,13 @@ logger = logging.getLogger("animate_anyone")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     add = parser.add_argument
-    add("--video", type=Path, required=True, metavar="FILE", help="video, or picture, of people")
+    add(
+        "--video",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="video, picture, folder of pictures, or frames_%%04d.png, of people",
+    )
     add("--output", type=Path, required=True, metavar="OUT.json", help="file of poses to write")
     add_network_options(parser)
     add_person_options(parser, default="all")
@@ -37,13 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"score from which this estimator's keypoints count as seen (default {SEEN_SCORE})",
     )
+    add_excerpt_options(parser)
     add_max_frames(parser, "read only the first N frames")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     check_writable(args.output)
-    frames, fps = _read_frames(args.video, args.max_frames)
+    frames, fps = _read_frames(args.video, args.max_frames, read_excerpt(args))
     detector = open_detector(args, [args.video])
     with progress_bar("detect poses") as on_step:
         poses, report = detector.detect(
@@ -59,9 +69,11 @@ def run(args: argparse.Namespace) -> None:
     logger.info("Wrote %s.", args.output)
 
 
-def _read_frames(path: Path, max_frames: int | None) -> tuple[np.ndarray, float | None]:
+def _read_frames(
+    path: Path, max_frames: int | None, excerpt: Excerpt
+) -> tuple[np.ndarray, float | None]:
     """Return RGB frames (F, H, W, 3) and frames per second, None for a picture."""
-    if path.suffix.lower() in PICTURE_SUFFIXES:
+    if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and not is_animation(path):
         return np.asarray(read_picture(path))[None], None
-    clip = read_video(path, max_frames)
+    clip = read_clip(path, max_frames, excerpt)
     return clip.frames, clip.fps

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ..borders.options import parse_size
 from ..errors import SettingsError
 from ..images import check_picture_output, write_picture
 from ..pose.drawing import FITS, Parts, draw_frames
@@ -15,12 +14,12 @@ from ..pose.drawing_profiles import PROFILES
 from ..pose.openpose_json import load_poses
 from ..progress import OnStep
 from ..video import check_video_output, write_video
+from .canvas_option import parse_canvas
+from .excerpt_options import DEFAULT_FPS
 from .person_option import add_person_options, choose_by_option
 from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
-
-DEFAULT_FPS = 25.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    poses = load_poses(args.poses, _canvas(args.canvas), args.fps)
+    poses = load_poses(args.poses, parse_canvas(args.canvas), args.fps)
     poses = choose_by_option(poses, args.person, args.person_frame)
     kind = args.output.suffix.lower()
     if kind == ".png" and poses.num_frames != 1:
@@ -87,11 +86,6 @@ def run(args: argparse.Namespace) -> None:
             for index, frame in enumerate(counted):
                 write_picture(frame, args.output / f"{index:05d}.png")
     logger.info("Wrote %s.", args.output)
-
-
-def _canvas(text: str | None) -> tuple[int, int] | None:
-    """Read `--canvas`."""
-    return None if text is None else parse_size(text, "--canvas")
 
 
 def _given(value: int | None, default: int) -> int:

@@ -8,14 +8,18 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ..clips import read_clip
 from ..driving import DrivingSettings, detect_driver, fit_to_character
 from ..errors import SettingsError
+from ..media.sound import Sound
+from ..media.timing import Excerpt
 from ..pose.drawing import draw_poses
 from ..pose.openpose_json import load_poses
 from ..pose.retarget_settings import RetargetSettings
 from ..pose.skeleton import PoseSequence
 from ..pose.smoothing import SmoothingSettings
-from ..video import read_video
+from .canvas_option import parse_canvas
+from .excerpt_options import DEFAULT_FPS, add_excerpt_options, read_excerpt, take_poses
 from .person_option import add_person_options, choose_by_option
 from .pose_networks import add_network_options, check_network_options, open_detector
 from .progress_bar import progress_bar
@@ -29,12 +33,14 @@ class Driving(NamedTuple):
     Attributes:
         frames: (F, H, W, 3) uint8 of a skeleton or driving video; None if poses were read.
         poses: Poses that were read from a file; None if a video was read.
-        fps: Frames per second, None if unknown.
+        fps: Frames per second.
+        sound: What is heard with it, None if nothing.
     """
 
     frames: np.ndarray | None
     poses: PoseSequence | None
-    fps: float | None
+    fps: float
+    sound: Sound | None = None
 
     @property
     def num_frames(self) -> int:
@@ -48,12 +54,26 @@ def add_driving_options(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--poses", type=Path, metavar="VIDEO|JSON", help="skeleton video, or a file of poses"
+        "--poses",
+        type=Path,
+        metavar="PATH",
+        help="skeleton video or pictures, a JSON file of poses, or a folder of OpenPose's files",
     )
     source.add_argument(
-        "--driving", type=Path, metavar="VIDEO", help="video of a person whose motion is taken"
+        "--driving",
+        type=Path,
+        metavar="PATH",
+        help="a person whose motion is taken: a video, a folder of pictures, or frames_%%04d.png",
     )
     add = parser.add_argument
+    add("--canvas", metavar="WxH", help="size of the video that --poses are from, if not in them")
+    add_excerpt_options(parser)
+    add(
+        "--sound",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep the sound of the video, in step (default: yes)",
+    )
     add_network_options(parser, device=False)
     add(
         "--retarget",
@@ -76,19 +96,31 @@ def read_driving(args: argparse.Namespace) -> Driving:
         SettingsError: If options contradict each other.
     """
     check_network_options(args)
+    excerpt = read_excerpt(args)
     if args.driving is not None:
-        clip = read_video(args.driving, args.max_frames)
-        return Driving(clip.frames, None, clip.fps)
-    if args.poses.is_dir() or args.poses.suffix.lower() == ".json":
-        poses = load_poses(args.poses).at(slice(args.max_frames))
-        return Driving(None, choose_by_option(poses, args.person, args.person_frame), poses.fps)
+        return _from_clip(args, args.driving, excerpt)
+    if _are_data(args.poses):
+        poses = load_poses(args.poses, parse_canvas(args.canvas))
+        poses = take_poses(poses, excerpt, args.max_frames)
+        if not poses.num_frames:
+            raise SettingsError(f"--start {args.start:g} is behind the end of {args.poses.name}.")
+        chosen = choose_by_option(poses, args.person, args.person_frame)
+        return Driving(None, chosen, poses.fps or DEFAULT_FPS)
     if args.retarget:
         raise SettingsError(
             "--retarget needs poses as data: a skeleton video is already drawn. Give a JSON file "
             "of poses, or the video itself with --driving."
         )
-    clip = read_video(args.poses, args.max_frames)
-    return Driving(clip.frames, None, clip.fps)
+    return _from_clip(args, args.poses, excerpt)
+
+
+def _are_data(path: Path) -> bool:
+    return path.suffix.lower() == ".json" or (path.is_dir() and any(path.glob("*.json")))
+
+
+def _from_clip(args: argparse.Namespace, path: Path, excerpt: Excerpt) -> Driving:
+    clip = read_clip(path, args.max_frames, excerpt)
+    return Driving(clip.frames, None, clip.fps, clip.sound if args.sound else None)
 
 
 def skeleton_pictures(

@@ -1,5 +1,6 @@
 """`animate` as a user calls it: a playable file, or one clear line and exit code 2."""
 
+import json
 import logging
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 from animate_anyone_core.__main__ import main
 from animate_anyone_core.checkpoints.weight_files import read_weights, write_weights
 from animate_anyone_core.video import read_video, write_video
+
+from ..media.making import heard_clicks, with_clicks
 
 
 @pytest.fixture
@@ -69,10 +72,52 @@ class TestRuns:
         for network in ("DenoisingUNet", "ReferenceNet", "PoseGuider"):
             assert f"{network}: " in caplog.text
 
-    def test_only_the_first_frames_at_another_rate(self, files):
-        assert call(files | {"max-frames": 4, "fps": 5}) == 0
+    def test_another_rate_keeps_the_speed(self, files):
+        """Half a second stays half a second."""
+        assert call(files | {"fps": 6}) == 0
         clip = read_video(files["output"])
-        assert (len(clip.frames), clip.fps) == (4, pytest.approx(5))
+        assert (len(clip.frames), clip.fps) == (3, pytest.approx(6))
+
+    def test_a_part_at_every_second_frame(self, files):
+        assert call(files | {"start": 0.08, "every-nth": 2, "max-frames": 2}) == 0
+        clip = read_video(files["output"])
+        assert (len(clip.frames), clip.fps) == (2, pytest.approx(6))
+
+    def test_the_sound_of_the_video_is_kept_unless_not_wanted(self, files, tmp_path):
+        with_clicks(tmp_path / "loud.mp4", (0.5,), seconds=1, fps=10, rate=44100)
+        options = files | {"poses": tmp_path / "loud.mp4", "start": 0.3}
+        assert call(options) == 0
+        assert heard_clicks(files["output"])[0] == pytest.approx([0.2], abs=0.02)
+        assert call(options, "--no-sound") == 0
+        assert read_video(files["output"]).sound is None
+
+    def test_a_folder_of_skeleton_pictures(self, files, tmp_path):
+        (tmp_path / "skeletons").mkdir()
+        for number in (1, 2, 10):
+            Image.new("RGB", (32, 48)).save(tmp_path / "skeletons" / f"{number}.png")
+        for poses in ("skeletons", "skeletons/%d.png"):
+            assert call(files | {"poses": tmp_path / poses, "fps": 8}) == 0
+            clip = read_video(files["output"])
+            assert (len(clip.frames), clip.fps) == (3, pytest.approx(8))
+
+    def test_a_folder_of_openpose_files(self, files, tmp_path):
+        """One file a frame, no size and no rate in them, as OpenPose writes."""
+        body = [value for i in range(18) for value in (10 + i, 20 + 2 * i, 0.9)]
+        (tmp_path / "openpose").mkdir()
+        for number in range(4):
+            document = {"version": 1.3, "people": [{"pose_keypoints_2d": body}]}
+            path = tmp_path / "openpose" / f"dance_{number:012d}_keypoints.json"
+            path.write_text(json.dumps(document))
+        options = files | {"poses": tmp_path / "openpose", "canvas": "64x80"}
+        assert call(options | {"fps": 10, "every-nth": 2}) == 0
+        clip = read_video(files["output"])
+        assert (len(clip.frames), clip.fps) == (2, pytest.approx(5))
+
+    def test_a_transparent_reference_on_a_color_of_choice(self, files, caplog):
+        Image.new("RGBA", (40, 60), (0, 0, 0, 0)).save(files["reference"])
+        with caplog.at_level(logging.INFO, "animate_anyone"):
+            assert call(files | {"background": "green"}) == 0
+        assert "The picture has transparent parts: laid on #008000." in caplog.messages
 
     def test_a_seed_decides_the_file(self, files, tmp_path):
         for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -270,6 +315,14 @@ class TestSettings:
             (
                 {"window": 4, "overlap": 4},
                 "The overlap must be from 0 to 3 for a window of 4 frames, got 4.",
+            ),
+            ({"start": -1}, "The start must be 0 seconds or later, got -1."),
+            ({"end": 0}, "The end must be after the start (0 s), got 0 s."),
+            ({"start": 9}, "poses.mp4 is 0.50 s long: nothing is left from 9 s on."),
+            ({"every_nth": 0}, "--every-nth must be at least 1, got 0."),
+            (
+                {"background": "greenish"},
+                "'greenish' is no colour. Give a name such as white or green, or #RRGGBB.",
             ),
             ({"max_frames": 0}, "--max-frames must be at least 1, got 0."),
             ({"fps": 0}, "Frames per second must be above 0 and at most 1000, got 0.0."),

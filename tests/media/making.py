@@ -137,3 +137,55 @@ def yuv_frame(rgb: np.ndarray, matrix: str, is_full: bool = False, bits: int = 8
         rows[:, : values.shape[1]] = values
         plane.update(rows.tobytes())
     return frame
+
+
+def with_clicks(
+    path: Path,
+    clicks: tuple[float, ...],
+    *,
+    seconds: float,
+    fps: int,
+    rate: int,
+    codec: str = "aac",
+) -> Path:
+    """A video that flashes white for three frames, and clicks, at the same times."""
+    sound = np.zeros((1, int(seconds * rate)), np.float32)
+    for click in clicks:
+        begins = round(click * rate)
+        sound[0, begins : begins + rate // 200] = 0.8  # 5 ms
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("mpeg4" if path.suffix == ".avi" else "libx264", rate=fps)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        track = container.add_stream(codec, rate=rate)
+        track.layout = "mono"
+        for i in range(round(seconds * fps)):
+            is_flash = any(0 <= i / fps - click + 1e-9 < 3 / fps for click in clicks)
+            frame = np.full((48, 64, 3), 255 if is_flash else 0, np.uint8)
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        kind = "fltp" if codec == "aac" else "s16"
+        samples = sound if codec == "aac" else (sound * 32767).astype(np.int16)
+        for begins in range(0, sound.shape[1], 1024):
+            block = np.ascontiguousarray(samples[:, begins : begins + 1024])
+            audio = av.AudioFrame.from_ndarray(block, format=kind, layout="mono")
+            audio.sample_rate, audio.pts, audio.time_base = rate, begins, Fraction(1, rate)
+            container.mux(track.encode(audio))
+        container.mux(pictures.encode())
+        container.mux(track.encode(None))
+    return path
+
+
+def heard_clicks(path: Path) -> tuple[list[float], float]:
+    """When a file clicks, and where its sound ends, in seconds of its clock."""
+    clicks, last, ends = [], -1.0, 0.0
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            samples = np.abs(frame.to_ndarray().astype(np.float32)).max(axis=0)
+            if frame.format.name.startswith("s16"):
+                samples = samples / 32767
+            for index in np.flatnonzero(samples > 0.35):
+                now = frame.time + index / frame.sample_rate
+                if now - last > 0.05:
+                    clicks.append(float(now))
+                last = now
+            ends = frame.time + frame.samples / frame.sample_rate
+    return clicks, ends

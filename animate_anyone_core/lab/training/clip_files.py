@@ -13,7 +13,6 @@ Known layouts, `path` being a folder or a JSON file:
 
 import json
 import logging
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import MediaError, SettingsError
-from ...images import PICTURE_SUFFIXES, read_picture
+from ...images import pictures_in, read_picture
 from ...pose.drawing import draw_poses
 from ...pose.openpose_json import load_poses
 from ...video import VIDEO_SUFFIXES, count_stored_frames, stored_frames, stored_rate
@@ -61,7 +60,7 @@ def find_clips(path: Path | str) -> list[Clip]:
     clips, without = [], []
     for place in sorted(path.rglob("*"), key=str):
         is_video = place.suffix.lower() in VIDEO_SUFFIXES and place.is_file()
-        if not is_video and not (place.is_dir() and _pictures(place)):
+        if not is_video and not (place.is_dir() and pictures_in(place)):
             continue
         if place.name in _POSE_FOLDERS:
             continue
@@ -112,7 +111,7 @@ def _is_source(place: Path) -> bool:
     if place.is_file():
         return place.suffix.lower() in VIDEO_SUFFIXES
     is_beside_images = place.name != "images" and (place.parent / "images").is_dir()
-    return place.is_dir() and not is_beside_images and bool(_pictures(place))
+    return place.is_dir() and not is_beside_images and bool(pictures_in(place))
 
 
 def _holds_poses(relative: Path) -> bool:
@@ -126,7 +125,7 @@ def count_frames(path: Path) -> int:
         MediaError, PoseError: If it cannot be read.
     """
     if path.is_dir():
-        return len(_pictures(path))
+        return len(pictures_in(path))
     if path.suffix == ".json":
         return load_poses(path, canvas=(1, 1)).num_frames
     return count_stored_frames(path)
@@ -146,7 +145,7 @@ def iterate_frames(path: Path) -> Iterator[np.ndarray]:
         MediaError: If one of them cannot be read.
     """
     if path.is_dir():
-        yield from (np.asarray(read_picture(picture)) for picture in _pictures(path))
+        yield from (np.asarray(read_picture(picture)) for picture in pictures_in(path))
         return
     yield from (frame for _, frame in stored_frames(path))
 
@@ -158,7 +157,7 @@ def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
         MediaError: If one of them cannot be read.
     """
     if path.is_dir():
-        pictures = _pictures(path)
+        pictures = pictures_in(path)
         return [np.asarray(read_picture(pictures[index])) for index in indices]
     wanted = set(indices)
     found = dict(stored_frames(path, wanted))
@@ -218,8 +217,3 @@ def _poses_of(place: Path, root: Path) -> Path | None:
     if place.is_dir():
         candidates += [place.parent / name for name in _POSE_FOLDERS if place.name == "images"]
     return next((candidate for candidate in candidates if candidate.exists()), None)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    pictures = (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
-    return sorted(pictures, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.stem)], p.name))
