@@ -1,5 +1,6 @@
 """What an installation from ComfyUI's registry gets, and what its metadata says."""
 
+import json
 import re
 import subprocess
 import sys
@@ -91,3 +92,21 @@ def test_the_oldest_comfyui_is_the_same_in_metadata_readme_and_tests(project):
 def test_the_changelog_speaks_of_this_version(project):
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"## {project['project']['version']}" in changelog
+
+
+def test_workflows_that_load_a_video_and_make_one_keep_its_sound():
+    """From *Get Video Components* to *Create Video*, on stock sockets."""
+    wired = 0
+    for path in sorted((ROOT / "workflows").glob("*.json")):
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+        kinds = {node["id"]: node["type"] for node in workflow["nodes"]}
+        if not {"GetVideoComponents", "CreateVideo"} <= set(kinds.values()):
+            continue
+        sounds = [
+            (kinds[source], kinds[target], output, slot)
+            for _, source, output, target, slot, kind in workflow["links"]
+            if kind == "AUDIO"
+        ]
+        assert ("GetVideoComponents", "CreateVideo", 1, 1) in sounds, path.name
+        wired += 1
+    assert wired
