@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from PIL import Image
 
 from ..animate_anyone_core.errors import ShapeError
-from ..animate_anyone_core.images import check_picture_size, check_video_size, fit
+from ..animate_anyone_core.images import check_picture_size, check_video_size, fit, parse_colour
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.models.references import Reference
@@ -71,6 +71,18 @@ class EncodeReference(io.ComfyNode):
                     tooltip="How the picture comes to that size. crop: fill and cut. pad: whole "
                     "picture on its border colour. stretch: as published, the shape may change.",
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip='White where the picture is transparent, as "Load Image" gives it: the '
+                    "background colour stands there. Invert a mask of the character.",
+                ),
+                io.String.Input(
+                    "background",
+                    default="white",
+                    optional=True,
+                    tooltip="Colour behind what the mask hides: a name such as green, or #RRGGBB.",
+                ),
             ],
             outputs=[
                 ReferenceSocket.Output(
@@ -83,7 +95,13 @@ class EncodeReference(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, width: int | None, height: int | None) -> bool | str:
+    def validate_inputs(
+        cls, width: int | None, height: int | None, background: str | None = None
+    ) -> bool | str:
+        if background is not None:
+            answer = verdict(lambda: parse_colour(background))
+            if answer is not True:
+                return answer
         if width is None or height is None:
             return True  # linked: known when the node runs
         if max(width, height) > LARGEST_SIDE:
@@ -100,10 +118,41 @@ class EncodeReference(io.ComfyNode):
         width: int,
         height: int,
         fit: str,
+        mask: torch.Tensor | None = None,
+        background: str = "white",
     ) -> io.NodeOutput:
+        if mask is not None:
+            image = laid_on(image, mask, background)
         picture = fitted_picture(image, width, height, fit)
         encoded = encode(reference_net, vae, clip_vision, picture)
         return io.NodeOutput(encoded, as_image(picture))
+
+
+def laid_on(image: torch.Tensor, mask: torch.Tensor, background: str) -> torch.Tensor:
+    """Lay the first picture of an IMAGE on a plain colour.
+
+    Args:
+        image: (batch, H, W, 3 or more) in [0, 1].
+        mask: (batch, H, W) or (H, W), 1 where the picture is transparent; one of another size is
+            stretched, as "Load Image" gives a small one for pictures without transparency.
+        background: Name of a colour, or #RRGGBB.
+
+    Returns:
+        (1, H, W, 3).
+
+    Raises:
+        ShapeError: If the mask is empty or no mask.
+        SettingsError: If there is no such colour.
+    """
+    colour = torch.tensor(parse_colour(background), dtype=image.dtype, device=image.device) / 255
+    hidden = mask[None] if mask.ndim == 2 else mask
+    if hidden.ndim != 3 or not hidden.numel():
+        raise ShapeError(f"The mask must be (batch, height, width), got {tuple(mask.shape)}.")
+    hidden = hidden[:1, None].to(image)
+    if hidden.shape[-2:] != image.shape[1:3]:
+        hidden = torch.nn.functional.interpolate(hidden, image.shape[1:3], mode="bilinear")
+    hidden = hidden.clamp(0, 1)[:, 0, ..., None]
+    return image[:1, ..., :3] * (1 - hidden) + colour * hidden
 
 
 def fitted_picture(image: torch.Tensor, width: int, height: int, mode: str) -> Image.Image:
