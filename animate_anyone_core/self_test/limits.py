@@ -1,10 +1,11 @@
 """Which difference from the float32 numbers half precision explains.
 
 In half precision every layer's output is rounded to 8 (bf16) or 11 (fp16) binary digits, on every
-device alike; what differs from device to device, the order of sums, is small beside that. So the
-error was found by emulation on a CPU, `SEEN` is the largest over kernels, instruction sets and
-families (`tests/parity/measure_limits.py --precision bf16` measures it again), and `MARGIN` covers
-devices that nobody tried.
+device alike; what differs from device to device is the order of sums, which is small beside that,
+and where a kernel of attention rounds on its way. So the error was found by emulation on a CPU:
+`SEEN` is the largest over the kernels of attention (PyTorch's choice, its math kernel, plain matrix
+products, which round most) and the families; `tests/parity/measure_limits.py --precision bf16`
+measures it again. `MARGIN` covers devices that nobody tried.
 """
 
 from .differences import Limit
@@ -14,11 +15,11 @@ MARGIN = 2.0
 #: Beginning of a tensor's name -> precision -> the largest (max|d|/RMS, relative L2) seen.
 SEEN: dict[str, dict[str, tuple[float, float]]] = {
     "pose_guider/": {"bf16": (3.0e-2, 4.5e-3), "fp16": (3.1e-3, 4.7e-4)},
-    "reference/": {"bf16": (1.7e-1, 2.4e-2), "fp16": (1.7e-2, 2.5e-3)},
-    "motion/": {"bf16": (4.0e-2, 8.5e-3), "fp16": (5.2e-3, 9.2e-4)},
+    "reference/": {"bf16": (2.7e-1, 2.4e-2), "fp16": (1.7e-2, 2.5e-3)},
+    "motion/": {"bf16": (6.8e-2, 8.8e-3), "fp16": (5.9e-3, 9.6e-4)},
     "unet/": {"bf16": (2.3e-1, 4.6e-2), "fp16": (2.5e-2, 5.2e-3)},
     "sampling/guided": {"bf16": (4.2e-1, 8.5e-2), "fp16": (6.2e-2, 1.0e-2)},
-    "sampling/final": {"bf16": (1.2e0, 2.1e-1), "fp16": (1.3e-1, 2.9e-2)},
+    "sampling/final": {"bf16": (1.5e0, 2.2e-1), "fp16": (1.3e-1, 2.9e-2)},
 }
 
 #: Of the attention kernels alone, from inputs already rounded: (max|d|/RMS, relative L2).

@@ -78,7 +78,7 @@ def kind_of(name: str) -> str:
     head, _, tail = name.partition("/")
     if head.startswith("sampling"):
         return f"{head}/{'latents' if 'latents' in tail else tail}"
-    return head if head in ("unet", "motion", "preprocess", "interpolate") else name
+    return head if head in ("unet", "motion", "preprocess") else name
 
 
 def table(found: dict[str, list[list]]) -> str:
