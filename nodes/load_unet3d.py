@@ -133,6 +133,6 @@ def load_patcher(
     return patcher, files.report
 
 
-def reload_patcher(*chosen: Any, **options: bool) -> Any:
+def reload_patcher(*chosen: Any, **options: Any) -> Any:
     """As `load_patcher`, without the report: for ComfyUI's hooks and multi-GPU work."""
     return load_patcher(*chosen, **options)[0]

@@ -150,6 +150,7 @@ def _settings() -> list[Any]:
         io.Boolean.Input(
             "self_test",
             default=False,
+            optional=True,
             tooltip="Also check in a few seconds that this device computes what the published code "
             "computes, in the model's precision and with ComfyUI's attention.",
         ),
