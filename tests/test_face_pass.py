@@ -108,9 +108,9 @@ def test_the_border_is_a_soft_ramp():
     boxes = box(20.3, 10.6, 25.5)
     pasted = paste_faces(torch.zeros(1, 48, 64, 3), torch.ones(1, 64, 64, 3), boxes, feather=0.3)
     row = pasted[0, 23, :, 0].numpy()
-    assert row.max() == 1.0
+    assert row.max() == pytest.approx(1.0, abs=1e-6)
     assert np.abs(np.diff(row)).max() <= 1.5 / (0.3 * 25.5) + 1e-6
-    assert (np.diff(row[:33]) >= 0).all()
+    assert (np.diff(row[:33]) >= -1e-6).all()
     np.testing.assert_allclose(row.sum(), 25.5 * (1 - 0.3), rtol=0.02)  # half of each ramp
 
 
