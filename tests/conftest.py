@@ -66,7 +66,6 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep off the network, and share the processors among the workers."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     guard()
     hypothesis.settings.load_profile("suite")
     if hasattr(config, "workerinput"):

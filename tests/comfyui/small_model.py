@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffusers import AutoencoderKL
+from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from animate_anyone_core.checkpoints.builtin import built_in_samples
@@ -29,17 +30,22 @@ SKELETON_SIZE = 256, 352  # width, height
 SKELETONS = 16
 
 
+def weighted(network: nn.Module, seed: int) -> nn.Module:
+    """Random weights in float16, as published ones are stored."""
+    return randomise(network, seed).half()
+
+
 def write_model(folder: Path) -> None:
     """Write all files of the model, named as published, below a folder."""
     config = UNetConfig(block_out_channels=WIDTHS, cross_attention_dim=APPEARANCE)
-    unet = randomise(DenoisingUNet(config, TemporalConfig(max_frames=MAX_FRAMES)), 1)
+    unet = weighted(DenoisingUNet(config, TemporalConfig(max_frames=MAX_FRAMES)), 1)
     weights = published_weights(unet.state_dict())
     temporal = {key: value for key, value in weights.items() if is_temporal(key)}
     files = {
         "denoising_unet": {k: value for k, value in weights.items() if not is_temporal(k)},
         "motion_module": with_position_tables(temporal, MAX_FRAMES),
-        "reference_unet": randomise(ReferenceNet(config), 2).state_dict(),
-        "pose_guider": randomise(PublishedPoseGuider((16, 32, 96, 256), WIDTHS[0]), 3).state_dict(),
+        "reference_unet": weighted(ReferenceNet(config), 2).state_dict(),
+        "pose_guider": weighted(PublishedPoseGuider((16, 32, 96, 256), WIDTHS[0]), 3).state_dict(),
     }
     for name, tensors in files.items():
         write_weights(folder / f"{name}.safetensors", tensors)
@@ -50,7 +56,7 @@ def write_model(folder: Path) -> None:
         norm_num_groups=16,
         latent_channels=4,
     )
-    randomise(vae, 4).save_pretrained(folder / "vae")
+    weighted(vae, 4).float().save_pretrained(folder / "vae")
     clip = CLIPVisionConfig(
         hidden_size=64,
         intermediate_size=128,
@@ -60,7 +66,7 @@ def write_model(folder: Path) -> None:
         image_size=224,
         patch_size=32,
     )
-    encoder = randomise(CLIPVisionModelWithProjection(clip), 5)
+    encoder = weighted(CLIPVisionModelWithProjection(clip), 5).float()
     encoder.save_pretrained(folder / "image_encoder")
 
 

@@ -89,6 +89,7 @@ def test_the_main_path_makes_no_float64(models, solver):
         width=32,
         height=40,
         num_inference_steps=2,
+        guidance_scale=3.5,
         solver=solver,
         windows=WindowSettings(context_frames=4, context_overlap=1),
     )

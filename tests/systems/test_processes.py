@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from animate_anyone_core.lab.benchmarks import process_memory
+from animate_anyone_core.self_test import process_memory
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = [

@@ -8,21 +8,23 @@ import torch
 from torch.utils.data import DataLoader
 
 from animate_anyone_core.lab.synthetic.dancers import render_clip
+from animate_anyone_core.lab.training.batches import make_source
 from animate_anyone_core.lab.training.cached_scenes import CachedScenes
 from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
-from animate_anyone_core.lab.training.run import make_source
 from animate_anyone_core.lab.training.samples import (
     OrError,
     Samples,
-    Shapes,
-    ShareOfSteps,
     collate_or_error,
+    share_of_steps,
 )
 from animate_anyone_core.pose.openpose_json import save_poses
 from animate_anyone_core.video import write_video
 
-SHAPES = Shapes(latent_channels=4, clip_size=32, num_train_timesteps=1000)
+
+def samples_of(config):
+    source = make_source(config.data, config.stage, config.seed)
+    return Samples(source, config.data, config.objective, latent_channels=4, picture_size=32)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def same(one, other):
 @pytest.mark.parametrize("kind", ["dancers", "clips"])
 def test_what_a_worker_gets_can_be_sent(kind, request):
     config = request.getfixturevalue(kind)
-    samples = Samples(config, make_source(config), SHAPES)
+    samples = samples_of(config)
     first = samples[3]
     sent, collate = pickle.loads(pickle.dumps((OrError(samples), collate_or_error)))
     assert same(sent[3], first)
@@ -63,12 +65,10 @@ def test_cached_scenes_are_opened_anew_not_sent(tmp_path):
     for name, array in arrays.items():
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / f"{name}.npy", array)
-    scenes = CachedScenes(*(tmp_path / name for name in arrays))
+    scenes = CachedScenes(*(tmp_path / name for name in arrays), stage=1, seed=3)
     sent = pickle.dumps(scenes)
     assert len(sent) < 1000 < arrays["latents"].nbytes
-    one, other = (
-        source.pick(np.random.default_rng(1), 2, 1) for source in (scenes, pickle.loads(sent))
-    )
+    one, other = (source.pick(5, 2) for source in (scenes, pickle.loads(sent)))
     assert same(one, other)
 
 
@@ -77,8 +77,8 @@ def test_cached_scenes_are_opened_anew_not_sent(tmp_path):
 def test_workers_that_start_empty_make_the_same_samples(dancers, method):
     if method not in torch.multiprocessing.get_all_start_methods():
         pytest.skip(f"this system does not start processes by {method}")
-    samples = Samples(dancers, make_source(dancers), SHAPES)
-    share = ShareOfSteps(0, 2, 2, 2, 0, 1)
+    samples = samples_of(dancers)
+    share = share_of_steps(range(2), 2, 2, 0, 1)
     settings = {"batch_sampler": share, "collate_fn": collate_or_error}
     alone = list(DataLoader(OrError(samples), **settings))
     started = DataLoader(
