@@ -48,7 +48,11 @@ MISSING = {
     "git repository": ("a clone", "git clone instead of a download"),
 }
 
-hypothesis.settings.register_profile("suite", deadline=None)  # no speed of one machine
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,  # no speed, and no luck, of one machine
+)
 
 
 @pytest.hookimpl(tryfirst=True)

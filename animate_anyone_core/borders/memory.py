@@ -20,7 +20,7 @@ def gigabytes(count: float) -> str:
 
 def _available() -> int | None:
     try:
-        lines = _MEMINFO.read_text().splitlines()
+        lines = _MEMINFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     for line in lines:
@@ -33,8 +33,8 @@ def _available() -> int | None:
 def _left_in_group() -> int | None:
     """What a container's limit leaves."""
     try:
-        most = (_CGROUP / "memory.max").read_text().strip()
-        used = int((_CGROUP / "memory.current").read_text())
+        most = (_CGROUP / "memory.max").read_text(encoding="utf-8").strip()
+        used = int((_CGROUP / "memory.current").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return max(int(most) - used, 0) if most.isdigit() else None
