@@ -76,7 +76,8 @@ def sample(model, given=None, latent=None, steps=4, cfg=2.0, name="euler", denoi
     given = given or conds(model)
     latent = latent or {{"samples": empty}}
     return ours("sampler").sample(
-        model, given, latent, seed, steps, cfg, name, "simple", denoise)
+        model, given, latent, None, seed=seed, steps=steps, cfg=cfg, sampler_name=name,
+        scheduler="simple", denoise=denoise)
 
 def off(a, b):
     return float((a - b).norm() / b.norm())
