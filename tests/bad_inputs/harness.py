@@ -5,6 +5,7 @@ other; each has `SECONDS`, and memory beyond `MEGABYTES` resident is noted. A ch
 longer is killed, its input noted, and a new child goes on with the next.
 """
 
+import gc
 import json
 import logging
 import os
@@ -65,6 +66,7 @@ def run_cases(cases: list[Case], place: Path) -> list[Outcome]:
 
 def _run_in_child(cases: list[Case], place: Path) -> list[Outcome]:
     reader, writer = os.pipe()
+    gc.freeze()  # what is there is shared with the child: collecting there would copy it
     pid = os.fork()
     if pid == 0:
         os.close(reader)
@@ -74,6 +76,7 @@ def _run_in_child(cases: list[Case], place: Path) -> list[Outcome]:
             status = 0
         finally:
             os._exit(status)
+    gc.unfreeze()
     os.close(writer)
     lines = _listen(reader, pid)
     outcomes = [Outcome(**json.loads(line)) for line in lines]

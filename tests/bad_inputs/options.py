@@ -43,7 +43,7 @@ def video_size(m: Material) -> Iterator[Case]:
 
 def memory(m: Material) -> Iterator[Case]:
     """Sizes that are sizes, but whose windows fit nowhere."""
-    long = m.write(to_json(m.document(frames=1500)), ".json")
+    long = m.write(to_json(m.document(frames=600)), ".json")
     for width, height in ((4096, 4096), (4096, 4088), (4088, 4096)):
         yield m.animate(
             f"{width}x{height}", poses=long, width=width, height=height, window=12, max_frames=None
