@@ -8,7 +8,7 @@ import numpy as np
 from .errors import MediaError
 from .images import pictures_in, read_picture
 from .media.timing import WHOLE, Excerpt, Timed, constant_rate
-from .video import VideoClip, read_video
+from .video import VideoClip, check_frames_fit, read_video
 
 #: Frames per second of pictures, which do not tell.
 PICTURES_FPS = 25.0
@@ -27,7 +27,7 @@ def read_clip(
         excerpt: Which part. For pictures, its `fps` is the rate they have (25 if None).
 
     Raises:
-        MediaError: If there is nothing to read, or pictures differ in size.
+        MediaError: If there is nothing to read, if pictures differ in size or do not fit into memory.
     """
     path = Path(path)
     if path.is_dir():
@@ -63,6 +63,8 @@ def _from_pictures(
     frames: list[np.ndarray] = []
     for path in chosen:
         frames.append(np.asarray(read_picture(path)))
+        if len(frames) == 1:
+            check_frames_fit(len(chosen), frames[0].shape[1], frames[0].shape[0], name)
         if frames[-1].shape != frames[0].shape:
             height, width = frames[-1].shape[:2]
             raise MediaError(

@@ -254,6 +254,13 @@ def _most_frames(width: int, height: int, name: str) -> int:
     return min(limits.FRAMES, max(free // (2 * 3 * width * height), 1))
 
 
+def check_frames_fit(count: int, width: int, height: int, name: str) -> None:
+    """Raise MediaError if so many frames of a size do not fit into memory; says how many would."""
+    most = _most_frames(width, height, name)
+    if count > most:
+        raise _too_long(name, most)
+
+
 def _check_promise(promised: int, most: int, max_frames: int | None, name: str) -> None:
     """Raise if a file says that it holds more frames than fit."""
     if min(promised, promised if max_frames is None else max_frames) > most:

@@ -85,3 +85,11 @@ def test_its_own_rate_changes_nothing_even_if_stamps_jitter(fps):
     jitter[0] = 0
     stored = [Timed(i / fps + jitter[i], 1 / fps, i) for i in range(500)]
     assert list(constant_rate(stored, fps)) == list(range(500))
+
+
+def test_more_pictures_than_fit_are_refused_with_the_number_that_would(folder, monkeypatch):
+    """Three frames of 20x16 are 2880 bytes; they are stacked once, so twice that is needed."""
+    monkeypatch.setattr("animate_anyone_core.video.free_memory", lambda: 3 * 2 * 20 * 16 * 3)
+    with pytest.raises(MediaError, match="holds more frames than fit into memory: 3 would"):
+        read_clip(folder)
+    assert numbers(read_clip(folder, max_frames=3)) == [1, 2, 3]
