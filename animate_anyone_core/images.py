@@ -38,15 +38,15 @@ def read_picture(path: Path | str, background: str = "white") -> Image.Image:
 
     Args:
         path: A file that Pillow reads.
-        background: What transparent pictures are laid on: a colour's name, or #RRGGBB.
+        background: What transparent pictures are laid on: a color's name, or #RRGGBB.
 
     Raises:
-        SettingsError: If there is no such colour.
+        SettingsError: If there is no such color.
         MediaError: If the file is missing, is no picture, is smaller than 16 pixels a side, or
             larger than `borders.limits` allows.
     """
     path = Path(path)
-    colour = parse_colour(background)
+    color = parse_color(background)
     check_file(path, MediaError, f"There is no picture {path}.")
     _check_kind(path, check_download(path, "picture", MediaError))
     with warnings.catch_warnings():
@@ -57,7 +57,7 @@ def read_picture(path: Path | str, background: str = "white") -> Image.Image:
                 turned = ImageOps.exif_transpose(file)
                 if file.format == "PNG" and turned.mode == "I":  # what Pillow 10 makes of 16 bits
                     turned = turned.convert("I;16")
-                picture = to_rgb(turned, colour)
+                picture = to_rgb(turned, color)
         except MediaError:
             raise
         except UnidentifiedImageError as error:
@@ -73,8 +73,8 @@ def read_picture(path: Path | str, background: str = "white") -> Image.Image:
     return picture
 
 
-def parse_colour(text: str) -> tuple[int, int, int]:
-    """The colour of a name or of #RRGGBB.
+def parse_color(text: str) -> tuple[int, int, int]:
+    """The color of a name or of #RRGGBB.
 
     Raises:
         SettingsError: If there is none.
@@ -83,7 +83,7 @@ def parse_colour(text: str) -> tuple[int, int, int]:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError:
         raise SettingsError(
-            f"{text!r} is no colour. Give a name such as white or green, or #RRGGBB."
+            f"{text!r} is no color. Give a name such as white or green, or #RRGGBB."
         ) from None
     return red, green, blue
 
@@ -203,7 +203,7 @@ def fit(picture: Image.Image, width: int, height: int, mode: str = "stretch") ->
         width: Target width.
         height: Target height.
         mode: "stretch" (aspect ratio not kept, as published), "crop" (fill the size, cut the
-            rest evenly) or "pad" (whole picture on its own mean border colour).
+            rest evenly) or "pad" (whole picture on its own mean border color).
 
     Raises:
         SettingsError: If the mode is unknown.

@@ -21,7 +21,7 @@ from .borders.memory import free_memory
 from .errors import MediaError
 from .files import check_download, check_writable, whole_file
 from .media.animation import animation_frames, animation_size, is_animation, shown_times
-from .media.colour import Bt709Writer, RgbReader, on_white
+from .media.color import Bt709Writer, RgbReader, on_white
 from .media.container import (
     DEFAULT_FPS,
     TolerantDecoder,
@@ -279,12 +279,12 @@ def write_video(
 ) -> int:
     """Write an H.264 video; a file of that name is replaced only when the new one is complete.
 
-    Colours are BT.709 in limited range, and the file says so. An `.mp4` can be played while it loads.
+    Colors are BT.709 in limited range, and the file says so. An `.mp4` can be played while it loads.
 
     Args:
         path: `.mp4` (or `.mov`, `.mkv`).
         frames: RGB uint8 (H, W, 3) each; an iterable is written as it comes. Odd sides lose their
-            last row or column, which H.264's colour layout cannot hold.
+            last row or column, which H.264's color layout cannot hold.
         fps: Frames per second.
         sound: What is heard from frame 0 on, as long as there are frames; None is silent.
 

@@ -137,12 +137,12 @@ def smooth_pose() -> Image.Image:
     page = Image.new("RGB", (640, 220), PAPER)
     draw = ImageDraw.Draw(page)
     low, high = min(c.min() for c in curves), max(c.max() for c in curves)
-    for curve, colour, width in zip(curves, (PALE, ACCENT, INK), (3, 3, 1), strict=True):
+    for curve, color, width in zip(curves, (PALE, ACCENT, INK), (3, 3, 1), strict=True):
         across = np.linspace(20, 620, len(curve))
         down = 40 + (curve - low) / (high - low) * 160
-        draw.line(list(zip(across, down, strict=True)), colour, width, "curve")
-    for at, (name, colour) in enumerate((("detected", PALE), ("smoothed", ACCENT), ("true", INK))):
-        draw.line([(20 + 120 * at, 16), (44 + 120 * at, 16)], colour, 3)
+        draw.line(list(zip(across, down, strict=True)), color, width, "curve")
+    for at, (name, color) in enumerate((("detected", PALE), ("smoothed", ACCENT), ("true", INK))):
+        draw.line([(20 + 120 * at, 16), (44 + 120 * at, 16)], color, 3)
         draw.text((50 + 120 * at, 10), name, INK)
     return page
 
@@ -247,7 +247,7 @@ DRAWINGS: tuple[Callable[[], Image.Image], ...] = (
 
 
 def main(names: list[str]) -> None:
-    """Draw them, with few colours: the files travel with every installation."""
+    """Draw them, with few colors: the files travel with every installation."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     for drawing in DRAWINGS:
         if names and drawing.__name__ not in names:

@@ -1,11 +1,11 @@
-"""Hold the colours of a long clip to the reference's."""
+"""Hold the colors of a long clip to the reference's."""
 
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.sampling.colour_anchor import anchor_colours
+from ..animate_anyone_core.sampling.color_anchor import anchor_colors
 from .latent_format import scaled
 from .search_aliases import aliases
 from .share_input import share_input
@@ -21,8 +21,8 @@ class ColorAnchor(io.ComfyNode):
             node_id="AnimateAnyone_ColorAnchor",
             display_name="Color Anchor (Animate Anyone)",
             category=CONTROL_CATEGORY,
-            **aliases("color match", "color drift", "colour correction", "long video colors"),
-            description="Against colours that drift over a long clip: pulls the mean and spread of "
+            **aliases("color match", "color drift", "color correction", "long video colors"),
+            description="Against colors that drift over a long clip: pulls the mean and spread of "
             "every latent channel of every frame towards the reference picture's, at every step.",
             inputs=[
                 io.Model.Input("model", tooltip='From "Load UNet3D" or the conditioning.'),
@@ -43,7 +43,7 @@ class ColorAnchor(io.ComfyNode):
         picture = scaled(reference.latents)
 
         def anchor(args: dict[str, Any]) -> torch.Tensor:
-            return anchor_colours(args["denoised"], picture, strength)
+            return anchor_colors(args["denoised"], picture, strength)
 
         model = model.clone()
         model.set_model_sampler_post_cfg_function(anchor)

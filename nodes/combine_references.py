@@ -26,7 +26,7 @@ class CombineReferences(io.ComfyNode):
             inputs=[
                 ReferenceSocket.Input(
                     "reference_a",
-                    tooltip="The main picture: its size is the video's, and the colour anchor and "
+                    tooltip="The main picture: its size is the video's, and the color anchor and "
                     "the prior look at it.",
                 ),
                 ReferenceSocket.Input("reference_b", tooltip="Another picture of the character."),

@@ -14,7 +14,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ..animate_anyone_core.checkpoints.families import FamilyProfile
-from ..animate_anyone_core.checkpoints.latent_colours import LatentColours
+from ..animate_anyone_core.checkpoints.latent_colors import LatentColors
 from ..animate_anyone_core.checkpoints.load import DenoisingUNetFiles
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.models.config import TemporalConfig, UNetConfig
@@ -44,14 +44,14 @@ class AnimateAnyoneConfig(comfy.supported_models_base.BASE):
 
     Args:
         files: What was read of the model.
-        colours: How its latents look, for previews; None takes Stable Diffusion 1.5's, or none.
+        colors: How its latents look, for previews; None takes Stable Diffusion 1.5's, or none.
     """
 
     unet_config: dict = {}  # noqa: RUF012 (ComfyUI's protocol)
     unet_extra_config: dict = {}  # noqa: RUF012
     memory_usage_factor = 1.0
 
-    def __init__(self, files: DenoisingUNetFiles, colours: LatentColours | None = None) -> None:
+    def __init__(self, files: DenoisingUNetFiles, colors: LatentColors | None = None) -> None:
         super().__init__(
             {
                 # read by FreeU and HyperTile; not num_res_blocks, which would redirect LoRA keys
@@ -60,7 +60,7 @@ class AnimateAnyoneConfig(comfy.supported_models_base.BASE):
                 "temporal": files.temporal,
             }
         )
-        self.latent_format = latent_format_for(files.config.in_channels, colours)
+        self.latent_format = latent_format_for(files.config.in_channels, colors)
         self.profile: FamilyProfile = files.profile
         noise = files.profile.noise
         self.sampling_settings = {

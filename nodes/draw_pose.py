@@ -26,7 +26,7 @@ class DrawPose(io.ComfyNode):
             display_name="Draw Pose (Animate Anyone)",
             category=f"{CATEGORY}/pose",
             **aliases("skeleton", "openpose image", "dwpose image", "pose map", "stick figure"),
-            description="Draws skeletons exactly as the weights saw them in training: colours, "
+            description="Draws skeletons exactly as the weights saw them in training: colors, "
             "widths and the size they were drawn at.",
             inputs=[
                 PoseKeypointSocket.Input(

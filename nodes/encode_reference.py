@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from PIL import Image
 
 from ..animate_anyone_core.errors import ShapeError
-from ..animate_anyone_core.images import check_picture_size, check_video_size, fit, parse_colour
+from ..animate_anyone_core.images import check_picture_size, check_video_size, fit, parse_color
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.models.references import Reference
@@ -69,19 +69,19 @@ class EncodeReference(io.ComfyNode):
                     options=["stretch", "crop", "pad"],
                     default="crop",
                     tooltip="How the picture comes to that size. crop: fill and cut. pad: whole "
-                    "picture on its border colour. stretch: as published, the shape may change.",
+                    "picture on its border color. stretch: as published, the shape may change.",
                 ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
                     tooltip='White where the picture is transparent, as "Load Image" gives it: the '
-                    "background colour stands there. Invert a mask of the character.",
+                    "background color stands there. Invert a mask of the character.",
                 ),
                 io.String.Input(
                     "background",
                     default="white",
                     optional=True,
-                    tooltip="Colour behind what the mask hides: a name such as green, or #RRGGBB.",
+                    tooltip="Color behind what the mask hides: a name such as green, or #RRGGBB.",
                 ),
             ],
             outputs=[
@@ -99,7 +99,7 @@ class EncodeReference(io.ComfyNode):
         cls, width: int | None, height: int | None, background: str | None = None
     ) -> bool | str:
         if background is not None:
-            answer = verdict(lambda: parse_colour(background))
+            answer = verdict(lambda: parse_color(background))
             if answer is not True:
                 return answer
         if width is None or height is None:
@@ -129,22 +129,22 @@ class EncodeReference(io.ComfyNode):
 
 
 def laid_on(image: torch.Tensor, mask: torch.Tensor, background: str) -> torch.Tensor:
-    """Lay the first picture of an IMAGE on a plain colour.
+    """Lay the first picture of an IMAGE on a plain color.
 
     Args:
         image: (batch, H, W, 3 or more) in [0, 1].
         mask: (batch, H, W) or (H, W), 1 where the picture is transparent; one of another size is
             stretched, as "Load Image" gives a small one for pictures without transparency.
-        background: Name of a colour, or #RRGGBB.
+        background: Name of a color, or #RRGGBB.
 
     Returns:
         (1, H, W, 3).
 
     Raises:
         ShapeError: If the mask is empty or no mask.
-        SettingsError: If there is no such colour.
+        SettingsError: If there is no such color.
     """
-    colour = torch.tensor(parse_colour(background), dtype=image.dtype, device=image.device) / 255
+    color = torch.tensor(parse_color(background), dtype=image.dtype, device=image.device) / 255
     hidden = mask[None] if mask.ndim == 2 else mask
     if hidden.ndim != 3 or not hidden.numel():
         raise ShapeError(f"The mask must be (batch, height, width), got {tuple(mask.shape)}.")
@@ -152,7 +152,7 @@ def laid_on(image: torch.Tensor, mask: torch.Tensor, background: str) -> torch.T
     if hidden.shape[-2:] != image.shape[1:3]:
         hidden = torch.nn.functional.interpolate(hidden, image.shape[1:3], mode="bilinear")
     hidden = hidden.clamp(0, 1)[:, 0, ..., None]
-    return image[:1, ..., :3] * (1 - hidden) + colour * hidden
+    return image[:1, ..., :3] * (1 - hidden) + color * hidden
 
 
 def fitted_picture(image: torch.Tensor, width: int, height: int, mode: str) -> Image.Image:

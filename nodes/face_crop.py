@@ -11,7 +11,7 @@ from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from .pose_sockets import (
     FaceBoxesSocket,
     PoseKeypointSocket,
-    colour_frames,
+    color_frames,
     node_progress,
     poses_from_socket,
 )
@@ -90,7 +90,7 @@ class FaceCrop(io.ComfyNode):
     def execute(
         cls, images: torch.Tensor, pose_keypoint: Any, crop_size: int, **square: Any
     ) -> io.NodeOutput:
-        frames = colour_frames(images)
+        frames = color_frames(images)
         poses = poses_from_socket(pose_keypoint)
         boxes = find_face_boxes(poses, **square)
         crops = crop_faces(frames, boxes, crop_size, node_progress(len(frames)))

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.face_pass import paste_faces
 from ..animate_anyone_core.pose.face_boxes import FaceBoxes
-from .pose_sockets import FaceBoxesSocket, colour_frames, node_progress
+from .pose_sockets import FaceBoxesSocket, color_frames, node_progress
 from .search_aliases import aliases
 from .share_input import share_input
 from .sockets import CATEGORY
@@ -55,7 +55,7 @@ class FacePaste(io.ComfyNode):
     def execute(
         cls, images: torch.Tensor, crops: torch.Tensor, faces: FaceBoxes, **border: float
     ) -> io.NodeOutput:
-        frames, on_step = colour_frames(images), node_progress(len(images))
+        frames, on_step = color_frames(images), node_progress(len(images))
         return io.NodeOutput(
-            paste_faces(frames, colour_frames(crops), faces, on_step=on_step, **border)
+            paste_faces(frames, color_frames(crops), faces, on_step=on_step, **border)
         )

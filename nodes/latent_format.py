@@ -1,4 +1,4 @@
-"""The latents of a model, as ComfyUI wants to know them: channels, scale, colours of a preview.
+"""The latents of a model, as ComfyUI wants to know them: channels, scale, colors of a preview.
 
 Between nodes latents are unscaled; ComfyUI multiplies them by Stable Diffusion 1.5's factor before
 the network sees them, whatever codec they come from (see `load_vae`).
@@ -9,7 +9,7 @@ from typing import Any
 import comfy.latent_formats
 import torch
 
-from ..animate_anyone_core.checkpoints.latent_colours import LatentColours, film_strip
+from ..animate_anyone_core.checkpoints.latent_colors import LatentColors, film_strip
 from ..animate_anyone_core.errors import ShapeError
 
 SCALE = float(comfy.latent_formats.SD15().scale_factor)
@@ -20,26 +20,26 @@ class AnimateAnyoneLatents(comfy.latent_formats.LatentFormat):
 
     Args:
         channels: Numbers a latent cell holds.
-        colours: How a cell looks; None shows no previews.
+        colors: How a cell looks; None shows no previews.
     """
 
     scale_factor = SCALE
 
-    def __init__(self, channels: int, colours: LatentColours | None) -> None:
+    def __init__(self, channels: int, colors: LatentColors | None) -> None:
         self.latent_channels = channels
         self.latent_rgb_factors_reshape = film_strip
-        if colours is not None:
-            self.latent_rgb_factors = [list(row) for row in colours.factors]
-            self.latent_rgb_factors_bias = list(colours.offset)
+        if colors is not None:
+            self.latent_rgb_factors = [list(row) for row in colors.factors]
+            self.latent_rgb_factors_bias = list(colors.offset)
 
 
-def latent_format_for(channels: int, colours: LatentColours | None) -> Any:
+def latent_format_for(channels: int, colors: LatentColors | None) -> Any:
     """The latent format of a model: Stable Diffusion 1.5's unless it has a codec of its own."""
-    if channels == 4 and colours is None:
+    if channels == 4 and colors is None:
         stable_diffusion = comfy.latent_formats.SD15()
         stable_diffusion.latent_rgb_factors_reshape = film_strip  # ComfyUI would show frame 0 alone
         return stable_diffusion
-    return AnimateAnyoneLatents(channels, colours)
+    return AnimateAnyoneLatents(channels, colors)
 
 
 def scaled(latents: torch.Tensor) -> torch.Tensor:

@@ -72,7 +72,7 @@ class LoadPoseDetector(io.ComfyNode):
                     options=[AUTO, "rtmdet"],
                     optional=True,
                     tooltip="rtmdet only for RTMDet files: they look like YOLOX files but see "
-                    "colours differently.",
+                    "colors differently.",
                 ),
                 io.Boolean.Input(
                     "allow_torchscript",

@@ -8,7 +8,7 @@ import comfy.model_patcher
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.families import FAMILIES
-from ..animate_anyone_core.checkpoints.latent_colours import read_latent_colours
+from ..animate_anyone_core.checkpoints.latent_colors import read_latent_colors
 from ..animate_anyone_core.checkpoints.load import read_denoising_unet
 from ..animate_anyone_core.checkpoints.report import LoadReport
 from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
@@ -119,8 +119,8 @@ def load_patcher(
     """
     files = read_denoising_unet(path, motion_path, family=family)
     storage, compute = choose_dtypes(dtype, files.report.parameters, files.report.dtype)
-    colours = read_latent_colours(Path(path).parent / VAE_FOLDER, files.config.in_channels)
-    config = AnimateAnyoneConfig(files, colours)
+    colors = read_latent_colors(Path(path).parent / VAE_FOLDER, files.config.in_channels)
+    config = AnimateAnyoneConfig(files, colors)
     config.set_inference_dtype(storage, compute)
     model = AnimateAnyoneModel(config)
     weights = {key: tensor.to(storage) for key, tensor in files.weights.items()}

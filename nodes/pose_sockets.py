@@ -39,21 +39,21 @@ def image_frames(images: torch.Tensor) -> Iterator[Any]:
     """Yield the frames of an IMAGE (F, H, W, 3) in [0, 1] as uint8 RGB arrays.
 
     Raises:
-        ShapeError: If it is no batch of colour pictures.
+        ShapeError: If it is no batch of color pictures.
     """
-    for frame in colour_frames(images):
+    for frame in color_frames(images):
         yield bytes_from_unit(frame)
 
 
-def colour_frames(images: torch.Tensor) -> torch.Tensor:
+def color_frames(images: torch.Tensor) -> torch.Tensor:
     """The RGB of an IMAGE as float (F, H, W, 3).
 
     Raises:
-        ShapeError: If it is no batch of colour pictures, or empty.
+        ShapeError: If it is no batch of color pictures, or empty.
     """
     if images.ndim != 4 or images.shape[-1] < 3 or not len(images):
         raise ShapeError(
-            f"Frames must be colour pictures (frames, height, width, 3), got {tuple(images.shape)}."
+            f"Frames must be color pictures (frames, height, width, 3), got {tuple(images.shape)}."
         )
     return images[..., :3].float()
 

@@ -29,7 +29,7 @@ class ReferencePrior(io.ComfyNode):
             **aliases("init noise", "noise prior", "noised reference", "latent blend"),
             description="Mixes the reference picture into the noise that sampling starts from: "
             "sqrt(1 - strength²) of the noise and strength of the picture, in every frame. Layout "
-            "and colours stay nearer to the picture, above all in few steps.",
+            "and colors stay nearer to the picture, above all in few steps.",
             inputs=[
                 io.Model.Input("model", tooltip='From "Load UNet3D" or the conditioning.'),
                 ReferenceSocket.Input("reference", tooltip='From "Encode Reference".'),

@@ -57,12 +57,10 @@ class TestReading:
         read = np.asarray(read_picture(tmp_path / "a.gif")).astype(int)
         assert np.abs(read - picture).mean() < 8
 
-    @pytest.mark.parametrize(
-        ("text", "colour"), [("#102030", (16, 32, 48)), ("green", (0, 128, 0))]
-    )
-    def test_transparency_is_laid_on_the_color_that_is_asked_for(self, tmp_path, text, colour):
+    @pytest.mark.parametrize(("text", "color"), [("#102030", (16, 32, 48)), ("green", (0, 128, 0))])
+    def test_transparency_is_laid_on_the_color_that_is_asked_for(self, tmp_path, text, color):
         Image.new("RGBA", (20, 20), (255, 0, 0, 0)).save(tmp_path / "a.png")
-        assert read_picture(tmp_path / "a.png", text).getpixel((5, 5)) == colour
+        assert read_picture(tmp_path / "a.png", text).getpixel((5, 5)) == color
 
     @pytest.mark.parametrize(
         ("brand", "kind"), [(b"heic", "HEIC"), (b"mif1", "HEIC"), (b"avif", "AVIF")]
@@ -186,7 +184,7 @@ class TestFit:
         wide[:, 20:40] = 200
         assert (np.asarray(fit(Image.fromarray(wide), 20, 20, "crop")) == 200).all()
 
-    def test_padding_keeps_the_whole_picture_on_its_border_colour(self):
+    def test_padding_keeps_the_whole_picture_on_its_border_color(self):
         wide = np.full((20, 60, 3), (10, 20, 30), np.uint8)
         wide[5:15, 10:50] = 250
         padded = np.asarray(fit(Image.fromarray(wide), 60, 60, "pad"))

@@ -8,7 +8,7 @@ network; here velocities are the optical flow by Farnebäck's method, so that th
 FVMD's. Blocks of the videos are compared, so that a few dozen clips give enough samples.
 
 What it can tell. Flicker, jumping edges and noise that moves count as motion that the truth has
-not, a still or smeared picture as one that is missing. Blur, colours and noise that stands still
+not, a still or smeared picture as one that is missing. Blur, colors and noise that stands still
 cost nothing. It grows quickly with a few bad clips: `ModelScores.distance_gap` gives its error.
 
 Symbols: N blocks, F frames, H W pixels, D features.

@@ -1,1 +1,1 @@
-"""What is inside video files: when a frame is shown, in which colours, with which sound."""
+"""What is inside video files: when a frame is shown, in which colors, with which sound."""

@@ -239,7 +239,7 @@ def _check_settings(interval: int, batch_size: int, seen_score: float) -> None:
 def _as_sequence(
     results: list[FramePeople], size: tuple[int, int], fps: float | None
 ) -> tuple[PoseSequence, np.ndarray]:
-    """Fill up to the same number of people in all frames; also return colours (F, P, 3)."""
+    """Fill up to the same number of people in all frames; also return colors (F, P, 3)."""
     shape = (len(results), max((len(r.points) for r in results), default=0) or 1)
     points = np.zeros((*shape, NUM_KEYPOINTS, 2))
     scores = np.zeros((*shape, NUM_KEYPOINTS))

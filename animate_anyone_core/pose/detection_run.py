@@ -26,7 +26,7 @@ _NEAR_BORDER = 0.48
 
 
 class FramePeople(NamedTuple):
-    """What was found in one frame: points (N, 134, 2), scores (N, 134), colours (N, 3)."""
+    """What was found in one frame: points (N, 134, 2), scores (N, 134), colors (N, 3)."""
 
     points: np.ndarray
     scores: np.ndarray
@@ -156,7 +156,7 @@ class DetectionRun:
 
 
 def torso_color(picture: np.ndarray, points: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the mean colour (3,) of a person's clothes between shoulders and hips.
+    """Return the mean color (3,) of a person's clothes between shoulders and hips.
 
     Args:
         picture: (H, W, 3) uint8.

@@ -1,7 +1,7 @@
-"""How each family of weights wants its skeletons drawn: colours, widths, canvas, order.
+"""How each family of weights wants its skeletons drawn: colors, widths, canvas, order.
 
-The weights learned one exact style; a skeleton with other colours or widths is another language to
-them. Colours are RGB of the finished picture. Widths are pixels of the canvas a family was drawn
+The weights learned one exact style; a skeleton with other colors or widths is another language to
+them. Colors are RGB of the finished picture. Widths are pixels of the canvas a family was drawn
 on, not of the picture that comes out.
 """
 
@@ -12,7 +12,7 @@ from ..errors import SettingsError
 
 Color = tuple[int, int, int]
 
-#: Limbs as joint pairs (first, second), in drawing order; limb i has colour i.
+#: Limbs as joint pairs (first, second), in drawing order; limb i has color i.
 LIMBS = (
     *((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7)),
     *((1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13)),
@@ -51,7 +51,7 @@ class DrawingProfile:
         side_multiple: Sides of that canvas are rounded to the nearest multiple; 2 rounds down.
         shrink_to: Short side that the drawing is first shrunk to; None does not.
         width_by_length: Whether limbs and hand bones get wider with their length (MusePose).
-        limb_shade: Factor on the colours of limbs, truncated to whole values.
+        limb_shade: Factor on the colors of limbs, truncated to whole values.
         hand_dot: Radius of hand joints.
         face: Whether the face is drawn if the user says nothing.
         swap_red_blue: Whether red and blue are exchanged in the finished picture.
@@ -61,7 +61,7 @@ class DrawingProfile:
         body_above: Whether a body joint needs a score above the threshold (else: at least it).
         inside_only: Whether dots outside the canvas, hand bones that end there, and limbs shorter
             than a pixel are left out.
-        round_hand_colors: Whether hand colours are rounded (else truncated) to whole values.
+        round_hand_colors: Whether hand colors are rounded (else truncated) to whole values.
     """
 
     name: str
@@ -80,24 +80,24 @@ class DrawingProfile:
     round_hand_colors: bool = True
 
     def limb_color(self, limb: int) -> Color:
-        """Return the colour of a limb."""
+        """Return the color of a limb."""
         r, g, b = BODY_COLORS[limb]
         shade = self.limb_shade
         return self._channels((int(r * shade), int(g * shade), int(b * shade)))
 
     def joint_color(self, joint: int) -> Color:
-        """Return the colour of a body joint."""
+        """Return the color of a body joint."""
         return self._channels(BODY_COLORS[joint % 18])
 
     def hand_bone_color(self, bone: int) -> Color:
-        """Return the colour of a bone of a hand."""
+        """Return the color of a bone of a hand."""
         to_whole = round if self.round_hand_colors else int
         r, g, b = (to_whole(value * 255) for value in _HAND_HUES[bone])
         return self._channels((r, g, b))
 
     @property
     def hand_joint_color(self) -> Color:
-        """Colour of hand joints."""
+        """Color of hand joints."""
         return self._channels((0, 0, 255))
 
     def canvas_size(self, width: int, height: int) -> tuple[int, int]:
@@ -145,7 +145,7 @@ MUSEPOSE = DrawingProfile(
 )
 #: comfyui_controlnet_aux, OpenPose and DWPose nodes.
 OPENPOSE = DrawingProfile(name="openpose", person_by_person=True)
-#: ComfyUI's own SDPose Draw Keypoints node: limbs in full colour.
+#: ComfyUI's own SDPose Draw Keypoints node: limbs in full color.
 SDPOSE = DrawingProfile(
     name="sdpose", person_by_person=True, limb_shade=1.0, inside_only=True, round_hand_colors=False
 )

@@ -1,7 +1,7 @@
 """A picture to judge a retargeting by: the new skeleton on the character it is meant for.
 
 The reference is dimmed, its own pose is outlined in white, and the retargeted pose lies on it in the
-usual colours: limbs that are too long or short for the character show at once.
+usual colors: limbs that are too long or short for the character show at once.
 
 Convention: pictures are RGB uint8 (H, W, 3) of the size of the reference's canvas.
 """

@@ -225,7 +225,7 @@ def _other_side(count: int) -> np.ndarray:
 
 
 def _smaller(picture: np.ndarray, look: Callable[[np.ndarray, float], Look]) -> Look:
-    """Look at the picture made smaller amid its own border's colours."""
+    """Look at the picture made smaller amid its own border's colors."""
     from .drawing import import_cv2
 
     cv2 = import_cv2()

@@ -37,7 +37,7 @@ class _Track:
         points: (18, 2) where the person was last seen.
         scores: (18,) of that sighting.
         frame: When that was.
-        color: (3,) mean colour of the clothes, NaN if unknown.
+        color: (3,) mean color of the clothes, NaN if unknown.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ def track_persons(
     Args:
         poses: People of each frame, in any order.
         longest_loss: A person who was away for more frames comes back as somebody else.
-        colors: (F, P, 3) mean colour of each torso, NaN where unknown; None does without.
+        colors: (F, P, 3) mean color of each torso, NaN where unknown; None does without.
 
     Returns:
         The same poses, slots ordered by size: area times score over the clip, largest first; at

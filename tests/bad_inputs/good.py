@@ -139,7 +139,7 @@ def settings(m: Material) -> Iterator[Case]:
         "notes": {"_diffusers_version": "0.6.0", "_name_or_path": "x"},
         "sample size": {"sample_size": None},
         "heads by name": {"num_attention_heads": 8, "attention_head_dim": 8},
-        "unknown": {"colour": 1},
+        "unknown": {"color": 1},
         "freq shift as a float": {"freq_shift": 0.0},
     }.items():
         yield m.animate(name, m.model_with({"config.json": to_json({**unet, **change})}))

@@ -375,14 +375,14 @@ def constant_network(
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 
-def png(width: int, height: int, depth: int = 8, colour: int = 2, body: bytes = b"\0") -> bytes:
+def png(width: int, height: int, depth: int = 8, color: int = 2, body: bytes = b"\0") -> bytes:
     """A PNG with a header of any size and hardly any content."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         end = struct.pack(">I", zlib.crc32(name + content))
         return struct.pack(">I", len(content)) + name + content + end
 
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)

@@ -139,7 +139,7 @@ def damaged_pictures(m: Material) -> Iterator[Case]:
     whole = picture_bytes(m.pixels, "PNG")
     for name, at, value in (
         ("depth", 24, 7),
-        ("colour type", 25, 9),
+        ("color type", 25, 9),
         ("packing", 26, 5),
         ("filter", 27, 9),
         ("first chunk", 12, 88),

@@ -222,7 +222,7 @@ def words(m: Material) -> Iterator[Case]:
         yield m.retarget(f"{option} x", **{option: "x"})
     yield Case("no command", ())
     yield Case("an unknown command", ("dance",))
-    yield Case("an unknown option", ("inspect", "--colour=red", str(m.model)))
+    yield Case("an unknown option", ("inspect", "--color=red", str(m.model)))
     yield Case("nothing to inspect", ("inspect",))
     yield m.animate("retarget a drawn video", retarget=True)
 

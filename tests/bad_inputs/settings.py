@@ -298,7 +298,7 @@ def header_temporal(m: Material) -> Iterator[Case]:
         yield _motion_header(m, name, {"temporal": {**good, key: value}})
     for name, change in {
         "a longer table": {"max_frames": 99},
-        "an unknown key": {"colour": 1},
+        "an unknown key": {"color": 1},
         "groups that do not divide": {"norm_num_groups": 5},
         "heads that do not divide": {"num_attention_heads": 7},
     }.items():
@@ -309,7 +309,7 @@ def header_profile(m: Material) -> Iterator[Case]:
     good = MOORE.to_json()
     for name, key, value in _hostile(tuple(key for key in good if key != "noise")):
         yield _header(m, name, {"profile": {**good, key: value}})
-    for change in ({"colour": 1}, {"drawing": "nothing"}, {"width": 33}, {"context_overlap": 24}):
+    for change in ({"color": 1}, {"drawing": "nothing"}, {"width": 33}, {"context_overlap": 24}):
         yield _header(m, f"{change}", {"profile": {**good, **change}})
 
 
@@ -317,7 +317,7 @@ def header_noise(m: Material) -> Iterator[Case]:
     good = asdict(MOORE.noise)
     for name, key, value in _hostile(tuple(good)):
         yield _header(m, name, {"profile": {**MOORE.to_json(), "noise": {**good, key: value}}})
-    for change in ({"beta_start": 0.5}, {"beta_schedule": "cubic"}, {"colour": 1}):
+    for change in ({"beta_start": 0.5}, {"beta_schedule": "cubic"}, {"color": 1}):
         noise = {**good, **change}
         yield _header(m, f"{change}", {"profile": {**MOORE.to_json(), "noise": noise}})
 
@@ -332,7 +332,7 @@ def header_shape(m: Material) -> Iterator[Case]:
         "nested": "[" * 10_000,
         "digits": '{"stage": ' + "9" * 5000 + "}",
         "nan": '{"stage": NaN}',
-        "unknown": '{"colour": 1}',
+        "unknown": '{"color": 1}',
         "null": "null",
         "text": '"x"',
     }.items():

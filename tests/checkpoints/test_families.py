@@ -54,7 +54,7 @@ def test_profiles_go_into_a_header_and_back(profile):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "a", "noise": {}, "colour": 1}, "the profile holds an unknown setting 'colour'"),
+        ({"name": "a", "noise": {}, "color": 1}, "the profile holds an unknown setting 'color'"),
         ({"name": "a"}, "the profile must have a noise"),
         ({"noise": {}}, "the profile must have a name"),
         ([1], "the profile must hold named settings, got [1]"),

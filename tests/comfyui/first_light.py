@@ -42,7 +42,7 @@ WINDOWS = WindowSettings(context_frames=8, context_overlap=2)
 def install(server: Any) -> dict[str, str]:
     """Give a server the model and the inputs; returns the names under which it knows them.
 
-    The skeletons go in as a lossless animated picture: ComfyUI's versions read a video's colours
+    The skeletons go in as a lossless animated picture: ComfyUI's versions read a video's colors
     differently, and the same frames are wanted on both sides.
     """
     target = server.base / "models" / "animate_anyone" / "moore"

@@ -1,6 +1,6 @@
 """The shipped workflows on the built-in model: they run at once, and show what they should.
 
-Looked at: the background is the character's, and where the pose has its trunk the frame has the colour
+Looked at: the background is the character's, and where the pose has its trunk the frame has the color
 of the character's trunk, not of the background; and what each workflow adds to that.
 """
 
@@ -60,8 +60,8 @@ def run(server, name, change=None):
     return videos, texts
 
 
-def colours(picture, points):
-    """Mean colour of small patches about points (N, 2)."""
+def colors(picture, points):
+    """Mean color of small patches about points (N, 2)."""
     patches = [
         picture[max(int(y) - 3, 0) : int(y) + 4, max(int(x) - 3, 0) : int(x) + 4] for x, y in points
     ]
@@ -89,14 +89,14 @@ def driving():
 
 
 def assert_shows(frames, character, poses):
-    """The character's background, and its trunk's colour where the poses have the trunk."""
+    """The character's background, and its trunk's color where the poses have the trunk."""
     picture, reference = character
     assert len(frames) == FRAMES
     assert np.abs(background(frames.mean(axis=0)) - background(picture)).mean() < 40
     scale = np.array([frames.shape[2] / poses.width, frames.shape[1] / poses.height])
     points = poses.points[:, 0, TRUNK].mean(axis=1) * scale
-    wanted = colours(picture, [reference.points[0, 0, TRUNK].mean(axis=0)])
-    found = np.stack([colours(f, [p]) for f, p in zip(frames, points, strict=True)])
+    wanted = colors(picture, [reference.points[0, 0, TRUNK].mean(axis=0)])
+    found = np.stack([colors(f, [p]) for f, p in zip(frames, points, strict=True)])
     to_trunk = np.abs(found - wanted).mean()
     to_background = np.abs(found - background(picture)).mean()
     assert to_trunk < to_background

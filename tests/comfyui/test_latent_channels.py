@@ -14,7 +14,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from animate_anyone_core.checkpoints.convert import published_weights, with_position_tables
 from animate_anyone_core.checkpoints.key_map import is_temporal
-from animate_anyone_core.checkpoints.latent_colours import LatentColours, write_latent_colours
+from animate_anyone_core.checkpoints.latent_colors import LatentColors, write_latent_colors
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.checkpoints.weight_files import write_weights
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
@@ -50,8 +50,8 @@ def sixteen(
         scaling_factor=1.25,
     )
     randomise(vae, 13).save_pretrained(folder / "vae")
-    colours = LatentColours(((0.1, 0.0, -0.1),) * CHANNELS, (0.0, 0.1, 0.2))
-    write_latent_colours(folder / "vae", colours)
+    colors = LatentColors(((0.1, 0.0, -0.1),) * CHANNELS, (0.0, 0.1, 0.2))
+    write_latent_colors(folder / "vae", colors)
     changes = {"num_hidden_layers": 2, "image_size": 224, "patch_size": 56}
     clip = CLIPVisionConfig.from_dict(image_encoder.config.to_dict() | changes)
     randomise(CLIPVisionModelWithProjection(clip), 14).save_pretrained(folder / "image_encoder")
@@ -142,7 +142,7 @@ def test_video_to_video_from_an_encoded_and_enlarged_clip(server, names, method)
     assert float((got - from_nothing).norm() / from_nothing.norm()) > 0.1
 
 
-def test_previews_are_shown_in_the_codecs_own_colours(server, names):
+def test_previews_are_shown_in_the_codecs_own_colors(server, names):
     graph = of_sixteen(line.sampler_graph(names, seed=31))
     with server.listen() as events:
         server.run(graph, timeout=300, client_id=events.client_id)

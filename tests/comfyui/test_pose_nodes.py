@@ -193,7 +193,7 @@ def test_a_wrong_person_is_explained(server, installed):
 
 @pytest.fixture(scope="module")
 def lossless_video(server, clip, tmp_path_factory):
-    """The walk as a video without loss: the stand-ins know people by exact colours."""
+    """The walk as a video without loss: the stand-ins know people by exact colors."""
     path = tmp_path_factory.mktemp("video") / "walk.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264rgb", rate=25)

@@ -1,4 +1,4 @@
-"""A transparent reference in *Encode Reference*: the mask of *Load Image*, laid on a colour."""
+"""A transparent reference in *Encode Reference*: the mask of *Load Image*, laid on a color."""
 
 import pytest
 
@@ -61,11 +61,11 @@ result = [
 ]
 """
     )
-    colour = "'greenish' is no colour. Give a name such as white or green, or #RRGGBB."
+    color = "'greenish' is no color. Give a name such as white or green, or #RRGGBB."
     assert said == [
         "ShapeError: The mask must be (batch, height, width), got (0, 8, 8).",
-        f"SettingsError: {colour}",
-        colour,
+        f"SettingsError: {color}",
+        color,
         True,
         True,
     ]

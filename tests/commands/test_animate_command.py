@@ -322,7 +322,7 @@ class TestSettings:
             ({"every_nth": 0}, "--every-nth must be at least 1, got 0."),
             (
                 {"background": "greenish"},
-                "'greenish' is no colour. Give a name such as white or green, or #RRGGBB.",
+                "'greenish' is no color. Give a name such as white or green, or #RRGGBB.",
             ),
             ({"max_frames": 0}, "--max-frames must be at least 1, got 0."),
             ({"fps": 0}, "Frames per second must be above 0 and at most 1000, got 0.0."),

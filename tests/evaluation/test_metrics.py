@@ -153,7 +153,7 @@ class TestTime:
         inside[:, 24:-24, 24:-24] = 255
         assert tof(still, truth, inside) == pytest.approx(np.hypot(*step), rel=0.1)
         assert tof(truth, truth) == 0.0
-        assert tof(truth // 2 + 20, truth, inside) < 0.2, "it does not mind colours"
+        assert tof(truth // 2 + 20, truth, inside) < 0.2, "it does not mind colors"
 
     def test_a_flickering_texture_moves_where_nothing_should(self):
         still = clip(1, 64, 64).repeat(4, axis=0)
@@ -207,7 +207,7 @@ class TestFrechetDistance:
 
 
 class StandInI3d(torch.nn.Module):
-    """The call of the real file; its features are the mean colour and the mean change."""
+    """The call of the real file; its features are the mean color and the mean change."""
 
     def forward(
         self, x: torch.Tensor, rescale: bool, resize: bool, return_features: bool
@@ -233,7 +233,7 @@ class TestFvd:
         video = clip(20, 16, 16)
         truths = cut_clips(video, 16, hop=2)
         results = cut_clips(video + np.uint8(51), 16, hop=2)
-        # 51/255 of a range that is 2 wide, in three colours
+        # 51/255 of a range that is 2 wide, in three colors
         expected = 3 * (0.2 * 2.0) ** 2
         features = [clip_features(clips, load_i3d(i3d_path)) for clips in (results, truths)]
         assert frechet_distance(*features) == pytest.approx(expected, rel=1e-4)

@@ -57,7 +57,7 @@ def test_equal_videos_have_no_distance(distance):
         lambda x, rng: x + rng.normal(0, 6, x.shape[1:]),
         lambda x, rng: x * 0.7 + 30,
     ],
-    ids=["blur", "brightness that jumps", "still noise", "other colours"],
+    ids=["blur", "brightness that jumps", "still noise", "other colors"],
 )
 def test_what_does_not_move_costs_little(distance, damage):
     shuffled = distance(lambda x, rng: x[rng.permutation(FRAMES)])

@@ -1,4 +1,4 @@
-"""Make the video files that people have: every kind, tiny, with known frames, times and colours."""
+"""Make the video files that people have: every kind, tiny, with known frames, times and colors."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 BITS = 6
-COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 30, 120), (16, 128, 240), (128, 128, 128))
+COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 30, 120), (16, 128, 240), (128, 128, 128))
 # Kr and Kb of ITU-T H.273, table 4
 MATRICES = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114), "bt2020": (0.2627, 0.0593)}
 CODES = {"bt709": 1, "bt601": 6, "bt2020": 9}
@@ -89,17 +89,17 @@ def write(
 
 
 def patches(width: int = 96, height: int = 48) -> np.ndarray:
-    """Columns of plain colours."""
+    """Columns of plain colors."""
     frame = np.empty((height, width, 3), np.uint8)
-    for i, colour in enumerate(COLOURS):
-        frame[:, i * width // len(COLOURS) : (i + 1) * width // len(COLOURS)] = colour
+    for i, color in enumerate(COLORS):
+        frame[:, i * width // len(COLORS) : (i + 1) * width // len(COLORS)] = color
     return frame
 
 
-def seen_colours(frame: np.ndarray) -> np.ndarray:
-    """The colours in the middles of the patches, (6, 3)."""
+def seen_colors(frame: np.ndarray) -> np.ndarray:
+    """The colors in the middles of the patches, (6, 3)."""
     height, width = frame.shape[:2]
-    return frame[height // 2, [(2 * i + 1) * width // (2 * len(COLOURS)) for i in range(6)]]
+    return frame[height // 2, [(2 * i + 1) * width // (2 * len(COLORS)) for i in range(6)]]
 
 
 def to_yuv(rgb: np.ndarray, matrix: str, is_full: bool = False, bits: int = 8) -> np.ndarray:

@@ -13,7 +13,7 @@ from animate_anyone_core.errors import MediaError
 from animate_anyone_core.media.timing import Excerpt
 from animate_anyone_core.video import read_video, write_video
 
-from .making import CODES, COLOURS, number_of, numbered, patches, seen_colours, write, yuv_frame
+from .making import CODES, COLORS, number_of, numbered, patches, seen_colors, write, yuv_frame
 
 UNEVEN = [1 / 36] * 12 + [3 / 36] * 12
 STARTS = [0.0, *accumulate(UNEVEN)][:-1]
@@ -185,14 +185,14 @@ STORED = {
 
 
 @pytest.mark.parametrize("name", STORED)
-def test_colours_are_as_the_file_says(tmp_path, name):
+def test_colors_are_as_the_file_says(tmp_path, name):
     """The stored numbers are made by the standards' formulas, the codec is lossless."""
     (matrix, is_full, bits, height), tags = STORED[name]
     frame = yuv_frame(patches(height=height), matrix, is_full, bits)
     layout = frame.format.name
     path = write(tmp_path / "a.mkv", [frame], codec="ffv1", layout=layout, tags=tags)
-    seen = seen_colours(read_video(path).frames[0]).astype(int)
-    assert np.abs(seen - COLOURS).max() <= 3
+    seen = seen_colors(read_video(path).frames[0]).astype(int)
+    assert np.abs(seen - COLORS).max() <= 3
 
 
 def test_grey_stays_grey(tmp_path):
@@ -210,8 +210,8 @@ def test_motion_jpeg_has_full_range(tmp_path):
         layout="yuvj420p",
         options={"flags": "+qscale", "global_quality": "118"},
     )
-    seen = seen_colours(read_video(path).frames[0]).astype(int)
-    assert np.abs(seen - COLOURS).max() <= 6
+    seen = seen_colors(read_video(path).frames[0]).astype(int)
+    assert np.abs(seen - COLORS).max() <= 6
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
@@ -221,8 +221,8 @@ def test_hdr_is_said_to_look_pale(tmp_path, caplog, transfer, name):
     path = write(tmp_path / "a.mkv", [frame], codec="ffv1", layout="yuv420p10le", tags=tags)
     read_video(path)
     assert caplog.messages == [
-        f"a.mkv is an HDR video ({name}). It is not tone-mapped: its colours come out pale. Convert "
-        "it to SDR for the colours that you see."
+        f"a.mkv is an HDR video ({name}). It is not tone-mapped: its colors come out pale. Convert "
+        "it to SDR for the colors that you see."
     ]
 
 

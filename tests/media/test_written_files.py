@@ -1,4 +1,4 @@
-"""What is written: other programs show the colours that went in."""
+"""What is written: other programs show the colors that went in."""
 
 import av
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from animate_anyone_core.video import read_video, write_video
 
-from .making import COLOURS, from_yuv, patches, seen_colours
+from .making import COLORS, from_yuv, patches, seen_colors
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
@@ -36,13 +36,13 @@ def test_stored_numbers_are_those_of_the_standard(tmp_path, height):
     rows = height // 2
     stored = [planes[0][rows, columns], *(plane[rows // 2, columns // 2] for plane in planes[1:])]
     seen = from_yuv(np.stack(stored).astype(float), "bt709")
-    assert np.abs(seen - COLOURS).max() <= 4
+    assert np.abs(seen - COLORS).max() <= 4
 
 
-def test_colours_come_back(tmp_path):
+def test_colors_come_back(tmp_path):
     write_video(tmp_path / "a.mp4", [patches()] * 3, 10)
     for frame in read_video(tmp_path / "a.mp4").frames:
-        assert np.abs(seen_colours(frame).astype(int) - COLOURS).max() <= 4
+        assert np.abs(seen_colors(frame).astype(int) - COLORS).max() <= 4
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])

@@ -1,7 +1,7 @@
 """Stand-ins for detector and estimator files: tiny networks with real names, shapes and types.
 
 They read drawn people exactly: a person is a rectangle in one of `KEY_COLORS` (that is the box) with
-a dot in `JOINT_COLORS[k]` for keypoint k. Colours are looked up in the channel order the real
+a dot in `JOINT_COLORS[k]` for keypoint k. Colors are looked up in the channel order the real
 networks were trained with (detector BGR, estimator RGB), so a wrong order finds nothing or the
 wrong joint. A rectangle in `DOG_COLOR` is an object of another class.
 """
@@ -19,7 +19,7 @@ LEVELS = np.arange(0, 256, 51)
 
 
 def _joint_colors():
-    """133 colours with red unlike blue, in an order in which neighbours look different."""
+    """133 colors with red unlike blue, in an order in which neighbours look different."""
     grid = [(r, g, b) for r in LEVELS for g in LEVELS for b in LEVELS if r != b]
     order = np.random.default_rng(3).permutation(len(grid))
     return tuple(tuple(int(v) for v in grid[i]) for i in order[:133])
@@ -74,7 +74,7 @@ class Graph:
 
 
 def _found_boxes(g, picture, size, order):
-    """Corners (M, 4) and presence (M, 1) of the key colours, the dog last, in input pixels."""
+    """Corners (M, 4) and presence (M, 1) of the key colors, the dog last, in input pixels."""
     colors = np.array([*KEY_COLORS, DOG_COLOR], np.float32)
     if order == "bgr":
         colors = colors[:, ::-1].copy()
@@ -82,7 +82,7 @@ def _found_boxes(g, picture, size, order):
         g.Abs(g.Sub(picture, colors[:, :, None, None])), axes=[1], keepdims=0
     )  # (M, H, W)
     mask = g.Unsqueeze(g.Cast(g.Less(far, np.float32(12)), to=TensorProto.FLOAT), np.array([0]))
-    # Borders between two other colours can look like a key, but never five pixels wide.
+    # Borders between two other colors can look like a key, but never five pixels wide.
     pool = {"kernel_shape": [5, 5], "pads": [2, 2, 2, 2]}
     mask = g.Squeeze(g.Neg(g.MaxPool(g.Neg(mask), **pool)), np.array([0]))
     height, width = size
@@ -209,7 +209,7 @@ def _yolo_nas_head(g, centre, side, corners, score, count, size, anchors, elemen
 
 
 def _code_table(num_keypoints):
-    """Colour code 36 r + 6 g + b of the levels -> keypoint; all others and 216 -> the last one."""
+    """Color code 36 r + 6 g + b of the levels -> keypoint; all others and 216 -> the last one."""
     table = np.full(217, num_keypoints, np.int64)
     for keypoint, color in enumerate(JOINT_COLORS[:num_keypoints]):
         r, g, b = (value // 51 for value in color)

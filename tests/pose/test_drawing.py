@@ -158,7 +158,7 @@ class TestJoints:
 
 class TestLimbs:
     def test_a_limb_is_a_shaded_ellipse_nine_pixels_thick(self):
-        """Right upper arm, (2, 3), colour 2 at 60 percent; its joints lie on it in full colour."""
+        """Right upper arm, (2, 3), color 2 at 60 percent; its joints lie on it in full color."""
         picture = drawn({2: (100, 50), 3: (120, 50)}, "moore")
         limb = colored(picture, (153, 102, 0))
         dots = np.zeros((512, 512), bool)
@@ -185,9 +185,9 @@ class TestLimbs:
         assert thin[:, 307].any(axis=-1).sum() < wide[:, 315].any(axis=-1).sum()
 
     def test_later_limbs_cover_earlier_ones_and_joints_cover_limbs(self):
-        """Thigh (8, 9), colour 7, crosses shin (9, 10) drawn after it; all in one place."""
+        """Thigh (8, 9), color 7, crosses shin (9, 10) drawn after it; all in one place."""
         picture = drawn({8: (100, 100), 9: (160, 100), 10: (102, 100)}, "moore")
-        assert picture[100, 130].tolist() == [0, 153, 102]  # colour 8 = 00FFAA at 60 percent
+        assert picture[100, 130].tolist() == [0, 153, 102]  # color 8 = 00FFAA at 60 percent
         assert picture[100, 160].tolist() == [0, 255, 255]  # joint 9
 
     def test_a_limb_needs_both_joints(self):

@@ -103,7 +103,7 @@ class TestEveryKind:
         assert scores.shape == (0,)
 
     def test_exchanged_channels_find_nobody(self, detector, standins):
-        """The trap for RGB / BGR mistakes: key colours are unlike their mirror image."""
+        """The trap for RGB / BGR mistakes: key colors are unlike their mirror image."""
         _, found = detector
         picture = standins.draw_people((240, 240), [standins.DrawnPerson((20, 30, 120, 230))])
         assert len(found.detect(picture).boxes) == 1

@@ -105,7 +105,7 @@ def look_back(points, scores, shift=0.0):
         if view[0] > view[-1]:  # mirrored
             found[:, 0] = 99 - found[:, 0]
             found[sides] = found[sides[:, ::-1]]
-        elif view[0] == view[14]:  # smaller: the border's colour is repeated
+        elif view[0] == view[14]:  # smaller: the border's color is repeated
             found = found * 0.7 + 15
         if widen > 1:
             found[:, 1] += shift

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from animate_anyone_core.animate import AnimateSettings, animate
-from animate_anyone_core.checkpoints.latent_colours import fit_latent_colours
+from animate_anyone_core.checkpoints.latent_colors import fit_latent_colors
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.evaluation.perceptual import Lpips
 from animate_anyone_core.evaluation.video_distance import clip_features
@@ -122,7 +122,7 @@ def test_lpips_leaves_the_device_first(mask):
     assert measured == pytest.approx(float(on_the_device(*shape).cpu().mean()))
 
 
-def test_the_colours_of_latents_are_fitted_off_the_device():
+def test_the_colors_of_latents_are_fitted_off_the_device():
     latents, pixels = on_the_device(2, 4, 4, 4), on_the_device(2, 3, 32, 32)
     plain = (tensor.cpu().clone() for tensor in (latents, pixels))
-    assert fit_latent_colours(latents, pixels) == fit_latent_colours(*plain)
+    assert fit_latent_colors(latents, pixels) == fit_latent_colors(*plain)

@@ -114,7 +114,7 @@ def grid_row(clip: HeldOutClip, results: dict[str, np.ndarray]) -> dict[str, np.
 
 
 def small_grid(columns: list[dict[str, np.ndarray]]) -> Image.Image:
-    """Put clips beside each other, one labelled row a model, in few colours: a small file."""
+    """Put clips beside each other, one labelled row a model, in few colors: a small file."""
     clips = {name: np.stack([column[name] for column in columns]) for name in columns[0]}
     grid = picture_grid(clips, num_columns=len(columns))
     return Image.fromarray(grid).quantize(256, dither=Image.Dither.NONE)

@@ -3,7 +3,7 @@
 It is built like FVD, with two differences that are named so that nobody compares the numbers: the
 features come from a small 3-D convolutional network with fixed random weights, not from I3D, and
 blocks of the videos are compared, not whole videos, so that a few dozen clips give enough samples
-for a covariance. Random filters see edges, colours and changes over time; they know nothing of
+for a covariance. Random filters see edges, colors and changes over time; they know nothing of
 people. It grows with blur, noise, freezing and flicker, and is 0 for equal videos.
 
 What it can tell. Compare only equal clips, equally many: with 2 clips of 24 frames it is twice what

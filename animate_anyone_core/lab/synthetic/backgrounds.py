@@ -14,21 +14,21 @@ BACKGROUND_KINDS = ("plain", "gradient", "wall", "landscape", "stage", "cloudy")
 
 
 def _muted(rng: np.random.Generator, low: float, high: float, most: float = 0.4) -> np.ndarray:
-    """Draw a colour that leaves the dancer in front, (3,) floats 0..255."""
+    """Draw a color that leaves the dancer in front, (3,) floats 0..255."""
     hls = float(rng.random()), float(rng.uniform(low, high)), float(rng.uniform(0.08, most))
     return 255.0 * np.array(colorsys.hls_to_rgb(*hls), np.float32)
 
 
-def _near(rng: np.random.Generator, colour: tuple[int, int, int], most: float) -> np.ndarray:
-    """Draw a colour near another, (3,) floats."""
-    return (np.asarray(colour) + rng.uniform(-most, most, 3)).astype(np.float32)
+def _near(rng: np.random.Generator, color: tuple[int, int, int], most: float) -> np.ndarray:
+    """Draw a color near another, (3,) floats."""
+    return (np.asarray(color) + rng.uniform(-most, most, 3)).astype(np.float32)
 
 
 def make_background(seed: int, width: int, height: int, ground: float) -> np.ndarray:
     """Make up a background.
 
     Args:
-        seed: Any whole number from 0; kind and colours follow from it.
+        seed: Any whole number from 0; kind and colors follow from it.
         width: Width in pixels.
         height: Height in pixels.
         ground: Where the dancer stands, as a fraction of the height.
@@ -66,7 +66,7 @@ def make_background(seed: int, width: int, height: int, ground: float) -> np.nda
 
 
 def _paint(palette: list[np.ndarray], region: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """Colours (H, W, 3) from indices (H, W, 1) into a palette and brightness (H, W, 1)."""
+    """Colors (H, W, 3) from indices (H, W, 1) into a palette and brightness (H, W, 1)."""
     return np.asarray(palette, np.float32)[region[..., 0]] * light
 
 

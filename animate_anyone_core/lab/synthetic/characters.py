@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import SettingsError
-from .textures import LOGOS, PATTERNS, Cloth, Colour
+from .textures import LOGOS, PATTERNS, Cloth, Color
 
 BUILDS = ("adult", "tall", "child", "chibi", "stocky")
 HAIR_STYLES = (
@@ -23,18 +23,18 @@ TOPS = ("tank", "tshirt", "longsleeve", "hoodie")
 BOTTOMS = ("trousers", "shorts", "skirt", "leggings")
 SHOES = ("sneakers", "boots", "flats")
 
-SKINS: tuple[Colour, ...] = (
+SKINS: tuple[Color, ...] = (
     *((255, 224, 200), (250, 208, 178), (238, 186, 148), (222, 164, 120), (196, 136, 96)),
     *((162, 106, 72), (124, 78, 54), (92, 58, 42)),
 )
-HAIRS: tuple[Colour, ...] = (
+HAIRS: tuple[Color, ...] = (
     *((38, 30, 34), (70, 44, 30), (120, 72, 38), (176, 116, 52), (232, 194, 104)),
     *((196, 72, 36), (156, 156, 164), (214, 92, 150), (70, 120, 200), (70, 160, 120)),
     (130, 86, 180),
 )
 
-#: Colours of clothes that look well; a third of all clothes takes any other clear colour.
-DYES: tuple[Colour, ...] = (
+#: Colors of clothes that look well; a third of all clothes takes any other clear color.
+DYES: tuple[Color, ...] = (
     *((226, 58, 66), (243, 132, 56), (250, 202, 76), (122, 188, 86), (40, 150, 136)),
     *((84, 164, 226), (48, 88, 172), (116, 84, 176), (222, 108, 170), (148, 56, 78)),
     *((58, 70, 96), (244, 242, 236), (46, 46, 54), (196, 166, 124), (112, 80, 60)),
@@ -78,13 +78,13 @@ class Body:
 class Face:
     """Face features; sizes are fractions of the head's half height."""
 
-    eye_colour: Colour
+    eye_color: Color
     eye_size: float
     eye_spread: float
     brow_tilt: float
     brow_weight: float
     mouth_width: float
-    lip_colour: Colour
+    lip_color: Color
     nose_size: float
     blush: float
     glasses: bool
@@ -111,14 +111,14 @@ class Outfit:
     skirt_length: float
     skirt_flare: float
     shoes: str
-    shoe_colour: Colour
-    sole_colour: Colour
-    sock_colour: Colour
+    shoe_color: Color
+    sole_color: Color
+    sock_color: Color
     sock: float
-    belt: Colour | None
+    belt: Color | None
     hat: str
-    hat_colour: Colour
-    hat_band: Colour
+    hat_color: Color
+    hat_band: Color
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +129,9 @@ class Character:
     build: str
     body: Body
     face: Face
-    skin: Colour
+    skin: Color
     hair_style: str
-    hair_colour: Colour
+    hair_color: Color
     fringe: str
     outfit: Outfit
 
@@ -146,8 +146,8 @@ def check_seed(seed: int, what: str) -> None:
         raise SettingsError(f"The {what} seed must be a whole number of at least 0, got {seed!r}.")
 
 
-def vivid(rng: np.random.Generator) -> Colour:
-    """Draw a clear colour of cloth."""
+def vivid(rng: np.random.Generator) -> Color:
+    """Draw a clear color of cloth."""
     if rng.random() < 0.66:
         dye = DYES[int(rng.integers(len(DYES)))]
         red, green, blue = np.clip(np.add(dye, rng.integers(-12, 13, 3)), 0, 255)
@@ -158,20 +158,20 @@ def vivid(rng: np.random.Generator) -> Colour:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _brightness(colour: Colour) -> float:
-    return 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2]
+def _brightness(color: Color) -> float:
+    return 0.3 * color[0] + 0.59 * color[1] + 0.11 * color[2]
 
 
-def _apart(one: Colour, other: Colour) -> int:
+def _apart(one: Color, other: Color) -> int:
     return int(np.abs(np.subtract(one, other)).sum())
 
 
-def _partner(rng: np.random.Generator, colour: Colour) -> Colour:
-    """Draw a colour that stands out clearly on `colour`."""
+def _partner(rng: np.random.Generator, color: Color) -> Color:
+    """Draw a color that stands out clearly on `color`."""
     choices = [(250, 250, 246), (34, 34, 44), (250, 214, 70), vivid(rng), vivid(rng), vivid(rng)]
     order = rng.permutation(len(choices))
     distances = [
-        _apart(choices[i], colour) + 2 * abs(_brightness(choices[i]) - _brightness(colour))
+        _apart(choices[i], color) + 2 * abs(_brightness(choices[i]) - _brightness(color))
         for i in order
     ]
     clear = [i for i, d in zip(order, distances, strict=True) if d > 330]
@@ -186,10 +186,10 @@ def _cloth(rng: np.random.Generator, *, plainness: float, with_logo: bool) -> Cl
     logo = str(rng.choice(LOGOS[1:])) if with_logo and pattern == "plain" else "none"
     return Cloth(
         pattern=pattern,
-        colours=(ground, partner),
+        colors=(ground, partner),
         period=float(rng.uniform(0.055, 0.085)),
         logo=logo if rng.random() < 0.8 else "none",
-        logo_colour=partner,
+        logo_color=partner,
     )
 
 
@@ -243,18 +243,18 @@ def make_body(rng: np.random.Generator, build: str) -> Body:
 
 def _make_face(rng: np.random.Generator, build: str, feminine: bool) -> Face:
     young = build in ("child", "chibi")
-    eye_colours = ((66, 40, 26), (40, 84, 160), (46, 120, 70), (96, 70, 40), (60, 60, 70))
+    eye_colors = ((66, 40, 26), (40, 84, 160), (46, 120, 70), (96, 70, 40), (60, 60, 70))
     beard = "none"
     if not feminine and not young and rng.random() < 0.4:
         beard = str(rng.choice(["full", "moustache", "goatee"]))
     return Face(
-        eye_colour=eye_colours[int(rng.integers(len(eye_colours)))],
+        eye_color=eye_colors[int(rng.integers(len(eye_colors)))],
         eye_size=float(rng.uniform(0.17, 0.22)) * (1.15 if young else 1.0),
         eye_spread=float(rng.uniform(0.36, 0.42)),
         brow_tilt=float(rng.uniform(-0.12, 0.2)),
         brow_weight=float(rng.uniform(0.05, 0.075)) * (0.8 if feminine else 1.3),
         mouth_width=float(rng.uniform(0.24, 0.34)),
-        lip_colour=(196, 64, 72) if feminine else (158, 70, 62),
+        lip_color=(196, 64, 72) if feminine else (158, 70, 62),
         nose_size=float(rng.uniform(0.07, 0.1)),
         blush=float(rng.uniform(0.1, 0.5)) if young or feminine else 0.0,
         glasses=bool(rng.random() < 0.15),
@@ -280,14 +280,14 @@ def _make_outfit(rng: np.random.Generator, feminine: bool) -> Outfit:
         "skirt": 0.0,
         "leggings": 1.97,
     }[bottom]
-    shoe_colour = vivid(rng) if rng.random() < 0.6 else None
-    if shoe_colour is None:
-        shoe_colour = (50, 44, 46) if rng.random() < 0.5 else (240, 238, 234)
+    shoe_color = vivid(rng) if rng.random() < 0.6 else None
+    if shoe_color is None:
+        shoe_color = (50, 44, 46) if rng.random() < 0.5 else (240, 238, 234)
     hat = "none" if rng.random() < 0.68 else str(rng.choice(HATS[1:]))
-    hat_colour = vivid(rng)
+    hat_color = vivid(rng)
     top_cloth = _cloth(rng, plainness=0.4, with_logo=True)
     bottom_cloth = top_cloth if is_dress else _cloth(rng, plainness=0.65, with_logo=False)
-    while not is_dress and _apart(top_cloth.colours[0], bottom_cloth.colours[0]) < 110:
+    while not is_dress and _apart(top_cloth.colors[0], bottom_cloth.colors[0]) < 110:
         bottom_cloth = _cloth(rng, plainness=0.65, with_logo=False)
     return Outfit(
         top=top,
@@ -300,14 +300,14 @@ def _make_outfit(rng: np.random.Generator, feminine: bool) -> Outfit:
         skirt_length=float(rng.uniform(0.5, 1.05)),
         skirt_flare=float(rng.uniform(1.25, 1.9)),
         shoes=str(rng.choice(SHOES)),
-        shoe_colour=shoe_colour,
-        sole_colour=(248, 246, 240) if _brightness(shoe_colour) < 190 else (70, 66, 66),
-        sock_colour=(246, 246, 242) if rng.random() < 0.6 else vivid(rng),
+        shoe_color=shoe_color,
+        sole_color=(248, 246, 240) if _brightness(shoe_color) < 190 else (70, 66, 66),
+        sock_color=(246, 246, 242) if rng.random() < 0.6 else vivid(rng),
         sock=float(rng.choice([0.0, 0.25, 0.75], p=[0.4, 0.35, 0.25])),
-        belt=None if is_dress or rng.random() < 0.5 else _partner(rng, bottom_cloth.colours[0]),
+        belt=None if is_dress or rng.random() < 0.5 else _partner(rng, bottom_cloth.colors[0]),
         hat=hat,
-        hat_colour=hat_colour,
-        hat_band=_partner(rng, hat_colour),
+        hat_color=hat_color,
+        hat_band=_partner(rng, hat_color),
     )
 
 
@@ -338,7 +338,7 @@ def character_from_seed(seed: int) -> Character:
         face=_make_face(rng, build, feminine),
         skin=skin,
         hair_style=hair_style,
-        hair_colour=hair,
+        hair_color=hair,
         fringe=str(rng.choice(["straight", "parted", "swept", "high"])),
         outfit=_make_outfit(rng, feminine),
     )

@@ -12,7 +12,7 @@ from .head_painting import HeadPainter
 from .head_shape import HeadView
 from .painting import Canvas, Radii, Tube, darker, view_tubes
 from .rig import SIDES, Posed, Track, on_canvas
-from .textures import Cloth, Colour, cloth_texture, plain_texture
+from .textures import Cloth, Color, cloth_texture, plain_texture
 
 
 class Wardrobe:
@@ -25,7 +25,7 @@ class Wardrobe:
         trunk = np.pi * (body.shoulder + body.chest_depth) * 1.1
         top, bottom = outfit.top_cloth, outfit.bottom_cloth
         self.skin = plain_texture(who.skin)
-        self.hair = _strands(who.hair_colour)
+        self.hair = _strands(who.hair_color)
         self.sleeve_upper = _cut(top, body.upper_arm, arm, detail)
         self.sleeve_lower = _cut(top, body.forearm, arm, detail)
         self.leg_upper = _cut(bottom, body.thigh, leg, detail)
@@ -40,7 +40,7 @@ class Wardrobe:
             logo_at=0.36,
         )
         if outfit.top == "hoodie":
-            _add_pocket(whole, darker(top.colours[0], 0.8))
+            _add_pocket(whole, darker(top.colors[0], 0.8))
         split = round(96 * detail * body.upper_torso / torso)
         self.chest, self.belly = whole[:split], whole[split:]
         if outfit.belt is not None:
@@ -49,29 +49,29 @@ class Wardrobe:
         self.pelvis = _cut(bottom, 0.05 * body.lower_torso + 0.03, trunk, detail)
         skirt = body.thigh * outfit.skirt_length + 0.05
         self.skirt = _cut(bottom, skirt, trunk * 1.2, detail)
-        self.sock = plain_texture(outfit.sock_colour)
-        self.boot = plain_texture(outfit.shoe_colour)
+        self.sock = plain_texture(outfit.sock_color)
+        self.boot = plain_texture(outfit.shoe_color)
 
 
 def _cut(cloth: Cloth, length: float, girth: float, detail: int) -> np.ndarray:
     if cloth.pattern == "plain":
-        return plain_texture(cloth.colours[0])
+        return plain_texture(cloth.colors[0])
     rows, columns = 32 + round(160 * length), 64 + round(160 * girth)
     return cloth_texture(cloth, length, girth, rows=rows * detail, columns=columns * detail)
 
 
-def _strands(colour: Colour) -> np.ndarray:
-    texture = plain_texture(colour, 2, 64)
-    texture[:, ::6, :3] = darker(colour, 0.82)
-    texture[:, 1::6, :3] = darker(colour, 0.9)
+def _strands(color: Color) -> np.ndarray:
+    texture = plain_texture(color, 2, 64)
+    texture[:, ::6, :3] = darker(color, 0.82)
+    texture[:, 1::6, :3] = darker(color, 0.9)
     return texture
 
 
-def _add_pocket(texture: np.ndarray, colour: Colour) -> None:
+def _add_pocket(texture: np.ndarray, color: Color) -> None:
     rows, columns = texture.shape[:2]
     middle, half = columns // 2, columns // 9
-    texture[int(0.62 * rows) : int(0.88 * rows), middle - half : middle + half, :3] = colour
-    texture[: int(0.3 * rows), middle - 1 : middle + 1, :3] = colour
+    texture[int(0.62 * rows) : int(0.88 * rows), middle - half : middle + half, :3] = color
+    texture[: int(0.3 * rows), middle - 1 : middle + 1, :3] = color
 
 
 class _Group(NamedTuple):
@@ -360,12 +360,12 @@ class Figure:
         def hull(extra: float) -> np.ndarray:
             return np.concatenate([centre + (r + extra) * _CIRCLE for centre, r in rounds])
 
-        canvas.fill_hull(hull(self._rim), darker(outfit.shoe_colour, 0.42))
-        canvas.fill_hull(hull(0.0), outfit.shoe_colour)
+        canvas.fill_hull(hull(self._rim), darker(outfit.shoe_color, 0.42))
+        canvas.fill_hull(hull(0.0), outfit.shoe_color)
         if outfit.shoes != "flats":
             sole = np.stack([heel, toes[0], toes[1]]) + np.array([0.0, 0.006 * scale])
-            canvas.stroke([sole], outfit.sole_colour, 0.014 * scale, closed=True)
-            canvas.fill_hull(sole, outfit.sole_colour)
+            canvas.stroke([sole], outfit.sole_color, 0.014 * scale, closed=True)
+            canvas.fill_hull(sole, outfit.sole_color)
 
 
 _ANGLES = np.linspace(0, 2 * np.pi, 14, endpoint=False)

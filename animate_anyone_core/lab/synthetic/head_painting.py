@@ -22,7 +22,7 @@ from .head_shape import (
 from .keypoints import EAR_PLACES, NOSE_LIFT
 from .painting import Canvas, darker, shade
 from .rig import Track
-from .textures import Colour
+from .textures import Color
 
 _WHITE = (255, 255, 255)
 _SIDES = {"right": -1.0, "left": 1.0}
@@ -30,7 +30,7 @@ _HAIR_SWELL = {"crop": 1.05, "afro": 1.5, "spiky": 1.12, "short": 1.1}
 _HAIR_CUT = {"crop": -0.12, "short": -0.3, "spiky": -0.25, "afro": -0.55, "bun": -0.2}
 
 
-def _blend(one: Colour, other: Colour, amount: float) -> Colour:
+def _blend(one: Color, other: Color, amount: float) -> Color:
     mixed = np.add(np.multiply(one, 1.0 - amount), np.multiply(other, amount))
     return round(mixed[0]), round(mixed[1]), round(mixed[2])
 
@@ -78,7 +78,7 @@ class HeadPainter:
         self._rim = rim
         self._size = float(head.radii[1])
         self._skin_rim = darker(character.skin, 0.55)
-        self._hair_rim = darker(character.hair_colour, 0.5)
+        self._hair_rim = darker(character.hair_color, 0.5)
         self._outline = head.outline()
         self._rim_outline = head.outline(1.0 + rim / self._size)
         self._prepare_hair()
@@ -173,7 +173,7 @@ class HeadPainter:
         canvas.fill(self._outline[frame], who.skin)
         if self._has_hair:
             canvas.fill(self._hair_edge[frame], self._hair_rim)
-            canvas.fill(self._hair[frame], who.hair_colour)
+            canvas.fill(self._hair[frame], who.hair_color)
             if self._window_seen[frame]:
                 canvas.fill(self._window[frame], who.skin)
         self._paint_features(canvas, frame)
@@ -203,7 +203,7 @@ class HeadPainter:
                 if self._cheeks_seen[frame, k] > 0.25:
                     canvas.disc(self._cheeks[frame, k], 0.17 * size, blush)
         if face.beard != "none" and self._mouth_seen[frame] > -0.1:
-            canvas.fill(self._beard[frame], darker(who.hair_colour, 0.85))
+            canvas.fill(self._beard[frame], darker(who.hair_color, 0.85))
         if self._mouth_seen[frame] > 0.12:
             self._paint_mouth(canvas, frame)
         for side in _SIDES:
@@ -215,7 +215,7 @@ class HeadPainter:
             canvas.disc(centre - 0.25 * radius, radius, _blend(who.skin, (255, 190, 170), 0.15))
 
     def _paint_mouth(self, canvas: Canvas, frame: int) -> None:
-        lips, points = self._who.face.lip_colour, self._mouth[frame]
+        lips, points = self._who.face.lip_color, self._mouth[frame]
         if self._opened[frame] > 0.12:
             canvas.fill(points, (110, 28, 36))
             teeth = np.concatenate([points[:9], points[8:0:-1] * 0.75 + points[8:16] * 0.25])
@@ -234,11 +234,11 @@ class HeadPainter:
             radius = 0.62 * face.eye_size * size
             squash = min(1.0, 0.55 + 0.45 * lids)
             iris = self._irises[side][frame]
-            canvas.disc(iris, radius * squash, face.eye_colour)
+            canvas.disc(iris, radius * squash, face.eye_color)
             canvas.disc(iris, radius * squash * 0.55, (18, 16, 20))
             canvas.disc(iris + np.array([-0.35, -0.4]) * radius, radius * 0.34, _WHITE)
         canvas.stroke([points[:8]], lash, 0.07 * size)
-        brow = darker(self._who.hair_colour, 0.7)
+        brow = darker(self._who.hair_color, 0.7)
         canvas.stroke([self._brows[side][frame]], brow, face.brow_weight * size * 1.3)
         if face.glasses:
             centre = points.mean(axis=0)
@@ -247,19 +247,19 @@ class HeadPainter:
 
     def _paint_hat(self, canvas: Canvas, frame: int) -> None:
         outfit = self._who.outfit
-        hat, colour = outfit.hat, outfit.hat_colour
-        rim = darker(colour, 0.5)
+        hat, color = outfit.hat, outfit.hat_color
+        rim = darker(color, 0.5)
         if hat == "party":
             cone = np.concatenate([self._band[frame], self._tip[frame, :1]])
             centre = cone.mean(axis=0)
             canvas.fill_hull(centre + (cone - centre) * 1.08, rim)
-            canvas.fill_hull(cone, colour)
+            canvas.fill_hull(cone, color)
             canvas.disc(self._tip[frame, 0], 0.2 * self._size, outfit.hat_band)
             return
         if hat in ("cap", "brim") and self._brim_first[frame]:
             self._paint_brim(canvas, frame)
         canvas.fill(self._dome_edge[frame], rim)
-        canvas.fill(self._dome[frame], colour)
+        canvas.fill(self._dome[frame], color)
         canvas.multiply([self._dome[frame]], _LIGHT)
         if hat == "beanie":
             canvas.disc(self._tip[frame, 1], 0.3 * self._size, rim)
@@ -270,8 +270,8 @@ class HeadPainter:
             self._paint_brim(canvas, frame)
 
     def _paint_brim(self, canvas: Canvas, frame: int) -> None:
-        colour = self._who.outfit.hat_colour
+        color = self._who.outfit.hat_color
         brim, width = self._brim[frame], 0.1 * self._size
-        canvas.stroke([brim], darker(colour, 0.5), width + 2 * self._rim, closed=True)
-        canvas.stroke([brim], darker(colour, 0.85), width, closed=True)
-        canvas.fill_hull(brim, darker(colour, 0.85))
+        canvas.stroke([brim], darker(color, 0.5), width + 2 * self._rim, closed=True)
+        canvas.stroke([brim], darker(color, 0.85), width, closed=True)
+        canvas.fill_hull(brim, darker(color, 0.85))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...pose.drawing import import_cv2
 from .rig import on_canvas
-from .textures import Colour
+from .textures import Color
 
 cv2 = import_cv2()
 
@@ -29,9 +29,9 @@ def shade(normal_x: np.ndarray, normal_y: np.ndarray, normal_z: np.ndarray) -> n
     return np.clip(AMBIENT + 0.46 * np.maximum(lit, -0.25), 0.0, 1.0)
 
 
-def darker(colour: Colour, factor: float = 0.5) -> Colour:
-    """Give the colour of an outline or a shadow."""
-    return round(colour[0] * factor), round(colour[1] * factor), round(colour[2] * factor)
+def darker(color: Color, factor: float = 0.5) -> Color:
+    """Give the color of an outline or a shadow."""
+    return round(color[0] * factor), round(color[1] * factor), round(color[2] * factor)
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
@@ -46,29 +46,29 @@ class Canvas:
         self.pixels = background.copy()
         self.height, self.width = background.shape[:2]
 
-    def fill(self, points: np.ndarray, colour: Colour) -> None:
+    def fill(self, points: np.ndarray, color: Color) -> None:
         """Fill a polygon (N, 2), which may be hollow."""
-        cv2.fillPoly(self.pixels, [_fixed(points)], (*colour, 255), cv2.LINE_8, _SHIFT)
+        cv2.fillPoly(self.pixels, [_fixed(points)], (*color, 255), cv2.LINE_8, _SHIFT)
 
-    def fill_hull(self, points: np.ndarray, colour: Colour) -> None:
+    def fill_hull(self, points: np.ndarray, color: Color) -> None:
         """Fill the convex hull of (N, 2) points."""
         hull = cv2.convexHull(_fixed(points))
-        cv2.fillConvexPoly(self.pixels, hull, (*colour, 255), cv2.LINE_8, _SHIFT)
+        cv2.fillConvexPoly(self.pixels, hull, (*color, 255), cv2.LINE_8, _SHIFT)
 
     def stroke(
-        self, lines: list[np.ndarray], colour: Colour, width: float, closed: bool = False
+        self, lines: list[np.ndarray], color: Color, width: float, closed: bool = False
     ) -> None:
         """Draw lines (N, 2) with round ends, `width` canvas pixels wide."""
         thickness = max(1, round(width))
         fixed = [_fixed(line) for line in lines]
-        cv2.polylines(self.pixels, fixed, closed, (*colour, 255), thickness, cv2.LINE_8, _SHIFT)
+        cv2.polylines(self.pixels, fixed, closed, (*color, 255), thickness, cv2.LINE_8, _SHIFT)
 
-    def disc(self, centre: np.ndarray, radius: float, colour: Colour) -> None:
+    def disc(self, centre: np.ndarray, radius: float, color: Color) -> None:
         """Fill a circle."""
         x, y = _fixed(centre)
         size = max(1, round(radius * (1 << _SHIFT)))
         centre_fixed = (int(x), int(y))
-        cv2.circle(self.pixels, centre_fixed, size, (*colour, 255), -1, cv2.LINE_8, _SHIFT)
+        cv2.circle(self.pixels, centre_fixed, size, (*color, 255), -1, cv2.LINE_8, _SHIFT)
 
     def multiply(
         self, polygons: list[np.ndarray], light: np.ndarray, everywhere: bool = False
@@ -129,8 +129,8 @@ class Canvas:
 
     def outline_tube(self, views: TubeViews, frame: int, tube: Tube) -> None:
         """Paint the dark rim of a tube, to be covered by the tube itself."""
-        points, colour = views.rim[frame, views.numbers[tube]], (*tube.rim, 255)
-        cv2.fillConvexPoly(self.pixels, points, colour, cv2.LINE_8, _SHIFT)
+        points, color = views.rim[frame, views.numbers[tube]], (*tube.rim, 255)
+        cv2.fillConvexPoly(self.pixels, points, color, cv2.LINE_8, _SHIFT)
 
 
 _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -164,8 +164,8 @@ class Tube:
     cloth_radius: np.ndarray | None = None
 
     @cached_property
-    def rim(self) -> Colour:
-        """Colour of the outline."""
+    def rim(self) -> Color:
+        """Color of the outline."""
         mean = self.texture[..., :3].reshape(-1, 3).mean(axis=0)
         return darker((round(mean[0]), round(mean[1]), round(mean[2])), 0.48)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,17 +20,17 @@ class Cloth:
 
     Attributes:
         pattern: One of `PATTERNS`.
-        colours: RGB of the ground and of the pattern, 0..255.
+        colors: RGB of the ground and of the pattern, 0..255.
         period: Size of one repeat in body heights.
         logo: One of `LOGOS`, printed on the chest.
-        logo_colour: RGB of the logo.
+        logo_color: RGB of the logo.
     """
 
     pattern: str
-    colours: tuple[Colour, Colour]
+    colors: tuple[Color, Color]
     period: float = 0.06
     logo: str = "none"
-    logo_colour: Colour = (255, 255, 255)
+    logo_color: Color = (255, 255, 255)
 
 
 def _wave(position: np.ndarray, period: float) -> np.ndarray:
@@ -44,7 +44,7 @@ def _staggered_dots(u: np.ndarray, v: np.ndarray, period: float) -> np.ndarray:
     return du * du + dv * dv < 0.3**2
 
 
-#: Pattern -> where its second colour lies, by the distances around the part (0 at the front) and
+#: Pattern -> where its second color lies, by the distances around the part (0 at the front) and
 #: along it and the size of one repeat, all in body heights.
 _PATTERNS: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
     "plain": lambda u, v, period: np.zeros_like(v, bool),
@@ -122,17 +122,17 @@ def cloth_texture(
     repeats = max(2, round(girth / cloth.period))
     u = ((np.arange(columns)[None] + 0.5) / columns - 0.5) * cloth.period * repeats
     texture = np.full((rows, columns, 4), 255, np.uint8)
-    texture[..., :3] = cloth.colours[0]
+    texture[..., :3] = cloth.colors[0]
     marked = np.broadcast_to(_PATTERNS[cloth.pattern](u, v, cloth.period), (rows, columns))
-    texture[marked, :3] = cloth.colours[1]
+    texture[marked, :3] = cloth.colors[1]
     if logo_at >= 0 and cloth.logo != "none":
         half = 0.052
         x = ((np.arange(columns)[None] + 0.5) / columns - 0.5) * girth / half
         y = (v - logo_at * length) / half
-        texture[_LOGOS[cloth.logo](x, y), :3] = cloth.logo_colour
+        texture[_LOGOS[cloth.logo](x, y), :3] = cloth.logo_color
     return texture
 
 
-def plain_texture(colour: Colour, rows: int = 2, columns: int = 64) -> np.ndarray:
-    """Give a one-colour texture (rows, columns, 4) uint8."""
-    return np.full((rows, columns, 4), (*colour, 255), np.uint8)
+def plain_texture(color: Color, rows: int = 2, columns: int = 64) -> np.ndarray:
+    """Give a one-color texture (rows, columns, 4) uint8."""
+    return np.full((rows, columns, 4), (*color, 255), np.uint8)

@@ -19,7 +19,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...checkpoints.latent_colours import latent_colours_of, write_latent_colours
+from ...checkpoints.latent_colors import latent_colors_of, write_latent_colors
 from ...checkpoints.model_folder import load_autoencoder
 from ...errors import SettingsError
 from ...evaluation.metrics import psnr
@@ -110,7 +110,7 @@ def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> 
     some = pictures[0].frames[:: max(1, len(pictures[0].frames) // 256)]
     set_scaling(codec, some)
     save_codec(codec, output, config)
-    write_latent_colours(output, latent_colours_of(codec, to_pixels(some)))
+    write_latent_colors(output, latent_colors_of(codec, to_pixels(some)))
     if config.num_decoder_steps:
         codec = load_autoencoder(output).to(memory_format=torch.channels_last)  # as it is written
         codec.decoder.requires_grad_(True)  # what is loaded does not learn

@@ -1,6 +1,6 @@
 """Train the built-in image encoder: a picture of a dancer to one token that says what it looks like.
 
-It has CLIP's shape and learns two things: to tell the colours of skin, hair, clothes and background
+It has CLIP's shape and learns two things: to tell the colors of skin, hair, clothes and background
 (so that the token carries them), and to give two pictures of one character near tokens whatever the
 pose (so that it carries nothing else).
 
@@ -30,8 +30,8 @@ from .part_recipes import train_part, write_recipe
 logger = logging.getLogger("animate_anyone")
 
 _PICTURE_SIZE = 128
-#: What `described_colours` gives, three numbers each.
-COLOURS = ("skin", "hair", "top", "bottom", "shoes", "background")
+#: What `described_colors` gives, three numbers each.
+COLORS = ("skin", "hair", "top", "bottom", "shoes", "background")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +75,14 @@ def train_image_encoder(
     )
     frames = stretched(pictures.frames)
     encoder = make_image_encoder(config)
-    head = nn.Linear(config.projection, 3 * len(COLOURS))
-    colours = described_colours(pictures)
+    head = nn.Linear(config.projection, 3 * len(COLORS))
+    colors = described_colors(pictures)
 
     def loss_of(networks: nn.ModuleList, chosen: np.ndarray) -> Tensor:
         tokens = encoder(encoder_pixels(frames[chosen])).image_embeds.float()
         with torch.autocast("cpu", enabled=False):
-            colour_loss = F.smooth_l1_loss(head(tokens), colours[chosen], beta=0.1)
-            return 10 * colour_loss + 0.1 * _same_character_loss(tokens, config.temperature)
+            color_loss = F.smooth_l1_loss(head(tokens), colors[chosen], beta=0.1)
+            return 10 * color_loss + 0.1 * _same_character_loss(tokens, config.temperature)
 
     train_part(
         "image encoder",
@@ -120,23 +120,23 @@ def make_image_encoder(config: ImageEncoderConfig) -> CLIPVisionModelWithProject
     )
 
 
-def described_colours(pictures: DancerPictures) -> Tensor:
-    """Give the colours of who and what is seen, (N, 3 * len(COLOURS)) in [0, 1]."""
+def described_colors(pictures: DancerPictures) -> Tensor:
+    """Give the colors of who and what is seen, (N, 3 * len(COLORS)) in [0, 1]."""
     seeds, of_picture = np.unique(pictures.characters, return_inverse=True)
-    clothes = np.stack([_character_colours(character_from_seed(int(s))) for s in seeds])[of_picture]
+    clothes = np.stack([_character_colors(character_from_seed(int(s))) for s in seeds])[of_picture]
     behind = (pictures.masks == 0)[..., None]
     background = (pictures.frames * behind).sum(axis=(1, 2)) / behind.sum(axis=(1, 2))
     return torch.from_numpy(np.concatenate([clothes, background], axis=1) / 255.0).float()
 
 
-def _character_colours(character: Character) -> np.ndarray:
+def _character_colors(character: Character) -> np.ndarray:
     outfit = character.outfit
     bottom = outfit.top_cloth if outfit.is_dress else outfit.bottom_cloth
-    hair = character.skin if character.hair_style == "bald" else character.hair_colour
+    hair = character.skin if character.hair_style == "bald" else character.hair_color
     if outfit.hat != "none":
-        hair = outfit.hat_colour
-    cloths = [np.mean(cloth.colours, axis=0) for cloth in (outfit.top_cloth, bottom)]
-    return np.concatenate([character.skin, hair, *cloths, outfit.shoe_colour]).astype(np.float64)
+        hair = outfit.hat_color
+    cloths = [np.mean(cloth.colors, axis=0) for cloth in (outfit.top_cloth, bottom)]
+    return np.concatenate([character.skin, hair, *cloths, outfit.shoe_color]).astype(np.float64)
 
 
 def _pairs(config: ImageEncoderConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

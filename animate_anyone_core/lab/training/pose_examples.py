@@ -67,7 +67,7 @@ def person_boxes(pictures: DancerPictures) -> np.ndarray:
 def random_crops(
     pictures: DancerPictures, boxes: np.ndarray, count: int, rng: np.random.Generator
 ) -> CropExamples:
-    """Cut people out as a detector that is not quite right would, in changed colours.
+    """Cut people out as a detector that is not quite right would, in changed colors.
 
     Two of five are blurred, as the pictures that models make often are.
     """

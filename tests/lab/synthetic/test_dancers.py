@@ -248,7 +248,7 @@ class TestExactness:
             if character_from_seed(s).outfit.top_cloth.logo in ("disc", "heart", "star")
             and character_from_seed(s).hair_style not in ("long", "bob")
         )
-        colour = np.array(character_from_seed(seed).outfit.top_cloth.logo_colour)
+        color = np.array(character_from_seed(seed).outfit.top_cloth.logo_color)
         arms = {"left_arm_out": 1.2, "right_arm_out": 1.2}
 
         def logo_pixels(heading: float) -> int:
@@ -256,7 +256,7 @@ class TestExactness:
             collar, hip = clip.poses.points[0, 0, [NECK, HIPS[0]]]
             middle = int(0.5 * (collar[0] + clip.poses.points[0, 0, HIPS[1], 0]))
             chest = clip.frames[0, int(collar[1]) : int(hip[1]), middle - 12 : middle + 13]
-            return int((np.abs(chest - 0.92 * colour).max(axis=-1) < 32).sum())
+            return int((np.abs(chest - 0.92 * color).max(axis=-1) < 32).sum())
 
         assert logo_pixels(0.0) > logo_pixels(np.pi) + 10
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from animate_anyone_core.checkpoints.latent_colours import read_latent_colours
+from animate_anyone_core.checkpoints.latent_colors import read_latent_colors
 from animate_anyone_core.checkpoints.model_folder import load_autoencoder
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.training.codec import (
@@ -65,11 +65,11 @@ def test_the_written_folder_loads_and_scales_latents_to_one(trained, pictures):
     assert scores["psnr"] == pytest.approx(measure_codec(trained[0], pictures)["psnr"], abs=0.1)
 
 
-def test_the_written_folder_knows_the_colours_of_its_latents(trained, pictures):
-    colours = read_latent_colours(trained[1], TINY.latent_channels)
+def test_the_written_folder_knows_the_colors_of_its_latents(trained, pictures):
+    colors = read_latent_colors(trained[1], TINY.latent_channels)
     pixels = to_pixels(pictures.frames)
     small = torch.nn.functional.interpolate(pixels, scale_factor=1 / 8, mode="area")
-    shown = colours.apply(encode_picture(trained[0], pixels))
+    shown = colors.apply(encode_picture(trained[0], pixels))
     assert (shown - small).square().mean() < 0.5 * (small - small.mean()).square().mean()
 
 

@@ -9,9 +9,9 @@ from animate_anyone_core.checkpoints.model_folder import load_image_encoder
 from animate_anyone_core.lab.synthetic.characters import character_from_seed
 from animate_anyone_core.lab.training.dancer_pictures import render_pictures
 from animate_anyone_core.lab.training.image_encoder import (
-    COLOURS,
+    COLORS,
     ImageEncoderConfig,
-    described_colours,
+    described_colors,
     encoder_pixels,
     measure_image_encoder,
     stretched,
@@ -55,9 +55,9 @@ def test_training_sees_pictures_as_inference_does(pictures):
     assert torch.allclose(ours, clip_pixels(Image.fromarray(pictures.frames[0])), atol=1e-5)
 
 
-def test_described_colours_are_the_characters_and_the_background(pictures):
-    colours = described_colours(pictures).unflatten(1, (len(COLOURS), 3))
+def test_described_colors_are_the_characters_and_the_background(pictures):
+    colors = described_colors(pictures).unflatten(1, (len(COLORS), 3))
     skin = np.array(character_from_seed(int(pictures.characters[0])).skin) / 255
-    assert np.allclose(colours[0, 0], skin, atol=1e-6)
+    assert np.allclose(colors[0, 0], skin, atol=1e-6)
     behind = pictures.frames[0][pictures.masks[0] == 0].mean(axis=0) / 255
-    assert np.allclose(colours[0, -1], behind, atol=1e-6)
+    assert np.allclose(colors[0, -1], behind, atol=1e-6)

@@ -1,11 +1,11 @@
-"""Holding a clip's colours to the reference's."""
+"""Holding a clip's colors to the reference's."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from animate_anyone_core.errors import ShapeError
-from animate_anyone_core.sampling.colour_anchor import anchor_colours
+from animate_anyone_core.sampling.color_anchor import anchor_colors
 
 
 def moments(latents):
@@ -24,7 +24,7 @@ def drifting(normal):
 
 def test_fully_anchored_frames_have_the_references_mean_and_spread(drifting, normal):
     reference = normal(1, 4, 9, 8) * 0.6 + 0.3
-    mean, spread = moments(anchor_colours(drifting, reference, 1.0))
+    mean, spread = moments(anchor_colors(drifting, reference, 1.0))
     target_mean, target_spread = moments(reference)
     assert_close(mean, target_mean.expand_as(mean))
     assert_close(spread, target_spread.expand_as(spread))
@@ -32,30 +32,30 @@ def test_fully_anchored_frames_have_the_references_mean_and_spread(drifting, nor
 
 def test_half_anchored_is_half_way(drifting, normal):
     reference = normal(1, 4, 9, 8)
-    expected = (drifting + anchor_colours(drifting, reference, 1.0)) / 2
-    assert_close(anchor_colours(drifting, reference, 0.5), expected)
+    expected = (drifting + anchor_colors(drifting, reference, 1.0)) / 2
+    assert_close(anchor_colors(drifting, reference, 0.5), expected)
 
 
 def test_no_strength_changes_nothing(drifting, normal):
-    assert anchor_colours(drifting, normal(1, 4, 9, 8), 0.0) is drifting
+    assert anchor_colors(drifting, normal(1, 4, 9, 8), 0.0) is drifting
 
 
 def test_a_frame_with_the_references_moments_stays(normal):
     reference = normal(1, 4, 9, 8)
-    assert_close(anchor_colours(reference.flip(-1), reference, 1.0), reference.flip(-1))
+    assert_close(anchor_colors(reference.flip(-1), reference, 1.0), reference.flip(-1))
 
 
 def test_a_flat_channel_moves_and_stays_flat(normal):
     reference = normal(1, 4, 9, 8) + 2
-    anchored = anchor_colours(torch.zeros(2, 4, 3, 3), reference, 1.0)
+    anchored = anchor_colors(torch.zeros(2, 4, 3, 3), reference, 1.0)
     expected = reference.mean(dim=(-2, -1), keepdim=True).expand_as(anchored)
     assert_close(anchored, expected)
 
 
 def test_half_precision_comes_back_as_it_went_in(drifting, normal):
-    assert anchor_colours(drifting.half(), normal(1, 4, 9, 8), 0.5).dtype == torch.float16
+    assert anchor_colors(drifting.half(), normal(1, 4, 9, 8), 0.5).dtype == torch.float16
 
 
 def test_a_reference_of_another_codec_is_refused(drifting, normal):
     with pytest.raises(ShapeError, match=r"clip of 4 latent channels .* reference of 16"):
-        anchor_colours(drifting, normal(1, 16, 9, 8), 0.3)
+        anchor_colors(drifting, normal(1, 16, 9, 8), 0.3)

@@ -1,6 +1,6 @@
-"""Colours of video frames: stored ones to RGB as players show them, and RGB to BT.709.
+"""Colors of video frames: stored ones to RGB as players show them, and RGB to BT.709.
 
-What a file says of its colours is obeyed. Without tags, BT.709 is taken from 720 lines on and BT.601
+What a file says of its colors is obeyed. Without tags, BT.709 is taken from 720 lines on and BT.601
 below, and limited range, as players do.
 """
 
@@ -61,20 +61,20 @@ class RgbReader:
         """Say that HDR is not tone-mapped, if the file says it is HDR."""
         if int(transfer) in _HDR:
             logger.warning(
-                "%s is an HDR video (%s). It is not tone-mapped: its colours come out pale. "
-                "Convert it to SDR for the colours that you see.",
+                "%s is an HDR video (%s). It is not tone-mapped: its colors come out pale. "
+                "Convert it to SDR for the colors that you see.",
                 self._name,
                 _HDR[int(transfer)],
             )
 
     def _convert(self, frame: av.VideoFrame) -> np.ndarray:
-        matrix, colour_range = int(frame.colorspace), int(frame.color_range)
-        key = (frame.format.name, frame.width, frame.height, matrix, colour_range)
+        matrix, color_range = int(frame.colorspace), int(frame.color_range)
+        key = (frame.format.name, frame.width, frame.height, matrix, color_range)
         if key not in self._graphs:
-            self._graphs[key] = _Filter(frame, self._steps(frame, matrix, colour_range))
+            self._graphs[key] = _Filter(frame, self._steps(frame, matrix, color_range))
         return self._graphs[key](frame).to_ndarray()
 
-    def _steps(self, frame: av.VideoFrame, matrix: int, colour_range: int) -> list[tuple[str, str]]:
+    def _steps(self, frame: av.VideoFrame, matrix: int, color_range: int) -> list[tuple[str, str]]:
         layout = frame.format
         is_transparent = layout.has_palette or any(c.is_alpha for c in layout.components)
         width, height = _square_size(frame.width, frame.height, self._aspect)
@@ -88,7 +88,7 @@ class RgbReader:
         by_format = "pc" if layout.name.startswith("yuvj") else "tv"
         space = _MATRICES.get(matrix, by_size)
         return [
-            ("setparams", f"colorspace={space}:range={_RANGES.get(colour_range, by_format)}"),
+            ("setparams", f"colorspace={space}:range={_RANGES.get(color_range, by_format)}"),
             *steps,
         ]
 
@@ -121,7 +121,7 @@ class Bt709Writer:
 
     @staticmethod
     def tag(context: av.VideoCodecContext) -> None:
-        """Write into a video what its colours are."""
+        """Write into a video what its colors are."""
         context.color_range = _LIMITED
         context.colorspace = context.color_primaries = context.color_trc = _BT709
 
@@ -165,5 +165,5 @@ def _square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
 def on_white(rgba: np.ndarray) -> np.ndarray:
     """Lay (H, W, 4) uint8 RGBA on white: (H, W, 3) uint8 RGB."""
     alpha = rgba[..., 3:].astype(np.uint16)
-    colours = rgba[..., :3] * alpha + _WHITE * (_WHITE - alpha)
-    return ((colours + _WHITE // 2) // _WHITE).astype(np.uint8)
+    colors = rgba[..., :3] * alpha + _WHITE * (_WHITE - alpha)
+    return ((colors + _WHITE // 2) // _WHITE).astype(np.uint8)

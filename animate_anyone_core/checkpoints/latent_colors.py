@@ -1,4 +1,4 @@
-"""The colours of latents: a linear map from a latent cell to red, green and blue, for previews.
+"""The colors of latents: a linear map from a latent cell to red, green and blue, for previews.
 
 Stable Diffusion's map is known to every host. A codec of its own brings its map in a small file in
 its folder, fitted to pictures by least squares.
@@ -22,8 +22,8 @@ FILE_NAME = "latent_colours.json"
 
 
 @dataclass(frozen=True)
-class LatentColours:
-    """Colour in [-1, 1] = cell · factors + offset.
+class LatentColors:
+    """Color in [-1, 1] = cell · factors + offset.
 
     Attributes:
         factors: Red, green and blue of every latent channel, C rows.
@@ -39,7 +39,7 @@ class LatentColours:
         return torch.einsum("nchw,cr->nrhw", latents, factors) + offset[:, None, None]
 
 
-def fit_latent_colours(latents: Tensor, pixels: Tensor) -> LatentColours:
+def fit_latent_colors(latents: Tensor, pixels: Tensor) -> LatentColors:
     """Fit the map that comes nearest to pictures, in the least squares of all cells.
 
     Args:
@@ -52,7 +52,7 @@ def fit_latent_colours(latents: Tensor, pixels: Tensor) -> LatentColours:
     count, channels, height, width = latents.shape
     if count * height * width <= channels:
         raise ShapeError(
-            f"The colours of {channels} latent channels need more than {channels} cells, got "
+            f"The colors of {channels} latent channels need more than {channels} cells, got "
             f"{count * height * width}. Give more pictures."
         )
     small = F.interpolate(pixels.cpu().double(), (height, width), mode="area")
@@ -60,13 +60,13 @@ def fit_latent_colours(latents: Tensor, pixels: Tensor) -> LatentColours:
     cells = torch.cat([cells, torch.ones_like(cells[:, :1])], dim=1)
     found = torch.linalg.lstsq(cells, small.movedim(1, -1).reshape(-1, 3), driver="gelsd").solution
     *factors, offset = ((round(r, 4), round(g, 4), round(b, 4)) for r, g, b in found.tolist())
-    return LatentColours(tuple(factors), offset)
+    return LatentColors(tuple(factors), offset)
 
 
-def latent_colours_of(vae: Autoencoder, pixels: Tensor, chunk: int = 16) -> LatentColours:
+def latent_colors_of(vae: Autoencoder, pixels: Tensor, chunk: int = 16) -> LatentColors:
     """Fit the map of an autoencoder to pictures (N, 3, H, W) in [-1, 1]; 100 are enough."""
     latents = torch.cat([encode_picture(vae, batch) for batch in pixels.split(chunk)])
-    return fit_latent_colours(latents, pixels)
+    return fit_latent_colors(latents, pixels)
 
 
 def film_strip(latents: Tensor, count: int = 4) -> Tensor:
@@ -88,12 +88,12 @@ def film_strip(latents: Tensor, count: int = 4) -> Tensor:
     return torch.cat(rows, dim=-2)
 
 
-def write_latent_colours(vae_folder: Path, colours: LatentColours) -> None:
+def write_latent_colors(vae_folder: Path, colors: LatentColors) -> None:
     """Write the map into the codec's folder."""
-    write_json(asdict(colours), vae_folder / FILE_NAME)
+    write_json(asdict(colors), vae_folder / FILE_NAME)
 
 
-def read_latent_colours(vae_folder: Path, channels: int) -> LatentColours | None:
+def read_latent_colors(vae_folder: Path, channels: int) -> LatentColors | None:
     """Read a codec's map.
 
     Args:
@@ -117,11 +117,11 @@ def read_latent_colours(vae_folder: Path, channels: int) -> LatentColours | None
             raise ValueError("the shapes are wrong")
     except (KeyError, TypeError, ValueError) as error:
         raise ShapeError(
-            f"{path} must hold a map of latents to colours: factors, as many rows as latent "
+            f"{path} must hold a map of latents to colors: factors, as many rows as latent "
             f"channels, and an offset, each row 3 numbers; got {error}. Delete the file to go on "
             "without previews."
         ) from error
     if len(factors) != channels:
         return None
     rows = [(float(r), float(g), float(b)) for r, g, b in [*content["factors"], content["offset"]]]
-    return LatentColours(tuple(rows[:-1]), rows[-1])
+    return LatentColors(tuple(rows[:-1]), rows[-1])

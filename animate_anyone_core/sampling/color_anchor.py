@@ -1,4 +1,4 @@
-"""Hold a long clip's colours to the reference's: the mean and spread of every latent channel."""
+"""Hold a long clip's colors to the reference's: the mean and spread of every latent channel."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 from ..errors import ShapeError
 
 
-def anchor_colours(latents: Tensor, reference: Tensor, strength: float) -> Tensor:
+def anchor_colors(latents: Tensor, reference: Tensor, strength: float) -> Tensor:
     """Pull the mean and spread of every frame's channels towards the reference's.
 
     Args:
@@ -25,7 +25,7 @@ def anchor_colours(latents: Tensor, reference: Tensor, strength: float) -> Tenso
         return latents
     if latents.shape[1] != reference.shape[1]:
         raise ShapeError(
-            f"The colours of a clip of {latents.shape[1]} latent channels cannot be held to a "
+            f"The colors of a clip of {latents.shape[1]} latent channels cannot be held to a "
             f"reference of {reference.shape[1]}. Encode the reference with the model's VAE."
         )
     deviation, mean = torch.std_mean(latents.float(), dim=(-2, -1), keepdim=True, correction=0)
