@@ -53,8 +53,6 @@ SCORE = 1e6
 #: Tensors of a file, and characters of a tensor's name.
 TENSORS = 100_000
 TENSOR_NAME = 1000
-#: Bytes of a safetensors header.
-HEADER_BYTES = 64 * 2**20
 #: Types that hold weights as they are. Integers and smaller floats need scales that a file of
 #: another program holds elsewhere.
 WEIGHT_TYPES = ("float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2")
