@@ -20,6 +20,11 @@ from .errors import AnimateAnyoneError, MediaError
 
 #: Seconds to wait before a file that another program holds open is tried again (Windows).
 _PAUSES = (0.1, 0.2, 0.4, 0.8)
+_WINDOWS = os.name == "nt"
+#: What Windows takes for a device in every folder, whatever follows after a dot.
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
+    f"{device}{number}" for device in ("com", "lpt") for number in "123456789¹²³"
+}
 
 
 @contextmanager
@@ -80,6 +85,21 @@ def check_writable(path: Path | str) -> None:
             _new_part(folder).unlink()
 
 
+def windows_fault(name: str) -> str | None:
+    """Why a file of that name cannot be on Windows, as a half sentence; None if it can.
+
+    Args:
+        name: The last part of a path.
+    """
+    if name.split(".")[0].rstrip(" ").casefold() in _WINDOWS_DEVICES:
+        return f"{name} is a device on Windows"
+    if any(sign in '<>:"|?*' or ord(sign) < 32 for sign in name):
+        return f"{name} holds a character that Windows allows in no name"
+    if name.endswith((".", " ")):
+        return "Windows drops the dot or blank at the end of the name"
+    return None
+
+
 def write_json(document: Any, path: Path | str, indent: int | None = 2) -> None:
     """Write a whole JSON file; NaN and infinity, which JSON does not know, are a ValueError.
 
@@ -135,6 +155,8 @@ def _in_a_sentence(path: Path, write_errors: tuple[type[Exception], ...] = ()) -
 
 def _is_stream(path: Path) -> bool:
     """Whether bytes can only be handed on here; MediaError if no file can be written at all."""
+    if _WINDOWS and (fault := windows_fault(path.name)):
+        raise MediaError(f"Cannot write {path}: {fault}. Give another name.")
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

@@ -1,6 +1,5 @@
 """Names that Windows and macOS do not take, or take for others, and places far down."""
 
-import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -9,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from animate_anyone_core import files
 from animate_anyone_core.checkpoints.weight_files import read_weights, write_weights
+from animate_anyone_core.errors import MediaError
 from animate_anyone_core.pose.openpose_json import load_poses, save_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.video import read_video, write_video
 
 ROOT = Path(__file__).parents[2]
-#: Names that mean a device on Windows, whatever follows after a dot.
-DEVICES = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)}
 #: Windows takes 260 characters; a user's `ComfyUI/custom_nodes/comfyui-animate-anyone` has its share.
 LONGEST = 120
 
@@ -25,10 +24,8 @@ def faults(names):
     """What is wrong with paths, for systems that we do not have."""
     for name in names:
         for part in name.split("/"):
-            if part.split(".")[0].lower() in DEVICES:
-                yield f"{name}: {part} is a device on Windows"
-            if re.search(r'[<>:"|?*\\\x00-\x1f]', part) or part.endswith((".", " ")):
-                yield f"{name}: {part} cannot be a name on Windows"
+            if (fault := files.windows_fault(part)) or "\\" in part:
+                yield f"{name}: {fault or 'a backslash parts folders on Windows'}"
         if len(name) > LONGEST:
             yield f"{name}: longer than {LONGEST} characters"
     for name, count in Counter(name.casefold() for name in names).items():
@@ -70,3 +67,27 @@ def test_files_are_written_and_read_far_down(tmp_path):
     poses = PoseSequence(np.zeros((1, 1, 134, 2)), np.ones((1, 1, 134)), 32, 32, 12)
     save_poses(poses, folder / "a.json")
     assert load_poses(folder / "a.json").points.shape == poses.points.shape
+
+
+@pytest.mark.parametrize(
+    "name", ["CON", "con.mp4", "Aux.json", "nul.tar.gz", "LPT9.png", "com¹.txt", "a:b.mp4", "end."]
+)
+def test_an_output_that_windows_has_not_is_refused_there_before_the_work(
+    tmp_path, monkeypatch, name
+):
+    files.check_writable(tmp_path / name)
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    with pytest.raises(MediaError, match="Give another name"):
+        files.check_writable(tmp_path / name)
+    with pytest.raises(MediaError, match="Windows"), files.whole_file(tmp_path / name):
+        pytest.fail("the work began")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["console.mp4", "auxiliary.json", "com10.txt", ".hidden", "ä 日.png"]
+)
+def test_other_names_are_taken_on_windows(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    files.write_json([1], tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
