@@ -54,12 +54,14 @@ def run(product: Path, code: str, *arguments: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_every_module_of_the_product_imports(product):
     done = run(product, IMPORT_ALL)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()) == product / "animate_anyone_core"
 
 
+@pytest.mark.slow
 def test_the_demo_runs(product):
     options = ("--output", "out", "--max-frames", "2", "--steps", "1", "--device", "cpu")
     done = run(product, COMMAND, "demo", *options)
@@ -67,6 +69,7 @@ def test_the_demo_runs(product):
     assert (product / "out" / "contact_sheet.png").is_file()
 
 
+@pytest.mark.slow
 def test_only_the_laboratory_s_commands_are_gone(product):
     text = run(product, COMMAND, "--help").stdout
     listed = {line.split()[0] for line in text.splitlines() if line.startswith("    ")}
