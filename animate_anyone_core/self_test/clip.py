@@ -6,7 +6,7 @@ writes them), so they are no kernel's own rounding.
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,8 @@ def check_clip(device: torch.device, precision: Precision) -> ClipResult:
             frames = clip_frames(device, precision)
         seconds = time.perf_counter() - started
         if precision.stored is not None:
-            stored = clip_frames("cpu", replace(precision, dtype=torch.float32))
+            # not loaded in float32: rounded to bf16 and then to fp8, one weight in thirty differs
+            stored = clip_frames("cpu", precision, torch.float32)
     except (RuntimeError, NotImplementedError, TypeError) as error:  # what devices raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return ClipResult(0.0, bar, problem=f"could not run: {lines[0]}")

@@ -237,13 +237,22 @@ def _join(latents: Tensor, extra: Tensor | None) -> Tensor:
 CLIP_FRAMES, CLIP_WINDOW, CLIP_OVERLAP, CLIP_STEPS = 4, 3, 2, 2
 
 
-def clip_frames(device: torch.device | str, precision: Precision) -> np.ndarray:
-    """The built-in model animates a built-in character: frames (F, H, W, 3) uint8."""
+def clip_frames(
+    device: torch.device | str, precision: Precision, computed: torch.dtype | None = None
+) -> np.ndarray:
+    """The built-in model animates a built-in character: frames (F, H, W, 3) uint8.
+
+    Args:
+        device: Where.
+        precision: How weights are rounded, and what is computed in.
+        computed: Compute in this instead, with weights rounded as `precision` has them.
+    """
     models, _ = load_models(BUILT_IN, dtype=precision.dtype)
     for network in (models.denoising_unet, models.reference_net):
         precision.store(network)  # before it moves: not every device knows fp8
     names = ("denoising_unet", "reference_net", "pose_guider", "vae", "image_encoder")
-    models = replace(models, **{name: getattr(models, name).to(device) for name in names})
+    computed = computed or precision.dtype
+    models = replace(models, **{name: getattr(models, name).to(device, computed) for name in names})
     samples, profile = built_in_samples(), models.profile
     size = (profile.width, profile.height)
     poses = load_poses(samples.poses)

@@ -30,7 +30,7 @@ def failing(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp8"])
 def test_every_stage_is_within_its_limit(capsys, precision):
     assert main(["self-test", "--device", "cpu", "--dtype", precision]) == 0
     lines = capsys.readouterr().out.splitlines()
