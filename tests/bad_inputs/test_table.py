@@ -10,6 +10,8 @@ import pytest
 from bad_inputs import good, media, networks, options, poses, settings, weights
 from bad_inputs.harness import fault_of_refusal, fault_of_success, run_cases
 
+pytestmark = pytest.mark.slow
+
 KINDS = {
     name: make
     for module in (media, poses, settings, weights, networks, options)

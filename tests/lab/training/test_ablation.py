@@ -28,6 +28,8 @@ from animate_anyone_core.models.attention import scaled_dot_product
 from animate_anyone_core.models.interventions import Interventions
 from animate_anyone_core.models.references import Reference
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = AblationSettings(
     size=32, steps=2, temporal_steps=2, scenes=3, temporal_scenes=2, window=4, widths=(16, 16)
 )

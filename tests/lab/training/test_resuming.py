@@ -22,6 +22,8 @@ from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.run import check_same_start
 from animate_anyone_core.lab.training.train import train
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 FILES = ("denoising_unet", "reference_unet", "pose_guider")
 
@@ -230,7 +232,6 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONPATH": str(ROOT)}
 
 
-@pytest.mark.slow
 def test_a_killed_run_ends_bit_for_bit_as_an_uninterrupted_one(quick, tmp_path):
     settings = merge(quick, {"steps": 14, "run": {"checkpoint_every": 3}})
     (tmp_path / "settings.json").write_text(json.dumps(settings))
@@ -257,7 +258,6 @@ def test_a_killed_run_ends_bit_for_bit_as_an_uninterrupted_one(quick, tmp_path):
     assert losses_of(tmp_path / "whole") == losses_of(killed)
 
 
-@pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(settings, tmp_path):
     changes = {
         "steps": 4,

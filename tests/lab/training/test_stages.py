@@ -31,6 +31,8 @@ from animate_anyone_core.lab.training.stages import choose_trained, trained_para
 from animate_anyone_core.lab.training.train import train
 from animate_anyone_core.video import read_video, write_video
 
+pytestmark = pytest.mark.slow
+
 
 def networks_of(config: TrainConfig) -> TrainedNetworks:
     return make_networks(config.init, config.network, config.stage, config.seed)
