@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
+from ..evaluation.identity import Character
 from ..evaluation.perceptual import LPIPS_NETWORKS, Lpips, load_lpips
+from ..evaluation.picture_features import PictureFeatures, load_picture_features
 from ..evaluation.pose_following import (
     DetectsPoses,
     PoseFollowing,
@@ -23,16 +25,12 @@ from ..evaluation.report import (
     scores_table,
     side_by_side,
 )
-from ..evaluation.scores import (
-    SET_METRICS,
-    ClipScores,
-    SetDistances,
-    mean_scores,
-    score_clip,
-)
-from ..evaluation.video_distance import load_i3d
+from ..evaluation.scores import ClipScores, mean_scores, score_clip
+from ..evaluation.set_distances import SET_METRICS, Distances, SetDistances
+from ..evaluation.video_distance import load_i3d, load_videomae
 from ..files import check_writable, write_json
-from ..images import fit, read_picture, write_picture
+from ..images import fit, fit_clip, read_picture, write_picture
+from ..media.timing import WHOLE, Excerpt
 from ..pose.drawing import draw_poses
 from ..pose.openpose_json import load_poses
 from ..pose.runtime import check_torchscript
@@ -55,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--result", type=Path, required=True, metavar="PATH", help="what the model made")
     add("--truth", type=Path, required=True, metavar="PATH", help="what it should have made")
     add("--output", type=Path, required=True, metavar="DIR", help="folder for table and pictures")
-    add("--reference", type=Path, metavar="PATH", help="reference picture, shown beside")
+    add("--reference", type=Path, metavar="PATH", help="the character: for identity, shown beside")
     add("--poses", type=Path, metavar="PATH", help="poses that drove the result, JSON")
     add(
         "--mask",
@@ -71,6 +69,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run TorchScript files (I3D is one): they are programs, so only if you trust them",
     )
     add("--i3d", type=Path, metavar="FILE", help="i3d_torchscript.pt: measures FVD")
+    add(
+        "--features",
+        type=Path,
+        metavar="PATH",
+        help="folder of CLIP, DINOv2 or ViT, or a TorchScript file: measures identity and FID",
+    )
+    add("--videomae", type=Path, metavar="DIR", help="VideoMAE folder: measures FVD with it")
+    add(
+        "--fit",
+        choices=["crop", "pad", "stretch"],
+        help="bring results of another system to the truth's size (in this way), rate and length",
+    )
     add("--lpips-net", default="alex", choices=LPIPS_NETWORKS, help="LPIPS backbone (default alex)")
     add("--no-lpips", action="store_true", help="leave LPIPS out (it downloads its backbone)")
     add_max_frames(parser, "compare only the first N frames")
@@ -84,7 +94,13 @@ def run(args: argparse.Namespace) -> None:
     files = find_clips(args)
     if args.i3d is not None and args.i3d.is_file():
         check_torchscript(args.i3d, args.allow_torchscript)
-    i3d = None if args.i3d is None else load_i3d(args.i3d, args.device)
+    distances = Distances(
+        None
+        if args.features is None
+        else load_picture_features(args.features, args.device, args.allow_torchscript),
+        None if args.i3d is None else load_i3d(args.i3d, args.device),
+        None if args.videomae is None else load_videomae(args.videomae, args.device),
+    )
     lpips, skipped = _lpips_if_there(args)
     detector = None
     if args.estimator is not None:
@@ -95,9 +111,7 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.result.is_dir():
         skipped |= dict.fromkeys(SET_METRICS, "one number for all clips of the folder")
-        if i3d is None:
-            skipped["fvd"] = "no I3D file was given"
-    tools = _Tools(lpips, skipped, detector, SetDistances(i3d))
+    tools = _Tools(lpips, skipped, detector, distances.features, SetDistances(distances))
     if args.result.is_dir():
         _evaluate_folder(args, files, tools)
     else:
@@ -114,6 +128,7 @@ class _Tools(NamedTuple):
     lpips: Lpips | None
     skipped: dict[str, str]
     detector: DetectsPoses | None
+    features: PictureFeatures | None
     distances: SetDistances
 
 
@@ -153,23 +168,51 @@ def _evaluate_folder(args: argparse.Namespace, files: list[ClipFiles], tools: _T
     logger.info("scores.json, and a folder for each clip: %s", args.output)
 
 
+class _Clip(NamedTuple):
+    """What belongs to one clip, as read."""
+
+    result: VideoClip
+    truth: VideoClip
+    mask: np.ndarray | None
+    poses: PoseSequence | None
+    reference: np.ndarray | None
+
+
+def _read(args: argparse.Namespace, files: ClipFiles) -> _Clip:
+    truth = read_video(files.truth, args.max_frames)
+    excerpt = WHOLE if args.fit is None else Excerpt(fps=truth.fps)
+    result = read_video(files.result, args.max_frames, excerpt)
+    length = args.max_frames
+    if args.fit is not None:
+        length = min(len(result.frames), len(truth.frames))
+        height, width = truth.frames.shape[1:3]
+        result = result._replace(frames=fit_clip(result.frames[:length], width, height, args.fit))
+        truth = truth._replace(frames=truth.frames[:length])
+    mask = poses = reference = None
+    if files.mask is not None:
+        mask = read_video(files.mask, length).frames.max(axis=3)
+    if files.poses is not None:
+        poses = load_poses(files.poses).at(slice(length))
+        if poses.num_frames != len(result.frames):
+            raise PoseError(length_message(len(result.frames), poses.num_frames))
+    if files.reference is not None:
+        reference = np.asarray(read_picture(files.reference))
+    return _Clip(result, truth, mask, poses, reference)
+
+
 def _measure(args: argparse.Namespace, files: ClipFiles, tools: _Tools) -> _Measured:
     """Read and score one clip."""
-    result = read_video(files.result, args.max_frames)
-    truth = read_video(files.truth, args.max_frames)
-    mask = poses = following = None
-    if files.mask is not None:
-        mask = read_video(files.mask, args.max_frames).frames.max(axis=3)
-    if files.poses is not None:
-        poses = load_poses(files.poses).at(slice(args.max_frames))
-    if poses is not None and poses.num_frames != len(result.frames):
-        raise PoseError(length_message(len(result.frames), poses.num_frames))
+    result, truth, mask, poses, reference = _read(args, files)
+    following = character = None
+    if tools.features is not None:
+        character = Character(tools.features, reference, truth.fps)
     with progress_bar("measure") as on_step:
         scores = score_clip(
             result.frames,
             truth.frames,
             mask,
             lpips=tools.lpips,
+            character=character,
             distances=tools.distances,
             skipped=tools.skipped,
             on_step=on_step,

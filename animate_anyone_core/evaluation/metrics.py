@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from ..errors import MissingDependencyError, ShapeError
 from ..pixels import pixels_01
@@ -50,11 +51,17 @@ METRICS: dict[str, Metric] = {
     "ssim": Metric("", True, "torchmetrics, RGB, Gaussian window 11"),
     "l1": Metric("", False, "mean difference, 0..1"),
     "lpips": Metric("", False, "lpips package, see the network in the settings"),
+    "sharpness_gap": Metric("", False, "octaves between the fine detail and the truth's"),
+    "similarity": Metric("", True, "of features of --features, to the truth frame by frame"),
+    "identity": Metric("", True, "the same to the reference picture"),
+    "identity_drift": Metric("/s", False, "what is lost of it in a second beyond the truth"),
     "temporal_flicker": Metric("", False, "change from frame to frame that the truth has not"),
     "tof": Metric("px", False, "how far the optical flow is from the truth's, as TecoGAN's tOF"),
     "temporal_difference_distance": Metric("", False, "how frames change, as distributions"),
     "motion_distance": Metric("", False, "Frechet, velocity and acceleration of flow, after FVMD"),
+    "fid": Metric("", False, "Frechet distance of features of --features over frames"),
     "fvd": Metric("", False, "Frechet distance of I3D features"),
+    "fvd_videomae": Metric("", False, "the same of VideoMAE features"),
 }
 
 
@@ -183,6 +190,34 @@ def ssim(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) 
         else:
             values.append(mean_over_frames(picture.mean(dim=1).double().numpy(), mask[part]))
     return mean_over_clip(np.concatenate(values))
+
+
+def sharpness_gap(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """How far the amount of fine detail is from the truth's, in octaves; 0 is as sharp.
+
+    The detail of a frame is the root mean square of its brightness less the same blurred (Gaussian
+    of one pixel), which is what the highest octave of the spectrum holds. One is half or twice the
+    truth's: blur and invented detail both cost, wherever the detail is, and no motion does. Detail
+    below half a level of 255 counts as that: it is rounding.
+
+    Returns:
+        The mean over frames of |log2|; NaN if the mask is empty in all frames.
+    """
+    masks = [None] * len(truth) if mask is None else mask[:, None]
+    gaps = []
+    for one, other, person in zip(result, truth, masks, strict=True):
+        energies = [
+            mean_over_frames(_fine_detail(frame)[None], person)[0] for frame in (one, other)
+        ]
+        amounts = np.sqrt(np.maximum(energies, 0.25))
+        gaps.append(abs(float(np.log2(amounts[0] / amounts[1]))))
+    return mean_over_clip(np.array(gaps))
+
+
+def _fine_detail(frame: np.ndarray) -> np.ndarray:
+    """(H, W) squared difference of the brightness to its blurred self, in levels of 255."""
+    brightness = frame.astype(np.float64).mean(axis=2)
+    return (brightness - gaussian_filter(brightness, 1.0, mode="nearest")) ** 2
 
 
 def temporal_flicker(

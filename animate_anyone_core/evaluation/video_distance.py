@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..borders.json_text import read_json_file
 from ..errors import CheckpointError, ShapeError
-from ..pixels import pixels_01, signed_from_unit
+from ..pixels import pixels_01, signed_from_unit, unit_from_signed
+from .picture_features import IMAGENET_MEAN, IMAGENET_STD
 
 #: Features (N, D) of clips (N, 3, F, 224, 224) in [-1, 1].
 VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
@@ -21,7 +23,7 @@ VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
 FVD_FRAMES = 16
 #: With fewer clips than this a covariance of 400 features says little; papers use thousands.
 FVD_FEW_CLIPS = 256
-_I3D_SIDE = 224
+_SIDE = 224
 
 
 def load_i3d(path: Path | str, device: torch.device | str = "cpu") -> VideoFeatures:
@@ -60,6 +62,52 @@ def load_i3d(path: Path | str, device: torch.device | str = "cpu") -> VideoFeatu
                 f"{tuple(clips.shape)} and rescale, resize, return_features. FVD needs "
                 f"i3d_torchscript.pt. PyTorch says: {str(error).strip().splitlines()[-1]}"
             ) from error
+
+    return features
+
+
+def load_videomae(folder: Path | str, device: torch.device | str = "cpu") -> VideoFeatures:
+    """Load VideoMAE, whose distance minds motion more than I3D's (Ge et al., arXiv 2404.12391).
+
+    Args:
+        folder: In transformers' layout, of any size, pretrained or finetuned.
+        device: Where it runs.
+
+    Returns:
+        The mean of the last layer's tokens, of clips (N, 3, F, 224, 224) in [-1, 1].
+
+    Raises:
+        CheckpointError: If there is no such network, or it takes clips of another length.
+    """
+    folder = Path(folder)
+    config = read_json_file(folder / "config.json", CheckpointError)
+    if not isinstance(config, dict) or config.get("model_type") != "videomae":
+        raise CheckpointError(
+            f"{folder} holds no VideoMAE: its config.json must have model_type videomae."
+        )
+    from transformers import VideoMAEModel
+
+    try:
+        network = VideoMAEModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{folder} cannot be loaded as VideoMAE: {reason}") from error
+    expected = (network.config.num_frames, network.config.image_size)
+    if expected != (FVD_FRAMES, _SIDE):
+        raise CheckpointError(
+            f"{folder} takes {expected[0]} frames of {expected[1]} pixels; clips of {FVD_FRAMES} "
+            f"frames of {_SIDE} are compared."
+        )
+    network = network.to(device).eval()
+    mean, std = (torch.tensor(v)[:, None, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+
+    @torch.inference_mode()
+    def features(clips: torch.Tensor) -> torch.Tensor:
+        pixels = (unit_from_signed(clips) - mean) / std
+        tokens = network(pixel_values=pixels.transpose(1, 2).to(device)).last_hidden_state
+        return tokens.mean(dim=1)
 
     return features
 
@@ -130,14 +178,14 @@ def clip_features(clips: Sequence[np.ndarray], features: VideoFeatures) -> np.nd
     Raises:
         CheckpointError: If the network cannot be run as the I3D file is.
     """
-    rows = [features(_i3d_input(clip)).cpu().double().numpy() for clip in clips]
+    rows = [features(_clip_input(clip)).cpu().double().numpy() for clip in clips]
     return np.concatenate(rows) if rows else np.zeros((0, 0))
 
 
-def _i3d_input(clip: np.ndarray) -> torch.Tensor:
+def _clip_input(clip: np.ndarray) -> torch.Tensor:
     """(F, H, W, 3) uint8 -> (1, 3, F, 224, 224) in [-1, 1]."""
     frames = torch.nn.functional.interpolate(
-        pixels_01(clip), size=(_I3D_SIDE, _I3D_SIDE), mode="bilinear", align_corners=False
+        pixels_01(clip), size=(_SIDE, _SIDE), mode="bilinear", align_corners=False
     )
     return signed_from_unit(frames.permute(1, 0, 2, 3)[None])
 

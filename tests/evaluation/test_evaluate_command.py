@@ -49,6 +49,38 @@ def test_it_writes_numbers_a_video_and_a_grid(files, tmp_path):
     assert Image.open(tmp_path / "out" / "grid.png").size == (5 * 68 - 4, 4 * 78)
 
 
+def test_the_built_in_image_encoder_tells_whether_the_character_stays_itself(files, tmp_path):
+    """A result of the truth's own character beside one of another: the first is nearer."""
+    other = render_clip(7, 3, 5, 64, 64)
+    write_video(files / "other.mp4", other.frames, 8.0)
+    encoder = Path(detection.__file__).parents[1] / "builtin" / "image_encoder"
+    identity = {}
+    for name in ("truth", "other"):
+        more = ("--features", str(encoder), "--reference", str(files / "reference.png"))
+        assert evaluate(files, tmp_path, "--result", str(files / f"{name}.mp4"), *more) == 0
+        identity[name] = json.loads((tmp_path / "scores.json").read_text())["whole_frame"]
+    own, others = identity["truth"], identity["other"]
+    assert own["similarity"] == pytest.approx(1.0)
+    assert own["fid"] == pytest.approx(0.0, abs=1e-6) != others["fid"]
+    assert own["identity_drift"] == pytest.approx(0.0, abs=1e-9)
+    assert others["identity"] < own["identity"] - 0.05
+    assert others["similarity"] < 0.95
+
+
+def test_the_video_of_another_system_is_brought_to_the_truths_size_rate_and_length(files, tmp_path):
+    """Its own truth at twice the size and rate, and longer, scores as nearly the truth."""
+    frames = np.repeat(read_video(files / "truth.mp4").frames, 2, axis=0)
+    frames = np.concatenate([frames, frames[-1:], frames[-1:]])
+    write_video(files / "rival.mp4", frames.repeat(2, axis=1).repeat(2, axis=2), 16.0)
+    result = ("--result", str(files / "rival.mp4"))
+    assert evaluate(files, tmp_path, *result) == 2
+    assert evaluate(files, tmp_path, *result, "--fit", "crop") == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["num_frames"] == 5
+    assert scores["whole_frame"]["psnr"] > 30
+    assert not any("frames a second" in note for note in scores["notes"])
+
+
 def test_another_frame_rate_is_noted(files, tmp_path):
     frames = read_video(files / "result.mp4").frames
     write_video(files / "fast.mp4", frames, 16.0)

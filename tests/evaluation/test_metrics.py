@@ -19,12 +19,14 @@ from animate_anyone_core.evaluation.metrics import (
     l1,
     psnr,
     psnr_wrapped,
+    sharpness_gap,
     ssim,
     temporal_flicker,
 )
 from animate_anyone_core.evaluation.optical_flow import tof
 from animate_anyone_core.evaluation.perceptual import Lpips, load_lpips
-from animate_anyone_core.evaluation.scores import SetDistances, mean_scores, score_clip
+from animate_anyone_core.evaluation.scores import mean_scores, score_clip
+from animate_anyone_core.evaluation.set_distances import Distances, SetDistances
 from animate_anyone_core.evaluation.video_distance import (
     clip_features,
     cut_clips,
@@ -127,6 +129,35 @@ class TestSsim:
         monkeypatch.setitem(__import__("sys").modules, "torchmetrics.functional.image", None)
         with pytest.raises(MissingDependencyError, match="pip install torchmetrics"):
             ssim(clip(), clip())
+
+
+class TestSharpness:
+    def checks(self, contrast: int) -> np.ndarray:
+        board = np.indices((24, 32)).sum(axis=0) % 2
+        frame = 128 + contrast * (2 * board - 1)
+        return np.repeat(frame[None, ..., None], 3, axis=3).astype(np.uint8).repeat(2, axis=0)
+
+    def test_equal_clips_are_as_sharp(self):
+        assert sharpness_gap(clip(), clip()) == 0.0
+
+    @pytest.mark.parametrize(("one", "other"), [(40, 20), (20, 40)])
+    def test_half_and_twice_the_detail_are_an_octave(self, one, other):
+        assert sharpness_gap(self.checks(one), self.checks(other)) == pytest.approx(1.0)
+
+    def test_it_does_not_matter_where_the_detail_is(self):
+        moved = np.roll(self.checks(20), 1, axis=2)
+        assert sharpness_gap(moved, self.checks(20)) == pytest.approx(0.0, abs=0.02)
+
+    def test_rounding_is_no_detail(self):
+        assert sharpness_gap(self.checks(1) // 2 * 2, np.full_like(self.checks(1), 128)) < 1.1
+
+    def test_a_mask_looks_at_the_person_only(self):
+        truth, result = self.checks(20), self.checks(20)
+        result[:, :, 16:] = 128
+        mask = np.zeros((2, 24, 32), np.uint8)
+        mask[:, :, :12] = 255
+        assert sharpness_gap(result, truth) > 0.4
+        assert sharpness_gap(result, truth, mask) == pytest.approx(0.0, abs=1e-9)
 
 
 class TestTime:
@@ -258,30 +289,33 @@ class TestFvd:
         """Two videos that swapped their places: each is far from its truth, the set is not."""
         dark, bright = clip(16, 16, 16), clip(16, 16, 16, seed=1) + np.uint8(50)
         i3d = load_i3d(i3d_path)
-        pool = SetDistances(i3d)
+        pool = SetDistances(Distances(i3d=i3d))
         pool.add(dark, bright)
         pool.add(bright, dark)
         pool.add(dark[:9], bright[:9])
         scores = pool.measure(score_clip(dark, bright))
         assert scores.whole["fvd"] == pytest.approx(0.0, abs=1e-6)
         assert "fvd" not in scores.skipped
-        assert "2 overlapping clips of 2 videos" in scores.notes[0]
-        assert scores.notes[-1] == "FVD leaves out 1 of 3 videos: less than 16 frames."
+        assert "2 overlapping clips of 16 frames of 2 videos" in scores.notes[0]
+        assert scores.notes[-1] == (
+            "FVD leaves out 1 of 3 videos: at least 2 overlapping clips of 16 frames are needed."
+        )
 
     def test_the_motion_of_many_videos_shares_one_distance_too(self):
         """Two videos that swapped their places, one that is too short, and no I3D file."""
         one, other = clip(12, 32, 32), clip(12, 32, 32, seed=1)
         own = score_clip(one, other).whole["motion_distance"]
-        pool = SetDistances(None)
+        pool = SetDistances(Distances())
         pool.add(one, other)
         pool.add(other, one)
         pool.add(one[:7], other[:7])
-        scores = pool.measure(score_clip(one, other, distances=SetDistances(None)))
+        scores = pool.measure(score_clip(one, other, distances=SetDistances(Distances())))
         assert scores.whole["motion_distance"] == pytest.approx(0.0, abs=1e-6) != own
         assert scores.skipped["fvd"] == "no I3D file was given"
         few, note = scores.notes
         assert few == (
-            "The motion distance comes from 2 videos: compare it only with runs on the same ones."
+            "The motion distance comes from 64 blocks of 2 videos: compare it only with runs on the "
+            "same videos, not with papers."
         )
         assert note.startswith("The motion distance leaves out 1 of 3 videos: A motion distance")
         assert "at least 8 frames of 32x32 pixels, got 7 of 32x32" in note
@@ -355,12 +389,15 @@ class TestScores:
         assert scores.skipped["temporal_flicker"] == "needs at least 2 frames"
 
     def test_a_short_video_says_why_fvd_is_not_measured(self, i3d_path):
-        scores = score_clip(clip(), clip(), i3d=load_i3d(i3d_path))
-        assert scores.skipped["fvd"].startswith("needs at least 2 clips of 16 frames")
+        pool = SetDistances(Distances(i3d=load_i3d(i3d_path)))
+        scores = score_clip(clip(), clip(), distances=pool)
+        reason = "at least 2 overlapping clips of 16 frames are needed."
+        assert pool.measure(scores).skipped["fvd"] == reason
 
     def test_fvd_of_one_video_comes_with_a_warning(self, i3d_path):
         video = clip(24, 16, 16)
-        scores = score_clip(video, video, i3d=load_i3d(i3d_path))
+        pool = SetDistances(Distances(i3d=load_i3d(i3d_path)))
+        scores = pool.measure(score_clip(video, video, distances=pool))
         assert scores.whole["fvd"] == pytest.approx(0.0, abs=1e-6)
         assert "not with papers" in scores.notes[0]
 

@@ -11,6 +11,10 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "retarget": ("retarget", "errors of retargeting on made-up people, beside other packs'"),
     "model": ("model", "a model on held-out dancers, beside itself without each of its parts"),
     "ablations": ("ablations", "the paper's ablations, trained and scored at toy size"),
+    "metrics": (
+        "metrics",
+        "whether each metric ranks the defects it is for, planted in true clips",
+    ),
     "loading": ("loading", "time and memory to load files of the published sizes"),
 }
 

@@ -37,11 +37,19 @@ class HeldOutClip:
 
 
 def held_out_clip(
-    number: int, num_frames: int, width: int, height: int, drawing: str, clip_set: int = 0
+    number: int,
+    num_frames: int,
+    width: int,
+    height: int,
+    drawing: str,
+    clip_set: int = 0,
+    *,
+    character: int | None = None,
 ) -> HeldOutClip:
     """Draw a held-out clip by its number: a character and a motion of the test split.
 
     Each number, 0 to 999, shows another character in another motion; so does each set of clips.
+    With `character`, the character of that number performs the motion.
 
     Raises:
         SettingsError: If a number or a size is out of range.
@@ -53,10 +61,11 @@ def held_out_clip(
             f"Held-out clips are numbered 0 to {_PLACES_PER_SET - 1} in sets 0 to {last_set}, got "
             f"clip {number} of set {clip_set}."
         )
-    place = _FIRST_PLACE + clip_set * _PLACES_PER_SET + number
-    clip = render_clip(characters[place], motions[place], num_frames, width, height, fps=FPS)
+    first = _FIRST_PLACE + clip_set * _PLACES_PER_SET
+    who = characters[first + (number if character is None else character)]
+    clip = render_clip(who, motions[first + number], num_frames, width, height, fps=FPS)
     return HeldOutClip(
-        reference_frame(characters[place], width, height).frames[0],
+        reference_frame(who, width, height).frames[0],
         draw_poses(clip.poses, drawing, (width, height)),
         clip.frames,
         clip.masks,
