@@ -20,9 +20,11 @@ from .errors import SettingsError, ShapeError
 from .images import check_video_size, fit, fit_clip, pixels_01, vae_pixels
 from .models.autoencoder import Autoencoder, decode_pictures, encode_picture
 from .models.image_encoder import encode_appearance
+from .models.landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
 from .models.pose_guider import encode_poses
 from .models.references import Reference
 from .progress import OnStep, silent
+from .replacement.scene import NO_SCENE, Scene, encode_scene
 from .sampling.denoise import PredictWindow, denoise, make_noise
 from .sampling.schedule import NoiseSchedule, make_solver
 from .sampling.windows import Window, WindowSettings
@@ -30,6 +32,8 @@ from .sampling.windows import Window, WindowSettings
 #: Predicts a window; called as `DenoisingUNet.forward`, whose stand-ins read the reference otherwise:
 #: (latents (B, C, f, h, w), time, reference, strengths=..., pose=...) -> (B, C, f, h, w).
 Denoiser = Callable[..., Tensor]
+#: Pose features of a clip: (1, C, F, h, w), or of each window.
+Pose = Tensor | WindowedPose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,7 @@ def animate(
     poses: np.ndarray,
     settings: AnimateSettings,
     on_step: OnStep = silent,
+    scene: Scene = NO_SCENE,
 ) -> Iterator[np.ndarray]:
     """Animate a character.
 
@@ -101,22 +106,26 @@ def animate(
         poses: Skeleton pictures (F, H, W, 3) uint8, one a frame, drawn in the weights' style.
         settings: How.
         on_step: Told after every window of every step; raise from it to cancel.
+        scene: Videos around the character, for weights that see them.
 
     Yields:
         Frames (height, width, 3) uint8, as many as there are poses, decoded as they are asked for.
 
     Raises:
-        SettingsError: If a window is longer than the weights can see.
-        ShapeError: If the poses are no pictures.
+        SettingsError: If a window is longer than the weights can see, or the weights see other
+            videos than those of the scene.
+        ShapeError: If the poses are no pictures, or a video has not one frame a pose.
     """
     models.denoising_unet.check_window(min(settings.windows.context_frames, len(poses)))
     character = encode_reference(
         models, fit(reference, settings.width, settings.height, settings.fit)
     )
-    pose = encode_pose_pictures(models, poses, settings.width, settings.height)
+    size = settings.width, settings.height
+    pose = encode_pose_pictures(models, poses, *size, settings.windows)
+    extra = encode_scene(models.vae, models.profile.extra_inputs, scene, len(poses), *size)
     noise = models.profile.noise
     yield from sample_frames(
-        models.denoising_unet, character, pose, models.vae, noise, settings, on_step
+        models.denoising_unet, character, pose, models.vae, noise, settings, on_step, extra
     )
 
 
@@ -135,14 +144,32 @@ def encode_reference(models: Models, picture: Image.Image) -> Reference:
 
 
 @torch.no_grad()
-def encode_pose_pictures(models: Models, poses: np.ndarray, width: int, height: int) -> Tensor:
-    """Stretch skeleton pictures (F, H, W, 3) to the video's size; encode: (1, C, F, h, w)."""
+def encode_pose_pictures(
+    models: Models,
+    poses: np.ndarray,
+    width: int,
+    height: int,
+    windows: WindowSettings | None = None,
+) -> Pose:
+    """Stretch pose pictures (F, H, W, 3) to the video's size and encode them: (1, C, F, h, w).
+
+    Args:
+        models: The networks.
+        poses: The pictures.
+        width: Of the video.
+        height: Of the video.
+        windows: Those that will be sampled; a guider that looks at a window's frames together
+            (AniPortrait's) gives its features by them. None is one window of all frames.
+    """
     if poses.ndim != 4 or poses.shape[-1] != 3 or not len(poses):
         raise ShapeError(
             f"Pose pictures must have the shape (frames, height, width, 3), got {poses.shape}."
         )
     stretched = fit_clip(poses, width, height)
     pictures = pixels_01(stretched).transpose(0, 1)[None].to(models.device, models.dtype)
+    if isinstance(models.pose_guider, LandmarkGuider):
+        plan = [list(range(len(poses)))] if windows is None else windows.windows(len(poses))
+        return encode_landmarks(models.pose_guider, pictures, plan)
     return encode_poses(models.pose_guider, pictures)
 
 
@@ -150,11 +177,12 @@ def encode_pose_pictures(models: Models, poses: np.ndarray, width: int, height: 
 def sample_frames(
     denoiser: Denoiser,
     reference: Reference,
-    pose: Tensor,
+    pose: Pose,
     vae: Autoencoder,
     noise_schedule: NoiseSchedule,
     settings: AnimateSettings,
     on_step: OnStep = silent,
+    extra: Tensor | None = None,
 ) -> Iterator[np.ndarray]:
     """Turn noise into the frames of a clip: what everything that makes frames calls.
 
@@ -166,16 +194,20 @@ def sample_frames(
         noise_schedule: What the weights were trained on.
         settings: How.
         on_step: Told after every window of every step; raise from it to cancel.
+        extra: What the family's further input channels hold (1, C', F, h, w); None for families
+            without.
 
     Yields:
         Frames (height, width, 3) uint8, decoded as they are asked for.
     """
     generator = torch.Generator().manual_seed(settings.seed)
-    *_, num_frames, height, width = pose.shape
+    like = pose.first if isinstance(pose, WindowedPose) else pose
+    num_frames = pose.num_frames if isinstance(pose, WindowedPose) else pose.shape[2]
+    height, width = like.shape[-2:]
     noise = make_noise(num_frames, vae.config.latent_channels, height, width, generator)
     latents = denoise(
-        window_predictor(denoiser, reference, pose),
-        noise.to(pose),
+        window_predictor(denoiser, reference, pose, extra),
+        noise.to(like),
         make_solver(noise_schedule, settings.solver),
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
@@ -186,17 +218,27 @@ def sample_frames(
     yield from decode_pictures(vae, latents)
 
 
-def window_predictor(denoiser: Denoiser, reference: Reference, pose: Tensor) -> PredictWindow:
+def window_predictor(
+    denoiser: Denoiser, reference: Reference, pose: Pose, extra: Tensor | None = None
+) -> PredictWindow:
     """Make the callable that the denoising loop asks for the prediction of a window.
 
-    The unconditional half sees neither the reference nor the appearance, but the pose: as the
-    published weights were guided.
+    The unconditional half sees neither the reference nor the appearance, but the pose and the extra
+    channels: as the published weights were guided.
+
+    Args:
+        denoiser: The denoising UNet, or what stands in for it.
+        reference: The character.
+        pose: Pose features of the clip.
+        extra: What the input channels behind the noisy latents hold (1, C', F, h, w).
     """
     appearance = torch.cat([torch.zeros_like(reference.appearance), reference.appearance])
     both = replace(reference, appearance=appearance)
 
     def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
-        seen = pose[:, :, window]
+        seen = pose.of(window) if isinstance(pose, WindowedPose) else pose[:, :, window]
+        if extra is not None:
+            latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
         if not with_unconditional:
             return denoiser(latents, t, reference, pose=seen)
         pair = latents.expand(2, -1, -1, -1, -1)

@@ -25,6 +25,7 @@ FLOORS = {
     "models": 4,
     "pose": 4,
     "checkpoints": 5,
+    "replacement": 5,
     "animate": 6,
     "driving": 6,
     "face_pass": 6,

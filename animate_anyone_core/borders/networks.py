@@ -47,9 +47,17 @@ NOISE: dict[str, Rule] = {
     "timestep_spacing": OneOf(("trailing", "leading", "linspace")),
     "num_train_timesteps": Whole(2, 100_000),
 }
+#: What a denoising UNet may see beside the noisy latents: name -> what it is.
+EXTRA_INPUTS = {
+    "target": "latents of the target video",
+    "mask": "the person's box",
+    "background": "latents of the background",
+}
 #: Fields of `checkpoints.families.FamilyProfile`, but the noise schedule.
 PROFILE: dict[str, Rule] = {
     "name": Name(),
+    "extra_inputs": Several(OneOf(tuple(EXTRA_INPUTS)), 0, len(EXTRA_INPUTS)),
+    "guider": OneOf(("common", "aniportrait")),
     "max_frames": Whole(1, 4096),
     "recomputes_table": Flag(),
     "context_frames": Whole(1, 4096),

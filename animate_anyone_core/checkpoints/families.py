@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..borders.networks import NOISE, PROFILE
+from ..borders.networks import EXTRA_INPUTS, NOISE, PROFILE
 from ..borders.values import check_known, check_values
-from ..errors import SettingsError
+from ..errors import SettingsError, UnknownCheckpointError
 from ..models.config import TemporalConfig
 from ..pose.drawing_profiles import PROFILES as DRAWINGS
 from ..sampling.schedule import NoiseSchedule
@@ -20,6 +20,9 @@ class FamilyProfile:
     Attributes:
         name: The family's name.
         noise: Noise schedule at inference.
+        extra_inputs: What the denoising UNet's input channels hold behind the noisy latents, in
+            order: "target" and "background" are latents of a clip, "mask" is one channel.
+        guider: Which Pose Guider it is made for: "common" (Moore-AnimateAnyone's) or "aniportrait".
         max_frames: Length of the position table (the longest window).
         recomputes_table: Whether the published code ignores the file's position table.
         context_frames: Default window.
@@ -33,6 +36,8 @@ class FamilyProfile:
 
     name: str
     noise: NoiseSchedule = field(default_factory=NoiseSchedule)
+    extra_inputs: tuple[str, ...] = ()
+    guider: str = "common"
     max_frames: int = 32
     recomputes_table: bool = False
     context_frames: int = 24
@@ -55,11 +60,34 @@ class FamilyProfile:
                 "The family's settings: context_overlap must be smaller than context_frames "
                 f"({self.context_frames}), got {self.context_overlap}."
             )
-        if self.drawing not in DRAWINGS:
+        if self.drawing not in DRAWINGS and self.drawing != MADE_ELSEWHERE:
             raise SettingsError(
                 f"The family's settings: drawing must be one of {', '.join(DRAWINGS)}, got "
                 f"{self.drawing!r}."
             )
+
+    @property
+    def title(self) -> str:
+        """How people call the family."""
+        return _TITLES.get(self.name, self.name)
+
+    def extra_channels(self, latent_channels: int) -> int:
+        """Input channels behind the noisy latents."""
+        return sum(1 if name == "mask" else latent_channels for name in self.extra_inputs)
+
+    def check_inputs(self, in_channels: int, out_channels: int) -> None:
+        """Raise UnknownCheckpointError if a denoising UNet of these channels is another family's."""
+        wanted = out_channels + self.extra_channels(out_channels)
+        if in_channels == wanted:
+            return
+        others = [other.title for other in _of_channels(in_channels, out_channels)]
+        seen = ", ".join(["noisy latents", *(EXTRA_INPUTS[name] for name in self.extra_inputs)])
+        whose = f" as {' and '.join(others)} have" if others else ""
+        raise UnknownCheckpointError(
+            f"{self.title}'s denoising UNet takes {wanted} channels ({seen}), this file's takes "
+            f"{in_channels},{whose or ' as no known family does'}. Choose the family "
+            '"auto", or the file of the family you chose.'
+        )
 
     def windows(
         self,
@@ -111,8 +139,21 @@ class FamilyProfile:
                 "The file's header: the profile's noise must grow from beta_start to beta_end, got "
                 f"{schedule.beta_start} and {schedule.beta_end}."
             )
+        extra = settings.get("extra_inputs", ())
+        if isinstance(extra, list):  # as JSON has it
+            settings["extra_inputs"] = tuple(extra)
         return cls(**{**settings, "noise": schedule})
 
+
+#: The drawing of weights whose pose pictures come from outside.
+MADE_ELSEWHERE = "made-elsewhere"
+_TITLES = {
+    "moore": "Moore-AnimateAnyone",
+    "musepose": "MusePose",
+    "anycharv": "AnyCharV",
+    "mimo": "MIMO",
+    "aniportrait": "AniPortrait",
+}
 
 MOORE = FamilyProfile(name="moore")
 MUSEPOSE = FamilyProfile(
@@ -126,30 +167,75 @@ MUSEPOSE = FamilyProfile(
     height=768,
     num_inference_steps=20,
 )
+#: Puts a character in a person's place: sees the whole target video and the person's box.
+ANYCHARV = FamilyProfile(
+    name="anycharv",
+    extra_inputs=("target", "mask"),
+    context_overlap=6,
+    width=576,
+    height=1024,
+    guidance_scale=3.0,
+)
+#: Draws a character before a background video; driven by pictures of a body model.
+MIMO = FamilyProfile(
+    name="mimo",
+    noise=NoiseSchedule(beta_schedule="scaled_linear"),
+    extra_inputs=("background",),
+    drawing=MADE_ELSEWHERE,
+    width=784,
+    height=784,
+    num_inference_steps=25,
+)
+#: Faces, driven by drawn landmarks.
+ANIPORTRAIT = FamilyProfile(
+    name="aniportrait",
+    guider="aniportrait",
+    context_frames=16,
+    drawing="aniportrait",
+    width=512,
+    height=512,
+    num_inference_steps=25,
+)
 
-FAMILIES: dict[str, FamilyProfile] = {profile.name: profile for profile in (MOORE, MUSEPOSE)}
+FAMILIES: dict[str, FamilyProfile] = {
+    profile.name: profile for profile in (MOORE, MUSEPOSE, ANYCHARV, MIMO, ANIPORTRAIT)
+}
 
 
-def choose_family(requested: str, table_length: int | None) -> tuple[FamilyProfile, str]:
+def choose_family(
+    requested: str,
+    table_length: int | None,
+    channels: tuple[int, int] | None = None,
+    guider: str | None = None,
+) -> tuple[FamilyProfile, str]:
     """Choose the profile for a denoising UNet.
 
-    The published families' networks have the same shapes; only the length of the position table can
-    tell them apart, and not always.
+    Extra input channels tell AnyCharV and MIMO; the other families' networks have the same shapes,
+    so only the length of the position table can tell them apart, and not always.
 
     Args:
         requested: A family's name, or "auto".
         table_length: Entries of the position table in the file; None if it has none.
+        channels: Of the denoising UNet, in and out; None if its spatial part is not known.
+        guider: Kind of the Pose Guider beside it; None if that is not known.
 
     Returns:
         The profile, and a sentence that says why it was taken.
 
     Raises:
         SettingsError: If the family is unknown.
+        UnknownCheckpointError: If the UNet's channels are another family's, or nobody's.
     """
     if requested != "auto":
         if requested not in FAMILIES:
             raise SettingsError(f"Families are auto, {', '.join(FAMILIES)}, got {requested!r}.")
+        if channels is not None:
+            FAMILIES[requested].check_inputs(*channels)
         return FAMILIES[requested], "as asked for"
+    if channels is not None and channels[0] != channels[1]:
+        return _by_channels(*channels)
+    if guider == ANIPORTRAIT.guider:
+        return ANIPORTRAIT, "its Pose Guider is AniPortrait's"
     if table_length is not None and table_length > MOORE.max_frames:
         return MUSEPOSE, f"its position table has {table_length} entries"
     reason = (
@@ -158,3 +244,23 @@ def choose_family(requested: str, table_length: int | None) -> tuple[FamilyProfi
         else f"its position table has {table_length} entries, as Moore-AnimateAnyone's"
     )
     return MOORE, f"{reason}; choose the family by hand if these are MusePose weights"
+
+
+def _by_channels(in_channels: int, out_channels: int) -> tuple[FamilyProfile, str]:
+    found = _of_channels(in_channels, out_channels)
+    if not found:
+        known = ", ".join(
+            f"{out_channels + p.extra_channels(out_channels)} ({p.title})"
+            for p in FAMILIES.values()
+        )
+        raise UnknownCheckpointError(
+            f"The denoising UNet takes {in_channels} channels and hands over {out_channels}; known "
+            f"families take {known}. It is a network of another kind, such as an inpainting model."
+        )
+    return found[0], f"its first convolution takes {in_channels} channels"
+
+
+def _of_channels(in_channels: int, out_channels: int) -> list[FamilyProfile]:
+    """Families whose denoising UNet has these channels."""
+    extra = in_channels - out_channels
+    return [p for p in FAMILIES.values() if p.extra_channels(out_channels) == extra]

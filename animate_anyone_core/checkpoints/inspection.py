@@ -11,24 +11,30 @@ from torch import Tensor
 from ..errors import AnimateAnyoneError, CheckpointError, UnknownCheckpointError
 from ..models.config import TemporalConfig, UNetConfig
 from ..models.denoising_unet import DenoisingUNet
-from ..models.pose_guider import PaperPoseGuider, PublishedPoseGuider
 from ..models.reference_net import ReferenceNet
 from .key_map import is_temporal, without_prefix
 from .layouts import (
     Layout,
     find_unet_config,
+    infer_landmark_guider_shape,
     infer_pose_guider_shape,
     read_unet_config,
     recognise,
     table_length,
+    temporal_settings_beside,
 )
 from .load import (
+    POSE_GUIDERS,
+    RUNNING_STATISTICS,
+    channels_in,
     check_complete,
     choose_profile,
     compare_weights,
     expected_shapes,
+    guider_kind,
     load_pose_guider,
     load_reference_net,
+    make_pose_guider,
     own_settings,
     read_denoising_unet,
     rename,
@@ -46,12 +52,11 @@ from .weight_files import SUFFIXES, check_finite, check_numbers, read_metadata, 
 
 MODEL_FILES = ("denoising_unet", "reference_unet", "motion_module", "pose_guider")
 _UNETS = (Layout.DENOISING_UNET, Layout.DENOISING_UNET_WITH_MOTION)
-_POSE_GUIDERS = (Layout.PUBLISHED_POSE_GUIDER, Layout.PAPER_POSE_GUIDER)
 
 #: What a layout alone says of the family: (name or None, why).
 _FAMILY_BY_LAYOUT: dict[Layout, tuple[str | None, str]] = {
     Layout.REFERENCE_NET: (None, "the same in all families"),
-    Layout.PUBLISHED_POSE_GUIDER: (None, "the same in Moore-AnimateAnyone and MusePose"),
+    Layout.PUBLISHED_POSE_GUIDER: (None, "the same in all families but AniPortrait and Champ"),
     Layout.PAPER_POSE_GUIDER: (None, "no published weights have it; trained from scratch"),
     Layout.ANIPORTRAIT_POSE_GUIDER: ("aniportrait", "only this family has these layers"),
     Layout.CHAMP_GUIDANCE_ENCODER: ("champ", "only this family has these layers"),
@@ -191,7 +196,8 @@ def inspect_folder(folder: Path | str, family: str = "auto") -> FolderFacts:
         CheckpointError: If the folder holds no weights.
     """
     folder = Path(folder)
-    places = (folder, folder / "vae", folder / "image_encoder")
+    networks = [folder / name for name in MODEL_FILES]  # each may be a folder of its own
+    places = (folder, *networks, folder / "vae", folder / "image_encoder")
     paths = [
         path
         for place in places
@@ -211,7 +217,8 @@ def inspect_folder(folder: Path | str, family: str = "auto") -> FolderFacts:
             for path in paths
         ),
     )
-    if not any(path.parent == folder and path.stem in MODEL_FILES for path in paths):
+    is_file = (path.parent == folder and path.stem in MODEL_FILES for path in paths)
+    if not any(is_file) and not any(path.parent in networks for path in paths):
         return facts
     return _model_facts(replace(facts, is_model=True), folder, family)
 
@@ -219,8 +226,9 @@ def inspect_folder(folder: Path | str, family: str = "auto") -> FolderFacts:
 def _check_numbers(facts: FileFacts, layout: Layout, weights: Mapping[str, Tensor]) -> None:
     """Raise CheckpointError for damage; a network's own tensors must be weights as well."""
     check_finite(layout.value, facts.file, weights)
-    if layout in (*_UNETS, *_POSE_GUIDERS, Layout.REFERENCE_NET, Layout.MOTION_MODULE):
-        own = {key: tensor for key, tensor in weights.items() if key not in facts.unexpected}
+    if layout in (*_UNETS, *POSE_GUIDERS, Layout.REFERENCE_NET, Layout.MOTION_MODULE):
+        left = (*facts.unexpected, *(k for k in weights if k.endswith(RUNNING_STATISTICS)))
+        own = {key: tensor for key, tensor in weights.items() if key not in left}
         check_numbers(layout.value, facts.file, own)
     elif layout in (Layout.AUTOENCODER, Layout.IMAGE_ENCODER):
         own = {key: tensor for key, tensor in weights.items() if not key.endswith(".position_ids")}
@@ -235,10 +243,17 @@ def _family(
     if layout not in (*_UNETS, Layout.MOTION_MODULE):
         return None, ""
     length, settings = table_length(weights), own_settings(path)
-    if family == "auto" and length is None and "profile" not in settings:
+    channels = None if layout is Layout.MOTION_MODULE else _channels(weights)
+    is_plain = channels is None or channels[0] == channels[1]
+    if family == "auto" and length is None and is_plain and "profile" not in settings:
         return None, "only the length of the temporal layers' position table can tell"
-    profile, reason = choose_profile(family, length, settings)
+    profile, reason = choose_profile(family, length, settings, channels)
     return profile.name, reason
+
+
+def _channels(weights: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Channels in and out of a denoising UNet."""
+    return channels_in(weights), weights["conv_out.weight"].shape[0]
 
 
 def _network_facts(
@@ -248,11 +263,13 @@ def _network_facts(
     shapes: dict[str, Any] = {}
     if layout in (*_UNETS, Layout.REFERENCE_NET):
         config, where = find_unet_config(weights, path, own_settings(path))
+        config = replace(config, in_channels=channels_in(weights))
         shapes = _unet_shapes(config, where)
         temporal = None
         if layout is Layout.DENOISING_UNET_WITH_MOTION:
             length, settings = table_length(weights), own_settings(path)
-            profile, _ = choose_profile(family, length, settings)
+            profile, _ = choose_profile(family, length, settings, _channels(weights))
+            settings = temporal_settings_beside(path) | settings
             temporal = temporal_config(weights, config, profile, length, settings)
             shapes["longest window"] = temporal.max_frames
         make: Callable[[], Any] = (
@@ -270,14 +287,11 @@ def _network_facts(
         }
         whole = expected_shapes(lambda: DenoisingUNet(config, temporal))
         expected = {key: shape for key, shape in whole.items() if is_temporal(key)}
-    elif layout in _POSE_GUIDERS:
-        guider = infer_pose_guider_shape(weights, layout)
-        kind = PaperPoseGuider if layout is Layout.PAPER_POSE_GUIDER else PublishedPoseGuider
-        shapes = {
-            "widths": "-".join(map(str, guider.widths)),
-            "channels out": guider.out_channels,
-        }
-        expected = expected_shapes(lambda: kind(guider.widths, guider.out_channels))
+    elif layout in POSE_GUIDERS:
+        guider_weights = weights
+        shapes = _guider_shapes(guider_weights, layout)
+        expected = expected_shapes(lambda: make_pose_guider(guider_weights, layout))
+        weights = {key: w for key, w in weights.items() if not key.endswith(RUNNING_STATISTICS)}
     else:
         return facts
     renamed, _ = rename(weights)
@@ -295,10 +309,24 @@ def _unet_shapes(config: UNetConfig, where: str) -> dict[str, Any]:
         "widths": "-".join(map(str, config.block_out_channels)),
         "layers a level": config.layers_per_block,
         "appearance token": config.cross_attention_dim,
-        "latent channels": config.in_channels,
+        "latent channels": config.out_channels,
+        **(
+            {"channels in": config.in_channels} if config.in_channels != config.out_channels else {}
+        ),
         "heads": config.num_attention_heads,
         "read from": where,
     }
+
+
+def _guider_shapes(weights: Mapping[str, Tensor], layout: Layout) -> dict[str, Any]:
+    if layout is Layout.ANIPORTRAIT_POSE_GUIDER:
+        maps = infer_landmark_guider_shape(weights)
+        return {
+            "widths": "-".join(str(channels) for channels, _ in maps.front),
+            "channels out": "-".join(map(str, maps.map_channels)),
+        }
+    shape = infer_pose_guider_shape(weights, layout)
+    return {"widths": "-".join(map(str, shape.widths)), "channels out": shape.out_channels}
 
 
 def _motion_shapes(
@@ -345,24 +373,29 @@ def _model_facts(facts: FolderFacts, folder: Path, family: str) -> FolderFacts:
 
     config_path = folder / "config.json"
     config = attempt(lambda: read_unet_config(config_path)) if config_path.is_file() else None
+    guider = attempt(lambda: load_pose_guider(find_weights(folder, "pose_guider"))[0])
     unet = attempt(
         lambda: read_denoising_unet(
             find_weights(folder, "denoising_unet"),
             find_optional(folder, "motion_module"),
             family=family,
             config=config,
+            guider=None if guider is None else guider_kind(guider),
         )
     )
     reference = attempt(
         lambda: load_reference_net(find_weights(folder, "reference_unet"), config=config)[0]
     )
-    guider = attempt(lambda: load_pose_guider(find_weights(folder, "pose_guider"))[0])
     vae = attempt(lambda: read_autoencoder_config(folder / "vae"))
     encoder = attempt(lambda: read_image_encoder_config(folder / "image_encoder"))
     if unet and reference and guider and vae and encoder:
         width = encoder.get("projection_dim", 512)
         latent_channels = vae.get("latent_channels", 4)
-        attempt(lambda: check_fit(unet.config, reference.config, guider, width, latent_channels))
+        attempt(
+            lambda: check_fit(
+                unet.config, reference.config, guider, width, latent_channels, unet.profile
+            )
+        )
     if unet is None:
         return replace(facts, problems=tuple(problems))
     notes = [note for note in unet.report.notes if note.startswith("family ")]

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from ..borders.files import check_file
 from ..borders.json_text import read_json_file
-from ..borders.values import shown
+from ..borders.networks import TEMPORAL
+from ..borders.values import check_values, shown
 from ..errors import SettingsError, UnknownCheckpointError
 from ..files import check_download
 from ..models.config import UNetConfig, known_unet_settings
+from ..models.landmark_guider import GROUPS, HEADS, STAGES, LandmarkGuiderShape
 from ..models.pose_guider import PoseGuiderShape
 from .key_map import is_position_table, is_temporal
 
@@ -145,6 +147,7 @@ def find_unet_config(
     if beside.is_file():
         config = read_unet_config(beside)
         shapes = infer_unet_config(weights, path.name, config)
+        # not the channels in: a family's own are often those of the UNet it was trained from
         same = ("block_out_channels", "cross_attention_dim", "layers_per_block", "attention_levels")
         if all(getattr(config, name) == getattr(shapes, name) for name in same):
             return config, "shapes from config.json beside the file"
@@ -161,6 +164,30 @@ def read_unet_config(path: Path) -> UNetConfig:
     content = read_json(path)
     warn_of_unknown(path, content, known_unet_settings())
     return UNetConfig.from_diffusers(content)
+
+
+def temporal_settings_beside(path: Path) -> dict[str, Any]:
+    """What the `config.json` beside a file says of its temporal layers, as `{"temporal": …}`.
+
+    Published folders of a UNet with temporal layers (AnyCharV's) have it there, in AnimateDiff's
+    words; elsewhere nothing is found, and the result is empty.
+
+    Raises:
+        SettingsError: If it is no JSON object, or a setting is beyond what it may be.
+    """
+    beside = path.with_name("config.json")
+    content = read_json(beside) if beside.is_file() else {}
+    kwargs = content.get("motion_module_kwargs")
+    if not isinstance(kwargs, Mapping):
+        return {}
+    named = {
+        "max_frames": kwargs.get("temporal_position_encoding_max_len"),
+        "num_attention_heads": kwargs.get("num_attention_heads"),
+        "in_mid_block": content.get("motion_module_mid_block"),
+    }
+    temporal = {name: value for name, value in named.items() if value is not None}
+    check_values(str(beside), temporal, TEMPORAL)
+    return {"temporal": temporal}
 
 
 def warn_of_unknown(path: Path, settings: Mapping[str, Any], known: Collection[str]) -> None:
@@ -244,6 +271,44 @@ def infer_pose_guider_shape(weights: Mapping[str, Tensor], layout: Layout) -> Po
             "published for it."
         )
     return PoseGuiderShape(tuple(widths), _width(weights, last))
+
+
+def infer_landmark_guider_shape(weights: Mapping[str, Tensor]) -> LandmarkGuiderShape:
+    """Read the widths of AniPortrait's guider off its tensors.
+
+    Raises:
+        UnknownCheckpointError: If they are not those of one.
+    """
+    stages, inner = [], []
+    for number in range(1, STAGES + 1):
+        keys = _every_third(weights, f"conv_layers_{number}.{{}}.weight")
+        stages.append(tuple(_width(weights, key) for key in keys))
+        inner.append(_width(weights, f"cross_attn{number}.proj_in.weight"))
+    front = _every_third(weights, "conv_layers.{}.weight")
+    if not front or not all(stages):
+        raise UnknownCheckpointError(
+            "AniPortrait's pose guider has convolutions in front and in each of its "
+            f"{STAGES} stages, and these are not all in the file. It is damaged."
+        )
+    if any(width % HEADS for width in inner) or any(w[-1] % GROUPS for w in stages):
+        raise UnknownCheckpointError(
+            f"AniPortrait's pose guider has transformers of {HEADS} heads on maps of multiples of "
+            f"{GROUPS} channels, got transformers of {inner} on {[w[-1] for w in stages]}."
+        )
+    return LandmarkGuiderShape(
+        front=tuple((_width(weights, key), weights[key].shape[-1]) for key in front),
+        first=_width(weights, "final_proj.weight"),
+        stages=tuple(stages),
+        inner=tuple(inner),
+    )
+
+
+def _every_third(weights: Mapping[str, Tensor], pattern: str) -> list[str]:
+    """Keys of convolutions that norm and ReLU follow."""
+    keys: list[str] = []
+    while len(keys) < _MOST_LEVELS * 2 and pattern.format(3 * len(keys)) in weights:
+        keys.append(pattern.format(3 * len(keys)))
+    return keys
 
 
 def _width(weights: Mapping[str, Tensor], key: str) -> int:

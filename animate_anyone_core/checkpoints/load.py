@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from ..borders.json_text import parse_json
 from ..borders.networks import TEMPORAL
 from ..borders.values import Whole, check_known, check_values, shown
-from ..errors import CheckpointError, MissingWeightsError, SettingsError
+from ..errors import CheckpointError, MissingWeightsError, SettingsError, UnknownCheckpointError
 from ..models.config import TemporalConfig, UNetConfig
 from ..models.denoising_unet import DenoisingUNet
+from ..models.landmark_guider import LandmarkGuider
 from ..models.pose_guider import PaperPoseGuider, PoseGuider, PublishedPoseGuider
 from ..models.reference_net import ReferenceNet
 from .families import FamilyProfile, choose_family
@@ -23,8 +24,10 @@ from .layouts import (
     Layout,
     check_layout,
     find_unet_config,
+    infer_landmark_guider_shape,
     infer_pose_guider_shape,
     table_length,
+    temporal_settings_beside,
 )
 from .report import LoadReport
 from .weight_files import check_numbers, read_metadata, read_weights
@@ -32,6 +35,16 @@ from .weight_files import check_numbers, read_metadata, read_weights
 #: Entry in the header of our own files: JSON with "unet", "temporal" and "profile".
 METADATA_KEY = "animate_anyone"
 _SETTINGS = ("unet", "temporal", "profile", "stage")
+
+#: What BatchNorm keeps while training; AniPortrait's program never uses it.
+RUNNING_STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
+#: Layouts of Pose Guiders that can be loaded.
+POSE_GUIDERS = (
+    Layout.PUBLISHED_POSE_GUIDER,
+    Layout.PAPER_POSE_GUIDER,
+    Layout.ANIPORTRAIT_POSE_GUIDER,
+)
+AnyPoseGuider = PoseGuider | LandmarkGuider
 
 _Network = TypeVar("_Network", bound=nn.Module)
 
@@ -63,6 +76,7 @@ def read_denoising_unet(
     config: UNetConfig | None = None,
     temporal: TemporalConfig | None = None,
     image_only: bool = False,
+    guider: str | None = None,
 ) -> DenoisingUNetFiles:
     """Read the denoising UNet's files: two (spatial and temporal), or one that holds both.
 
@@ -73,6 +87,8 @@ def read_denoising_unet(
         config: Shapes of the spatial part; None finds them.
         temporal: Shapes of the temporal layers; None finds them.
         image_only: Leave the temporal layers out (the image model of training stage 1).
+        guider: Kind of the model's Pose Guider, if it is known, see `guider_kind`: it tells what
+            the UNet cannot.
 
     Raises:
         CheckpointError: If a file cannot be read.
@@ -90,6 +106,7 @@ def read_denoising_unet(
     config, where = (
         find_unet_config(weights, path, settings) if config is None else (config, "shapes as given")
     )
+    config = replace(config, in_channels=channels_in(weights))
     notes.append(where)
 
     if image_only:
@@ -110,12 +127,15 @@ def read_denoising_unet(
         )
 
     length = table_length(weights)
-    profile, reason = choose_profile(family, length, settings)
+    channels = config.in_channels, config.out_channels
+    profile, reason = choose_profile(family, length, settings, channels, guider)
     notes.append(f"family {profile.name}: {reason}")
     if image_only:
         temporal = None
     elif temporal is None:
-        temporal = temporal_config(weights, config, profile, length, settings)
+        temporal = temporal_config(
+            weights, config, profile, length, temporal_settings_beside(path) | settings
+        )
     weights, unused = rename(weights)
     expected = expected_shapes(lambda: DenoisingUNet(config, temporal))
     report = compare_weights(
@@ -155,6 +175,7 @@ def load_reference_net(
         if config is None
         else (config, "shapes as given")
     )
+    config = replace(config, in_channels=channels_in(weights))
     tail = ("conv_norm_out.", "conv_out.")
     unused = tuple(key for key in weights if key.startswith(tail))
     notes = [where]
@@ -176,8 +197,8 @@ def load_reference_net(
 
 def load_pose_guider(
     path: Path | str, *, dtype: torch.dtype | None = None
-) -> tuple[PoseGuider, LoadReport]:
-    """Load a Pose Guider of either layout, of any width.
+) -> tuple[AnyPoseGuider, LoadReport]:
+    """Load a Pose Guider of any known layout, of any width.
 
     Args:
         path: The `pose_guider` file.
@@ -188,14 +209,37 @@ def load_pose_guider(
     """
     path = Path(path)
     weights = without_prefix(read_weights(path))
-    wanted = (Layout.PUBLISHED_POSE_GUIDER, Layout.PAPER_POSE_GUIDER)
-    layout = check_layout(weights, wanted, path.name, "PoseGuider")
+    layout = check_layout(weights, POSE_GUIDERS, path.name, "PoseGuider")
+    network = _on_meta(lambda: make_pose_guider(weights, layout))
+    expected = _shapes(network)
+    unused = tuple(key for key in weights if key.endswith(RUNNING_STATISTICS))
+    report = compare_weights(
+        "PoseGuider",
+        {key: tensor for key, tensor in weights.items() if key not in unused},
+        expected,
+        [path.name],
+        layout.value,
+        unused,
+    )
+    return _fill(network, _take(weights, expected, report), dtype), report
+
+
+def make_pose_guider(weights: Mapping[str, Tensor], layout: Layout) -> AnyPoseGuider:
+    """Build the Pose Guider that these weights are of, without them.
+
+    Raises:
+        UnknownCheckpointError: If the weights are damaged.
+    """
+    if layout is Layout.ANIPORTRAIT_POSE_GUIDER:
+        return LandmarkGuider(infer_landmark_guider_shape(weights))
     shape = infer_pose_guider_shape(weights, layout)
     kind = PaperPoseGuider if layout is Layout.PAPER_POSE_GUIDER else PublishedPoseGuider
-    network: PoseGuider = _on_meta(lambda: kind(shape.widths, shape.out_channels))
-    expected = _shapes(network)
-    report = compare_weights("PoseGuider", weights, expected, [path.name], layout.value)
-    return _fill(network, _take(weights, expected, report), dtype), report
+    return kind(shape.widths, shape.out_channels)
+
+
+def guider_kind(guider: AnyPoseGuider) -> str:
+    """Which kind of Pose Guider this is, in the words of `FamilyProfile.guider`."""
+    return "aniportrait" if isinstance(guider, LandmarkGuider) else "common"
 
 
 def own_settings(path: Path) -> dict[str, Any]:
@@ -214,12 +258,34 @@ def own_settings(path: Path) -> dict[str, Any]:
 
 
 def choose_profile(
-    family: str, length: int | None, settings: Mapping[str, Any]
+    family: str,
+    length: int | None,
+    settings: Mapping[str, Any],
+    channels: tuple[int, int] | None = None,
+    guider: str | None = None,
 ) -> tuple[FamilyProfile, str]:
     """As `families.choose_family`; the header of one of our own files is asked before."""
     if family == "auto" and "profile" in settings:
-        return FamilyProfile.from_json(settings["profile"]), "the file's header says so"
-    return choose_family(family, length)
+        profile = FamilyProfile.from_json(settings["profile"])
+        if channels is not None:
+            profile.check_inputs(*channels)
+        return profile, "the file's header says so"
+    return choose_family(family, length, channels, guider)
+
+
+def channels_in(weights: Mapping[str, Tensor]) -> int:
+    """Input channels of a UNet; its `config.json` may be that of the UNet it was trained from.
+
+    Raises:
+        UnknownCheckpointError: If its first convolution is none.
+    """
+    shape = weights["conv_in.weight"].shape
+    if len(shape) != 4 or 0 in shape:
+        raise UnknownCheckpointError(
+            "conv_in.weight must be the weights of a convolution, four sides above 0, got "
+            f"{tuple(shape)}. The file is damaged."
+        )
+    return shape[1]
 
 
 def temporal_config(
@@ -243,8 +309,8 @@ def temporal_config(
         temporal = TemporalConfig(**known)
         if length is not None and length != temporal.max_frames:
             raise SettingsError(
-                f"The file's header says max_frames {temporal.max_frames}, its position table has "
-                f"{length} entries. The header is not this file's."
+                f"The file's settings say max_frames {temporal.max_frames}, its position table has "
+                f"{length} entries. The header or the config.json is not this file's."
             )
         temporal.check_fits(config)
         return temporal

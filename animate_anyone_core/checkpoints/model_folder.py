@@ -23,15 +23,18 @@ from ..models.autoencoder import Autoencoder
 from ..models.config import UNetConfig
 from ..models.denoising_unet import DenoisingUNet
 from ..models.image_encoder import CLIP_MEAN, CLIP_STD
-from ..models.pose_guider import PoseGuider
+from ..models.landmark_guider import LandmarkGuider
+from ..models.pose_guider import PaperPoseGuider
 from ..models.reference_net import ReferenceNet
 from .builtin import model_folder
-from .families import FamilyProfile
+from .families import FAMILIES, FamilyProfile
 from .layouts import read_json, read_unet_config, warn_of_unknown
 from .load import (
+    AnyPoseGuider,
     check_complete,
     compare_weights,
     expected_shapes,
+    guider_kind,
     load_denoising_unet,
     load_pose_guider,
     load_reference_net,
@@ -51,6 +54,8 @@ _OLD_ATTENTION = {
 _NOT_OF_THE_ENCODER = ("text_model.", "text_projection.", "logit_scale")
 _POSITION_IDS = ".position_ids"
 _KL = "AutoencoderKL"
+#: Stem of a network's file in a folder of its own, with its `config.json`.
+DIFFUSERS_WEIGHTS = "diffusion_pytorch_model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +64,7 @@ class Models:
 
     denoising_unet: DenoisingUNet
     reference_net: ReferenceNet
-    pose_guider: PoseGuider
+    pose_guider: AnyPoseGuider
     vae: Autoencoder
     image_encoder: CLIPVisionModelWithProjection
     profile: FamilyProfile
@@ -88,7 +93,8 @@ def load_models(
 
     Args:
         folder: Holds `denoising_unet`, `reference_unet`, `motion_module` (unless its layers are in
-            the first) and `pose_guider`, as `.safetensors` or `.pth`; `config.json` of the 2-D UNet
+            the first) and `pose_guider`, as `.safetensors` or `.pth`, or as folders in diffusers'
+            layout with a `config.json` each; `config.json` of the 2-D UNet
             if it is not Stable Diffusion 1.5's; `vae/` and `image_encoder/`, in it or beside it,
             unless given. "built-in" means the model that ships with the package.
         vae: Folder of a diffusers autoencoder.
@@ -113,16 +119,17 @@ def load_models(
     # The small networks first: what is wrong with them is told in a moment.
     autoencoder = load_autoencoder(vae or _in_or_beside(folder, "vae"), dtype)
     encoder = load_image_encoder(image_encoder or _in_or_beside(folder, "image_encoder"), dtype)
+    pose_guider, pose_report = load_pose_guider(find_weights(folder, "pose_guider"), dtype=dtype)
     files = read_denoising_unet(
         find_weights(folder, "denoising_unet"),
         find_optional(folder, "motion_module"),
         family=family,
         config=config,
+        guider=guider_kind(pose_guider),
     )
     reference_net, reference_report = load_reference_net(
         find_weights(folder, "reference_unet"), config=config, dtype=dtype
     )
-    pose_guider, pose_report = load_pose_guider(find_weights(folder, "pose_guider"), dtype=dtype)
     models = Models(
         denoising_unet=load_denoising_unet(files, dtype).to(device),
         reference_net=reference_net.to(device),
@@ -137,6 +144,7 @@ def load_models(
         models.pose_guider,
         models.image_encoder.config.projection_dim,
         models.vae.config.latent_channels,
+        models.profile,
     )
     return models, [files.report, reference_report, pose_report]
 
@@ -206,7 +214,7 @@ def read_autoencoder_config(folder: Path | str) -> dict[str, Any]:
     check_divisible(str(where), {"norm_num_groups": 32, **config} if name == _KL else config)
     warn_of_unknown(where, config, {*rules, "block_out_channels"})  # the tiny one repeats them
     kind, settings = getattr(diffusers, name), {k: config[k] for k in rules if k in config}
-    path, weights = _read_weights_in(folder, "diffusion_pytorch_model")
+    path, weights = _read_weights_in(folder, DIFFUSERS_WEIGHTS)
     weights = {_new_name(key): tensor for key, tensor in weights.items()}
     _check_whole(path, weights, lambda: kind(**settings))
     return config
@@ -249,7 +257,8 @@ def read_image_encoder_config(folder: Path | str) -> dict[str, Any]:
 
 def find_optional(folder: Path, name: str) -> Path | None:
     """As `find_weights`, None if it is not there."""
-    paths = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+    names = (name, f"{name}/{DIFFUSERS_WEIGHTS}")  # a file, or a folder as diffusers writes it
+    paths = (folder / f"{entry}{suffix}" for entry in names for suffix in SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -332,9 +341,10 @@ def _ready(network, dtype: torch.dtype):
 def check_fit(
     unet: UNetConfig,
     reference: UNetConfig,
-    guider: nn.Module,
+    guider: AnyPoseGuider,
     embedding_width: int,
     latent_channels: int,
+    profile: FamilyProfile,
 ) -> None:
     """Raise ShapeError if networks of different models were put together.
 
@@ -344,16 +354,19 @@ def check_fit(
         guider: The Pose Guider.
         embedding_width: What the image encoder hands over.
         latent_channels: What the VAE hands over.
+        profile: Whose denoising UNet it is.
     """
+    check_guider(profile, guider)
     for expected, got, text in (
         (unet.block_out_channels, reference.block_out_channels, "ReferenceNet has"),
-        (
-            unet.block_out_channels[0],
-            _last_convolution(guider).out_channels,
-            "Pose Guider hands over",
-        ),
+        (guider_widths(unet, guider), guider_channels(guider), "Pose Guider hands over"),
         (unet.cross_attention_dim, embedding_width, "image encoder hands over"),
-        (unet.in_channels, latent_channels, "VAE has latents of"),
+        (unet.out_channels, latent_channels, "VAE has latents of"),
+        (
+            reference.in_channels,
+            latent_channels,
+            "ReferenceNet takes other latents than the VAE's,",
+        ),
     ):
         if expected != got:
             raise ShapeError(
@@ -362,5 +375,27 @@ def check_fit(
             )
 
 
-def _last_convolution(network: nn.Module) -> nn.Conv2d:
-    return [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+def check_guider(profile: FamilyProfile, guider: AnyPoseGuider) -> None:
+    """Raise ShapeError if a Pose Guider is of another family, by their names."""
+    kind = guider_kind(guider)
+    if kind != profile.guider:
+        others = [other.title for other in FAMILIES.values() if other.guider == kind]
+        raise ShapeError(
+            f"The networks do not belong together: the denoising UNet is {profile.title}'s, the "
+            f"Pose Guider is of the kind of {' and '.join(others)}. Use files of one model."
+        )
+
+
+def guider_channels(guider: AnyPoseGuider) -> int | tuple[int, ...]:
+    """Channels that a Pose Guider hands over; those of all its maps where it has several."""
+    if isinstance(guider, LandmarkGuider):
+        return guider.shape.map_channels
+    if isinstance(guider, PaperPoseGuider):
+        return guider.projection.out_channels
+    return guider.conv_out.out_channels
+
+
+def guider_widths(unet: UNetConfig, guider: AnyPoseGuider) -> int | tuple[int, ...]:
+    """What `guider_channels` must be for a denoising UNet."""
+    widths = unet.block_out_channels
+    return (widths[0], *widths) if isinstance(guider, LandmarkGuider) else widths[0]

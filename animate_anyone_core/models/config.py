@@ -16,6 +16,13 @@ _BLOCK_TYPES: dict[str, Rule] = {
     "down_block_types": Several(OneOf(("CrossAttnDownBlock2D", "DownBlock2D")), 1, 6),
     "up_block_types": Several(OneOf(("CrossAttnUpBlock2D", "UpBlock2D")), 1, 6),
 }
+_NAMES_BLOCKS = (*_BLOCK_TYPES, "mid_block_type")
+#: Settings of temporal layers in published 3-D UNets' files; they are read with the weights.
+_TEMPORAL = (
+    *("use_inflated_groupnorm", "use_motion_module", "motion_module_type", "motion_module_kwargs"),
+    *("motion_module_resolutions", "motion_module_mid_block", "motion_module_decoder_only"),
+    *("unet_use_cross_frame_attention", "unet_use_temporal_attention"),
+)
 #: Settings of diffusers' class that change how it is stored or run, not what it computes.
 _FREE = ("sample_size", "upcast_attention", "dropout")
 
@@ -82,6 +89,8 @@ class UNetConfig:
     def from_diffusers(cls, config: Mapping[str, Any]) -> "UNetConfig":
         """Read the `config.json` of a diffusers `UNet2DConditionModel`.
 
+        Also of the published UNets that name their blocks 3D and hold settings of temporal layers.
+
         Args:
             config: The parsed file; missing entries take Stable Diffusion 1.5's values.
 
@@ -92,6 +101,7 @@ class UNetConfig:
             raise SettingsError(
                 f"config.json: a UNet's settings must be an object, got {shown(config)}."
             )
+        config = _in_two_dimensions(config)
         heads = config.get("num_attention_heads")
         if heads is None:  # diffusers calls the number of heads their width
             heads = config.get(_HEADS, cls.num_attention_heads)
@@ -180,7 +190,18 @@ class TemporalConfig:
 
 def known_unet_settings() -> set[str]:
     """Settings that a UNet's `config.json` may have."""
-    return {*UNET, _HEADS, *_BLOCK_TYPES, *_FREE, *_fixed_settings()}
+    return {*UNET, _HEADS, *_BLOCK_TYPES, *_FREE, *_TEMPORAL, *_fixed_settings()}
+
+
+def _in_two_dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings with the 2-D blocks' names, which compute the same frame by frame."""
+
+    def flat(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [flat(entry) for entry in value]
+        return value.replace("3D", "2D") if isinstance(value, str) else value
+
+    return {k: flat(v) if k in _NAMES_BLOCKS else v for k, v in config.items()}
 
 
 def _fixed_settings() -> dict[str, Any]:

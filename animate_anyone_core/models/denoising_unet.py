@@ -24,6 +24,8 @@ from .spatial_transformer import spatial_transformer
 from .temporal import temporal_layer
 
 _NO_INTERVENTIONS = Interventions()
+#: What a Pose Guider gives: one map, or one for behind the first convolution and each down block.
+PoseFeatures = Tensor | tuple[Tensor, ...]
 
 
 class DenoisingUNet(nn.Module):
@@ -66,7 +68,7 @@ class DenoisingUNet(nn.Module):
         reference: Reference,
         *,
         strengths: tuple[float, ...] | None = None,
-        pose: Tensor | None = None,
+        pose: PoseFeatures | None = None,
         attention: AttentionKernel = scaled_dot_product,
         interventions: Interventions = _NO_INTERVENTIONS,
         recompute: bool = False,
@@ -74,13 +76,14 @@ class DenoisingUNet(nn.Module):
         """Predict from noisy latents.
 
         Args:
-            sample: Noisy latents (B, C, F, h, w).
+            sample: Noisy latents (B, C, F, h, w), with the family's extra channels behind them.
             timestep: Diffusion times, one for all rows or (B,).
             reference: The character: the appearance, and what ReferenceNet saw.
             strengths: How strongly each of the B rows reads what ReferenceNet saw: 0 is not at all,
                 as under classifier-free guidance the unconditional rows do; 1 is fully; between
                 (and beyond) is linear in the attention's output. None is 1 for all.
-            pose: Pose features (B or 1, C, F, h, w) from the Pose Guider; None for no pose.
+            pose: Pose features (B or 1, C, F, h, w) from the Pose Guider; or several, the others
+                for behind the down blocks, at their sizes; None for no pose.
             attention: The attention kernel.
             interventions: A host's places in this forward.
             recompute: Gradient checkpointing: keep only what enters every layer, and compute the
@@ -116,11 +119,13 @@ class DenoisingUNet(nn.Module):
             return host.after_skip(skips[-1])
 
         # Down. Every layer and every downsampler leaves a skip.
+        pose_maps = [] if pose is None else [pose] if isinstance(pose, Tensor) else list(pose)
+
+        def add_pose(h: Tensor) -> Tensor:
+            return h + _fit_pose(pose_maps.pop(0), h, batch, num_frames) if pose_maps else h
+
         host.enter_block("input", 0)
-        h = self.conv_in(x)
-        if pose is not None:
-            h = h + _fit_pose(pose, h, batch, num_frames)
-        h = keep(h)
+        h = keep(add_pose(self.conv_in(x)))
         for level, block in enumerate(self.down_blocks):
             for layer in range(len(block.resnets)):
                 host.enter_block("input", len(skips))
@@ -129,6 +134,7 @@ class DenoisingUNet(nn.Module):
             for downsample in block.downsamplers or ():
                 host.enter_block("input", len(skips))
                 h = keep(downsample(h))
+            h = add_pose(h)  # not in the skip
 
         # Middle: resnet, spatial transformer, temporal layer, resnet.
         host.enter_block("middle", 0)

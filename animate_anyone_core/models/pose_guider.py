@@ -101,6 +101,7 @@ class PaperPoseGuider(nn.Module):
         return self.projection(x[..., : height // 8, : width // 8])
 
 
+#: Those that see a frame alone and give one map; AniPortrait's is in `landmark_guider`.
 PoseGuider = PublishedPoseGuider | PaperPoseGuider
 
 

@@ -15,9 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ..borders.options import check_made_size
-from ..errors import MissingDependencyError, SettingsError
+from ..errors import SettingsError
 from ..progress import OnStep, silent
 from .drawing_profiles import HAND_BONES, LIMBS, DrawingProfile, find_profile, width_by_length
+from .face_lines import CANVAS as FACE_CANVAS
+from .face_lines import face_pictures
+from .opencv import import_cv2
 from .pose_keypoint import SEEN_SCORE
 from .skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND, PoseSequence
 
@@ -108,28 +111,14 @@ def draw_frames(
     if fit not in FITS:
         raise SettingsError(f"Unknown fit {fit!r}. Known: {', '.join(FITS)}.")
     cv2 = import_cv2()
-    canvas = profile.canvas_size(width, height)
+    canvas = FACE_CANVAS if profile.face_lines else profile.canvas_size(width, height)
     points = _on_canvas(poses, (width, height), canvas, fit)
     slots = _people_drawn(poses, people or profile.people)
+    if profile.face_lines:
+        faces = points[:, slots], poses.scores[:, slots]
+        return face_pictures(cv2, *faces, (width, height), seen_score)
     pen = _Pen(cv2, profile, parts, seen_score)
     return _pictures(pen, points[:, slots], poses.scores[:, slots], canvas, (width, height))
-
-
-def import_cv2() -> ModuleType:
-    """Return OpenCV.
-
-    Raises:
-        MissingDependencyError: If it is not installed, or broken.
-    """
-    try:
-        import cv2
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"Detecting and drawing poses need OpenCV, which cannot be imported ({error}). "
-            "Run `pip install opencv-python`, or `pip install opencv-python-headless` on a machine "
-            "without a screen. Install only one of them: they overwrite each other."
-        ) from error
-    return cv2
 
 
 def _people_drawn(poses: PoseSequence, people: str) -> list[int]:

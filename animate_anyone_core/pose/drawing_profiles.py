@@ -62,6 +62,7 @@ class DrawingProfile:
         inside_only: Whether dots outside the canvas, hand bones that end there, and limbs shorter
             than a pixel are left out.
         round_hand_colors: Whether hand colors are rounded (else truncated) to whole values.
+        face_lines: Whether nothing is drawn but the face, as lines (see `face_lines`).
     """
 
     name: str
@@ -78,6 +79,7 @@ class DrawingProfile:
     body_above: bool = False
     inside_only: bool = False
     round_hand_colors: bool = True
+    face_lines: bool = False
 
     def limb_color(self, limb: int) -> Color:
         """Return the color of a limb."""
@@ -150,9 +152,19 @@ SDPOSE = DrawingProfile(
     name="sdpose", person_by_person=True, limb_shade=1.0, inside_only=True, round_hand_colors=False
 )
 
+#: AniPortrait: faces alone. On a canvas of its own, whatever the picture's shape.
+ANIPORTRAIT = DrawingProfile(name="aniportrait", people="best", face_lines=True)
+
 PROFILES: dict[str, DrawingProfile] = {
     profile.name: profile
-    for profile in (MOORE, MUSEPOSE, OPENPOSE, replace(OPENPOSE, name="dwpose"), SDPOSE)
+    for profile in (
+        MOORE,
+        MUSEPOSE,
+        OPENPOSE,
+        replace(OPENPOSE, name="dwpose"),
+        SDPOSE,
+        ANIPORTRAIT,
+    )
 }
 
 

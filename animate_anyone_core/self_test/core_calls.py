@@ -1,7 +1,6 @@
 """All calls of the self-test into the networks and the sampler, at their public seams."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,24 @@ from torch import Tensor, nn
 from ..animate import AnimateSettings, animate, window_predictor
 from ..checkpoints.builtin import BUILT_IN, built_in_samples
 from ..checkpoints.key_map import to_tree_key
+from ..checkpoints.layouts import recognise
+from ..checkpoints.load import RUNNING_STATISTICS, make_pose_guider
 from ..checkpoints.model_folder import load_models
 from ..images import fit, read_picture
 from ..models.attention import AttentionKernel, scaled_dot_product
 from ..models.config import TemporalConfig, UNetConfig
-from ..models.denoising_unet import DenoisingUNet, fold_frames, unfold_frames
-from ..models.pose_guider import PublishedPoseGuider, encode_poses
+from ..models.denoising_unet import DenoisingUNet, PoseFeatures, fold_frames, unfold_frames
+from ..models.landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
+from ..models.pose_guider import encode_poses
 from ..models.reference_net import ReferenceNet
 from ..models.references import Reference
 from ..models.temporal import temporal_layer
 from ..pose.drawing import draw_poses
 from ..pose.openpose_json import load_poses
+from ..replacement.person_boxes import box_cells, person_boxes
 from ..sampling.denoise import denoise
 from ..sampling.schedule import NoiseSchedule, make_solver
-from ..sampling.windows import Window, WindowSettings
+from ..sampling.windows import WindowSettings
 from .precision import Precision
 from .reference_numbers import ReferenceNumbers
 
@@ -39,13 +42,13 @@ class Networks:
     Attributes:
         reference_net: ReferenceNet.
         denoising_unet: The denoising UNet with its temporal layers.
-        pose_guider: The Pose Guider; None where the family has one that is not ours.
+        pose_guider: The Pose Guider.
         attention: The kernel of all attentions.
     """
 
     reference_net: ReferenceNet
     denoising_unet: DenoisingUNet
-    pose_guider: nn.Module | None
+    pose_guider: nn.Module
     attention: AttentionKernel = DEFAULT_KERNEL
 
     def put(self, x: Tensor) -> Tensor:
@@ -71,26 +74,19 @@ def build_networks(
         num_attention_heads=motion["motion_module_kwargs"]["num_attention_heads"],
         in_mid_block=motion["motion_module_mid_block"],
     )
-    guider = settings["pose_guider"]
 
     def fill(network: Any, name: str) -> Any:
-        weights = {to_tree_key(key): w.float() for key, w in numbers.weights(name).items()}
+        given = {to_tree_key(key): w.float() for key, w in numbers.weights(name).items()}
+        weights = {key: w for key, w in given.items() if not key.endswith(RUNNING_STATISTICS)}
         network.load_state_dict(weights)
         precision.store(network)
         return network.to(device, precision.dtype).requires_grad_(False).eval()
 
-    own_guider = "class" in guider  # a family's own class is named, the common one is not
+    guider = numbers.weights("pose_guider")
     return Networks(
         reference_net=fill(ReferenceNet(config), "reference_unet"),
         denoising_unet=fill(DenoisingUNet(wide, temporal), "denoising_unet"),
-        pose_guider=None
-        if own_guider
-        else fill(
-            PublishedPoseGuider(
-                tuple(guider["block_out_channels"]), guider["conditioning_embedding_channels"]
-            ),
-            "pose_guider",
-        ),
+        pose_guider=fill(make_pose_guider(guider, recognise(guider)), "pose_guider"),
         attention=attention,
     )
 
@@ -106,9 +102,23 @@ def reference_features(networks: Networks, numbers: ReferenceNumbers) -> dict[st
 @torch.no_grad()
 def pose_features(networks: Networks, numbers: ReferenceNumbers, num_frames: int) -> Tensor:
     """The Pose Guider's features (1, C, F, h, w) of the first frames."""
-    assert networks.pose_guider is not None
     pictures = networks.put(numbers.pose_pictures[:num_frames]).transpose(0, 1)[None]
     return encode_poses(networks.pose_guider, pictures)
+
+
+@torch.no_grad()
+def landmark_maps(
+    networks: Networks, numbers: ReferenceNumbers, *, published_range: bool
+) -> WindowedPose:
+    """AniPortrait's five maps for all windows of the sampling run."""
+    num_frames = numbers.settings["sampling"]["num_frames"]
+    return encode_landmarks(
+        networks.pose_guider,
+        networks.put(numbers.pose_pictures[:num_frames]).transpose(0, 1)[None],
+        published_windows_of(numbers).windows(num_frames),
+        published_range=published_range,
+        attention=networks.attention,
+    )
 
 
 @torch.no_grad()
@@ -136,7 +146,7 @@ def predictions(
         torch.tensor([case["timestep"]], device=networks.put(sample).device),
         Reference(networks.put(appearance), _pictures_features(networks, numbers)),
         strengths=strengths,
-        pose=networks.put(numbers.inputs["unet/pose_fea"]),
+        pose=_stored_pose(networks, numbers),
         attention=networks.attention,
     )
 
@@ -149,33 +159,39 @@ class SampledLatents:
         timesteps: Of the solver.
         guided: The first step's prediction after windows were averaged and guidance applied.
         final: The latents at the end.
+        given: What the denoising UNet was given first, noisy latents and extra channels, of one of
+            the equal halves of the guidance.
     """
 
     timesteps: Tensor
     guided: Tensor
     final: Tensor
+    given: Tensor
 
 
 @torch.no_grad()
-def sampled_latents(networks: Networks, numbers: ReferenceNumbers) -> SampledLatents:
+def sampled_latents(
+    networks: Networks, numbers: ReferenceNumbers, *, published_range: bool = True
+) -> SampledLatents:
     """The whole loop: windows, guidance, solver steps."""
     how = numbers.settings["sampling"]
-    features = _pictures_features(networks, numbers)
     extra = numbers.extra_channels()
-    predict_window = window_predictor(
-        partial(networks.denoising_unet, attention=networks.attention),
-        Reference(networks.put(numbers.embeddings[1:]), features),
-        pose_features(networks, numbers, how["num_frames"]),
-    )
+    given: list[Tensor] = []
 
-    def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
-        if extra is not None:
-            latents = torch.cat([latents, networks.put(extra[:, :, window])], dim=1)
-        return predict_window(latents, t, window, with_unconditional)
+    def denoiser(sample: Tensor, *inputs: Any, **options: Any) -> Tensor:
+        given.append(sample[:1])
+        return networks.denoising_unet(sample, *inputs, attention=networks.attention, **options)
 
     solver = _FirstPrediction(noise_solver(numbers))
     final = denoise(
-        predict,
+        window_predictor(
+            denoiser,
+            Reference(networks.put(numbers.embeddings[1:]), _pictures_features(networks, numbers)),
+            landmark_maps(networks, numbers, published_range=published_range)
+            if isinstance(networks.pose_guider, LandmarkGuider)
+            else pose_features(networks, numbers, how["num_frames"]),
+            None if extra is None else networks.put(extra),
+        ),
         networks.put(numbers.inputs["noise"]),
         solver,
         num_inference_steps=how["steps"],
@@ -183,7 +199,15 @@ def sampled_latents(networks: Networks, numbers: ReferenceNumbers) -> SampledLat
         windows=published_windows_of(numbers),
     )
     assert solver.first is not None
-    return SampledLatents(solver.timesteps, solver.first, final)
+    return SampledLatents(solver.timesteps, solver.first, final, given[0])
+
+
+def person_cells(numbers: ReferenceNumbers) -> tuple[Tensor, Tensor]:
+    """Boxes (F, 4) of the stored person masks, and what they are on latent cells."""
+    masks = numbers.inputs["person_mask_u8"].numpy()
+    boxes = person_boxes(masks)
+    size = masks.shape[2], masks.shape[1]
+    return torch.from_numpy(boxes), box_cells(boxes, size, *numbers.settings["latent_size"])
 
 
 def published_windows_of(numbers: ReferenceNumbers) -> WindowSettings:
@@ -225,6 +249,14 @@ def _pictures_features(networks: Networks, numbers: ReferenceNumbers) -> dict[st
     latents = networks.put(numbers.inputs["ref_latents"])
     appearance = networks.put(numbers.embeddings[1:])
     return networks.reference_net(latents, appearance, attention=networks.attention)
+
+
+def _stored_pose(networks: Networks, numbers: ReferenceNumbers) -> PoseFeatures:
+    """Random pose features, so that the UNet's case does not depend on the guider."""
+    name, known = "unet/pose_fea", numbers.inputs
+    if name in known:
+        return networks.put(known[name])
+    return tuple(networks.put(known[key]) for key in sorted(k for k in known if name in k))
 
 
 def _join(latents: Tensor, extra: Tensor | None) -> Tensor:

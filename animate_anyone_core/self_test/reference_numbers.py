@@ -25,6 +25,11 @@ def shipped_families() -> list[Path]:
     return sorted(path.parent for path in FOLDER.glob("*/fixture.json"))
 
 
+def numbers_of(family: str) -> Path:
+    """The folder of one family's numbers that ship with the package."""
+    return FOLDER / family
+
+
 class ReferenceNumbers:
     """Inputs and results of one family's published code, for networks of small widths.
 

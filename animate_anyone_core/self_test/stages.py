@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..models.landmark_guider import LandmarkGuider
 from .core_calls import (
     Networks,
+    landmark_maps,
     noise_solver,
+    person_cells,
     pose_features,
     predictions,
     published_windows_of,
@@ -31,7 +34,6 @@ class Stage:
 
     Attributes:
         name: What users read.
-        needs_guider: Whether it uses the Pose Guider.
         compute: What the networks give, by the names of the stored numbers.
         advice: What to do where it differs.
     """
@@ -39,7 +41,6 @@ class Stage:
     name: str
     compute: Callable[[Networks, ReferenceNumbers], Results]
     advice: str
-    needs_guider: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,6 @@ class StageResult:
         seconds: How long it took.
         memory: Bytes it took beyond what there was before; None where nobody tells.
         problem: Why it did not run; None if it did.
-        skipped: Whether the problem is no fault: the family's part is not ours.
     """
 
     stage: str
@@ -62,7 +62,6 @@ class StageResult:
     seconds: float = 0.0
     memory: int | None = None
     problem: str | None = None
-    skipped: bool = False
 
     @property
     def worst(self) -> Difference | None:
@@ -72,9 +71,7 @@ class StageResult:
     @property
     def passes(self) -> bool:
         """Whether all is within its limit."""
-        if self.problem is not None:
-            return self.skipped
-        return self.worst is not None and self.worst.of_limit <= 1.0
+        return self.problem is None and self.worst is not None and self.worst.of_limit <= 1.0
 
 
 def _recipe(networks: Networks, numbers: ReferenceNumbers) -> Results:
@@ -92,6 +89,15 @@ def _windows(networks: Networks, numbers: ReferenceNumbers) -> Results:
 
 def _guider(networks: Networks, numbers: ReferenceNumbers) -> Results:
     frames = numbers.settings["stored_frames"]
+    if isinstance(networks.pose_guider, LandmarkGuider):
+        first = numbers.windows[0]
+        return {
+            f"guider/{name}/fea_{i}": part[:, :, :frames]
+            for name, is_published in _RANGES.items()
+            for i, part in enumerate(
+                landmark_maps(networks, numbers, published_range=is_published).of(first)
+            )
+        }
     return {"pose_guider/out": pose_features(networks, numbers, frames)}
 
 
@@ -116,12 +122,25 @@ def _unet(networks: Networks, numbers: ReferenceNumbers) -> Results:
 
 def _sampling(networks: Networks, numbers: ReferenceNumbers) -> Results:
     run = sampled_latents(networks, numbers)
-    return {
+    results = {
         "sampling/timesteps": run.timesteps,
         "sampling/guided_pred_step0": run.guided,
         "sampling/final_latents": run.final,
     }
+    if numbers.extra_channels() is not None:
+        results["sampling/model_input_step0_window0"] = run.given
+    if "person_mask_u8" in numbers.inputs:
+        boxes, cells = person_cells(numbers)
+        results |= {"conditioning/boxes_xyxy": boxes, "conditioning/mask_latent": cells}
+    if isinstance(networks.pose_guider, LandmarkGuider):
+        run = sampled_latents(networks, numbers, published_range=False)
+        results["sampling_training_range/guided_pred_step0"] = run.guided
+        results["sampling_training_range/final_latents"] = run.final
+    return results
 
+
+#: AniPortrait's two ranges of the guider's input, as the stored numbers call them.
+_RANGES = {"published_range": True, "training_range": False}
 
 _KERNELS = (
     "Look at the attention kernels above. Another version of PyTorch or of the driver may cure it; "
@@ -140,11 +159,11 @@ STAGES: tuple[Stage, ...] = (
     Stage("recipe", _recipe, _ARITHMETIC),
     Stage("noise schedule", _schedule, _ARITHMETIC),
     Stage("windows", _windows, _ARITHMETIC),
-    Stage("Pose Guider", _guider, _CONVOLUTIONS, needs_guider=True),
+    Stage("Pose Guider", _guider, _CONVOLUTIONS),
     Stage("ReferenceNet", _reference, _KERNELS),
     Stage("temporal layers", _temporal, _KERNELS),
     Stage("denoising UNet", _unet, _KERNELS),
-    Stage("guidance and sampling", _sampling, _KERNELS, needs_guider=True),
+    Stage("guidance and sampling", _sampling, _KERNELS),
 )
 
 
@@ -181,10 +200,6 @@ def run_stage(
         exact: Networks that say what to expect in place of the stored numbers: where weights were
             rounded, the stored numbers are those of other weights.
     """
-    own_guider = networks.pose_guider is None and stage.needs_guider
-    if own_guider or not _takes_pose(stage, numbers):
-        reason = "the Pose Guider of this family is not part of the package"
-        return StageResult(stage.name, numbers.family, problem=reason, skipped=True)
     meter = MemoryMeter(networks.denoising_unet.conv_in.weight.device)
     started = time.perf_counter()
     try:
@@ -211,11 +226,6 @@ def _limit(name: str, numbers: ReferenceNumbers, precision: str) -> Limit:
     if name not in numbers.limits:
         return EQUAL
     return limit_for(name, precision, Limit(**numbers.limits[name]))
-
-
-def _takes_pose(stage: Stage, numbers: ReferenceNumbers) -> bool:
-    """Whether the UNet's stored pose features are of the common kind, one map."""
-    return stage.compute is not _unet or "unet/pose_fea" in numbers.inputs
 
 
 def advice_for(result: StageResult) -> str:

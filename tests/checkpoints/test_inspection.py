@@ -150,8 +150,8 @@ class TestFolder:
         write_weights(path, {**weights, "conv_in.bias": weights["conv_in.bias"] / 0})
         facts = inspect_folder(own_model_folder)
         assert [problem.split()[0] for problem in facts.problems] == [
-            "denoising_unet.safetensors",
             "PoseGuider:",
+            "denoising_unet.safetensors",
             "There",
         ]
         assert "a model's folder, NOT complete" in str(facts)

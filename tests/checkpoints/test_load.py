@@ -361,7 +361,7 @@ class TestPoseGuider:
 
     def test_guiders_of_other_families_are_named(self, write, published_keys):
         for family, name, what in (
-            ("aniportrait", "pose_guider.pth", "AniPortrait's pose guider"),
+            ("open", "poseguider_stage_1.ckpt, plain", "Open-AnimateAnyone's pose guider"),
             ("champ", "guidance_encoder_depth.pth", "Champ's guidance encoder"),
         ):
             weights = {k: torch.zeros(1) for k in published_keys[family][name]}

@@ -2,10 +2,10 @@
 
 The small numbers (`animate_anyone_core/self_test/numbers/`) run everywhere. `PARITY_FIXTURES` holds
 further directories separated by `os.pathsep`, of any name, size and frame count; without it, every
-directory under `../shared/fixtures` is taken. Layout of those: `checkpoints/` with the published
-file names, `config.json` (2-D UNet), `inference.json` (temporal settings, noise schedule, sampling
-settings), `inputs.safetensors`, `expected.safetensors`, `context_windows.json`; or the two files of
-the small numbers.
+directory under `../shared/fixtures` and `../shared/fixtures_families` is taken. Layout of those:
+`checkpoints/` with the published file names, `config.json` (2-D UNet), `inference.json` (temporal
+settings, noise schedule, sampling settings), `inputs.safetensors`, `expected.safetensors`,
+`context_windows.json`; or the two files of the small numbers.
 
 Three variables serve `measure_limits.py`: `PARITY_COMPUTE` and `PARITY_PRECISION` compute the same in
 another way (see `ways.py`), and `PARITY_RECORD` names a file to add all differences to.
@@ -31,7 +31,9 @@ from animate_anyone_core.checkpoints.load import (
     load_reference_net,
     read_denoising_unet,
 )
+from animate_anyone_core.checkpoints.model_folder import find_optional, find_weights
 from animate_anyone_core.models.config import TemporalConfig
+from animate_anyone_core.models.landmark_guider import LandmarkGuider, encode_landmarks
 from animate_anyone_core.sampling.schedule import NoiseSchedule, make_solver
 from animate_anyone_core.self_test.core_calls import build_networks
 from animate_anyone_core.self_test.differences import Limit, difference
@@ -55,13 +57,18 @@ def _beside(name):
 ways = _beside("ways")
 limits = _beside("limits")
 ROOT = Path(__file__).parents[2]
+EXPECTED = "expected.safetensors"
+#: Tensors of the extra input channels, in the order of the channels.
+EXTRA = ("target_latents", "conditioning/mask_latent", "bk_latents")
 
 
 def given_folders() -> list[Path]:
     given = os.environ.get("PARITY_FIXTURES")
     if given:
         return [Path(entry) for entry in given.split(os.pathsep) if entry]
-    return sorted(p.parent for p in ROOT.parent.glob("shared/fixtures/*/expected.safetensors"))
+    shared = ROOT.parent / "shared"
+    places = ("fixtures", "fixtures_families")
+    return [p.parent for place in places for p in sorted(shared.glob(f"{place}/*/{EXPECTED}"))]
 
 
 def is_small(folder: Path) -> bool:
@@ -83,7 +90,7 @@ class Parity:
             k: v.to(way.dtype) if v.is_floating_point() else v
             for k, v in load_file(folder / "inputs.safetensors").items()
         }
-        self.expected = load_file(folder / "expected.safetensors")
+        self.expected = load_file(folder / EXPECTED)
         self.inference = json.loads((folder / "inference.json").read_text())
         self.windows = json.loads((folder / "context_windows.json").read_text())
         self.config = read_unet_config(folder / "config.json")
@@ -98,19 +105,17 @@ class Parity:
             in_mid_block=motion.get("motion_module_mid_block", True),
         )
 
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
     def weights(self, name: str) -> Path:
-        folder = self.folder / "checkpoints"
-        return next(
-            folder / f"{name}{s}"
-            for s in (".safetensors", ".pth")
-            if (folder / f"{name}{s}").exists()
-        )
+        return find_weights(self.checkpoints, name)
 
     def unet(self, *, image_only: bool = False):
-        motion = self.folder / "checkpoints" / "motion_module.safetensors"
         files = read_denoising_unet(
             self.weights("denoising_unet"),
-            motion if motion.exists() and not image_only else None,
+            None if image_only else find_optional(self.checkpoints, "motion_module"),
             family=self.inference.get("family", "auto"),
             config=self.config,
             temporal=None if image_only else self.temporal,
@@ -149,11 +154,41 @@ class Parity:
         return self.reference_net(self.inputs["ref_latents"], self.clip, attention=self.kernel)
 
     @cached_property
+    def extra(self) -> torch.Tensor | None:
+        """What the denoising UNet sees behind the noisy latents (1, C, F, h, w)."""
+        known = self.expected | self.inputs
+        names = [name for name in EXTRA if name in known]
+        return torch.cat([known[name].to(self.way.dtype) for name in names], 1) if names else None
+
+    @cached_property
+    def pictures(self) -> torch.Tensor:
+        """All pose pictures (F, 3, H, W) in [0, 1]."""
+        return self.inputs["pose_frames_u8"].to(self.way.dtype).div(255).permute(0, 3, 1, 2)
+
+    @cached_property
     @torch.no_grad()
     def pose(self) -> torch.Tensor:
-        """Features of all pose frames (1, C, F, h, w)."""
-        pictures = self.inputs["pose_frames_u8"].to(self.way.dtype).div(255).permute(0, 3, 1, 2)
-        return self.pose_guider(pictures).transpose(0, 1)[None]
+        """Features of all pose frames (1, C, F, h, w), of guiders that see a frame alone."""
+        return self.pose_guider(self.pictures).transpose(0, 1)[None]
+
+    def first_pose(self, frames: int):
+        """The features of the first frames, as the cases of the UNet have them."""
+        maps = [self.expected.get(f"guider/published_range/fea_{i}") for i in range(5)]
+        if maps[0] is None:
+            return self.pose[:, :, :frames]
+        return tuple(part[:, :, :frames].to(self.way.dtype) for part in maps)
+
+    def windowed_pose(self, frames: int, windows, *, published_range: bool = True):
+        """The features of the first frames, for these windows."""
+        if not isinstance(self.pose_guider, LandmarkGuider):
+            return self.pose[:, :, :frames]
+        return encode_landmarks(
+            self.pose_guider,
+            self.pictures[:frames].transpose(0, 1)[None],
+            windows,
+            published_range=published_range,
+            attention=self.kernel,
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,8 @@ LIMITS = {
     "sampling": (1.2e-2, 2e-3),  # 2.1e-3, 3.2e-4
     "sampling/guided": (5e-4, 1e-4),  # 8.2e-5, 1.5e-5
     "scheduler/alphas": (5e-6, 2e-6),  # 6.1e-7, 7.9e-8
+    "guider/": (3e-3, 3e-4),  # 6.0e-4, 5.2e-5 in the last map
+    "latents/": (1e-3, 2e-4),
     "preprocess/": (1e-5, 2e-6),  # none
 }
 

@@ -6,6 +6,8 @@ import torch
 from animate_anyone_core.models.denoising_unet import fold_frames, unfold_frames
 from animate_anyone_core.models.references import Reference
 from animate_anyone_core.models.temporal import temporal_layer
+from animate_anyone_core.sampling.windows import published_windows
+from animate_anyone_core.self_test.differences import Limit, difference
 
 
 def needs(parity, name):
@@ -50,7 +52,7 @@ def test_motion_modules(parity, name, path, compare):
 def test_unet(parity, case, compare):
     expected = needs(parity, f"unet/{case}")
     sample = parity.inputs["unet/sample"][:, :, : expected.shape[2]]
-    pose = parity.pose[:, :, : sample.shape[2]] if case != "nopose" else None
+    pose = parity.first_pose(sample.shape[2]) if case != "nopose" else None
     features = parity.reference if case != "noref" else {}
     appearance, strengths = parity.clip, None
     if case == "cfg":
@@ -88,7 +90,7 @@ def test_unet_blocks(parity, compare):
         sample,
         parity.inputs["unet/timestep"],
         Reference(parity.clip, parity.reference),
-        pose=parity.pose[:, :, :frames],
+        pose=parity.first_pose(frames),
         attention=parity.kernel,
     )
     for hook in hooks:
@@ -109,7 +111,98 @@ def test_batch_of_two_references(parity, compare):
         given["sample"],
         given["timestep"],
         Reference(appearance, features),
-        pose=given["pose_fea"],
+        pose=given["pose_fea"]
+        if "pose_fea" in given
+        else tuple(given[f"pose_fea_{i}"] for i in range(5)),
         attention=parity.kernel,
     )
     compare("unet/batch_of_two", out, expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "which", ["published_range", "training_range", "published_range_last_window"]
+)
+def test_guider_of_windows(parity, which, compare):
+    """AniPortrait's guider: five maps of a window's frames, at either range of its input."""
+    prefix = f"guider/{which}/"
+    expected = {k: v for k, v in parity.expected.items() if k.startswith(prefix)}
+    if not expected:
+        pytest.skip(f"this fixture has no case {prefix}")
+    frames = next(iter(expected.values())).shape[2]
+    s = parity.inference["sampling"]
+    plan = published_windows(
+        s["num_frames"],
+        s["context_frames"],
+        s["context_stride"],
+        s["context_overlap"],
+        closed_loop=s["closed_loop"],
+    )
+    window = plan[-1] if which.endswith("last_window") else list(range(frames))
+    pose = parity.windowed_pose(
+        s["num_frames"], [window], published_range=which != "training_range"
+    )
+    maps = pose.of(window)
+    for name, tensor in expected.items():
+        compare(name, maps[int(name[-1])][:, :, :frames], tensor)
+
+
+@torch.no_grad()
+def test_extra_channels_enter_the_first_convolution(parity, compare):
+    """Their order shows here at once."""
+    name = next((n for n in CONV_IN if n in parity.expected), None)
+    if name is None:
+        pytest.skip("this fixture has no case of the first convolution")
+    expected = parity.expected[name]
+    sample = parity.inputs["unet/sample"][:, :, : expected.shape[2]]
+    out = parity.denoising_unet.conv_in(fold_frames(sample))
+    compare("unet/conv_in", unfold_frames(out, sample.shape[2]), expected)
+
+
+CONV_IN = ("unet/nocfg_debug/conv_in", "unet/conv_in_out_frame0")
+
+
+@torch.no_grad()
+def test_white_background(parity, compare):
+    """Weights that see a background, on the latents of a plain white one."""
+    expected = needs(parity, "unet/white")
+    sample = parity.inputs["unet/sample"].clone()
+    white = parity.inputs["white_latents"]
+    sample[:, -white.shape[1] :] = white[:, :, None]
+    out = parity.denoising_unet(
+        sample,
+        parity.inputs["unet/timestep"],
+        Reference(parity.clip, parity.reference),
+        pose=parity.first_pose(sample.shape[2]),
+        attention=parity.kernel,
+    )
+    compare("unet/white", out, expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", ["extra_off", "four_channels"])
+def test_extra_channels_without_weight(parity, case, compare):
+    """Zeros in the extra channels' weights: the network without them, and as published."""
+    extra = 0 if parity.extra is None else parity.extra.shape[1]
+    if not extra:
+        pytest.skip("this family has no extra channels")
+    sample = parity.inputs["unet/sample"]
+    wide = parity.unet()
+    kept = sample.shape[1] - extra
+    weight = wide.conv_in.weight.data.clone()
+    weight[:, kept:] = 0
+    outs = []
+    for used in (weight, weight[:, :kept].contiguous()):
+        wide.conv_in.weight.data = used
+        out = wide(
+            sample[:, : used.shape[1]],
+            parity.inputs["unet/timestep"],
+            Reference(parity.clip, parity.reference),
+            pose=parity.first_pose(sample.shape[2]),
+            attention=parity.kernel,
+        )
+        outs.append(out)
+    both = difference("zeros", outs[0], outs[1], Limit(5e-5, 1e-6))
+    assert both.of_limit <= 1.0, str(both)
+    if f"unet/{case}" in parity.expected:
+        compare(f"unet/{case}", outs[case == "four_channels"], parity.expected[f"unet/{case}"])

@@ -59,11 +59,33 @@ class Strided(WindowSettings):
         return planned
 
 
-def run(parity, *, frames, steps, guidance, context, overlap, stride=1, closed_loop=True):
+def run(
+    parity,
+    *,
+    frames,
+    steps,
+    guidance,
+    context,
+    overlap,
+    stride=1,
+    closed_loop=True,
+    extra=None,
+    published_range=True,
+):
+    windows = Strided(
+        stride=stride,
+        context_frames=context,
+        context_overlap=overlap,
+        schedule="looped" if closed_loop else "published_open",
+        blending="flat",
+    )
+    if extra is None and parity.extra is not None:
+        extra = parity.extra[:, :, :frames]
     predict = window_predictor(
         partial(parity.denoising_unet, attention=parity.kernel),
         Reference(parity.clip, parity.reference),
-        parity.pose[:, :, :frames],
+        parity.windowed_pose(frames, windows.windows(frames), published_range=published_range),
+        extra,
     )
     kept = []
     solver = parity.solver()
@@ -81,13 +103,7 @@ def run(parity, *, frames, steps, guidance, context, overlap, stride=1, closed_l
         solver,
         num_inference_steps=steps,
         guidance_scale=guidance,
-        windows=Strided(
-            stride=stride,
-            context_frames=context,
-            context_overlap=overlap,
-            schedule="looped" if closed_loop else "published_open",
-            blending="flat",
-        ),
+        windows=windows,
     )
     return solver.timesteps, kept, final
 
@@ -178,3 +194,63 @@ def test_windows_that_do_not_fit(parity, compare):
         closed_loop=given.get("closed_loop", s["closed_loop"]),
     )
     check(parity, compare, "sampling_unaligned", *result)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", ["sampling_training_range", "sampling_short_training_range"])
+def test_training_range(parity, compare, case):
+    """AniPortrait with pictures in the range that its guider was trained on."""
+    frames, s = frames_of(parity, case), parity.inference["sampling"]
+    short = parity.inference["sampling_short"] if "short" in case else {}
+    result = run(
+        parity,
+        frames=frames,
+        steps=short.get("steps", s["steps"]),
+        guidance=short.get("gs", s["guidance_scale"]),
+        context=s["context_frames"],
+        overlap=s["context_overlap"],
+        stride=1 if short else s["context_stride"],
+        closed_loop=s["closed_loop"],
+        published_range=False,
+    )
+    check(parity, compare, case, *result)
+
+
+@torch.no_grad()
+def test_white_background(parity, compare):
+    """MIMO without a background: the latents of a white picture in every frame."""
+    frames, s = frames_of(parity, "sampling_white"), parity.inference["sampling"]
+    given = parity.inference["sampling_white"]
+    result = run(
+        parity,
+        frames=frames,
+        steps=given["steps"],
+        guidance=given.get("guidance_scale", s["guidance_scale"]),
+        context=s["context_frames"],
+        overlap=s["context_overlap"],
+        stride=s["context_stride"],
+        closed_loop=s["closed_loop"],
+        extra=parity.inputs["white_latents"][:, :, None].expand(-1, -1, frames, -1, -1),
+    )
+    check(parity, compare, "sampling_white", *result)
+
+
+@torch.no_grad()
+def test_what_the_network_is_given(parity):
+    """Noisy latents first, then the extra channels, the same in both halves of the guidance."""
+    name = "sampling/model_input_step0_window0"
+    if name not in parity.expected:
+        pytest.skip(f"this fixture has no case {name}")
+    s, seen = parity.inference["sampling"], []
+
+    def denoiser(sample, *args, **kwargs):
+        seen.append(sample)
+        return sample[:, :4]
+
+    window = list(range(parity.expected[name].shape[2]))
+    predict = window_predictor(
+        denoiser, Reference(parity.clip, {}), parity.pose[:, :, : s["num_frames"]], parity.extra
+    )
+    predict(parity.inputs["noise"][:, :, window], torch.tensor(999), window, True)
+    expected = parity.expected[name].to(seen[0])
+    assert torch.equal(seen[0], expected.expand_as(seen[0]))

@@ -340,7 +340,7 @@ class TestErrors:
             draw_poses(poses, "champ")
         assert str(error.value) == (
             "Unknown skeleton style 'champ'. "
-            "Known styles: moore, musepose, openpose, dwpose, sdpose."
+            "Known styles: moore, musepose, openpose, dwpose, sdpose, aniportrait."
         )
         with pytest.raises(SettingsError, match=r"Unknown fit 'x'\. Known: pad, crop, stretch\."):
             draw_poses(poses, fit="x")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ...animate import (
     AnimateSettings,
+    Pose,
     encode_pose_pictures,
     encode_reference,
     sample_frames,
@@ -22,6 +23,7 @@ from ...checkpoints.model_folder import Models
 from ...images import vae_pixels
 from ...models.autoencoder import decode_pictures, encode_picture
 from ...models.denoising_unet import DenoisingUNet
+from ...models.landmark_guider import WindowedPose
 
 #: The model, and what is left of it without a part. Without ReferenceNet the image encoder's token
 #: still tells of the reference.
@@ -57,13 +59,14 @@ def animate_variants(
     unet = models.denoising_unet
     unet.check_window(min(settings.windows.context_frames, len(skeletons)))
     character = encode_reference(models, Image.fromarray(reference))
-    pose = encode_pose_pictures(models, skeletons, settings.width, settings.height)
+    size = settings.width, settings.height
+    pose = encode_pose_pictures(models, skeletons, *size, settings.windows)
     results = {}
     for name in variants:
         frames = sample_frames(
             without_temporal(unet) if name == NO_TEMPORAL else unet,
             replace(character, features={}) if name == NO_REFERENCE else character,
-            torch.zeros_like(pose) if name == NO_POSE else pose,
+            _without(pose) if name == NO_POSE else pose,
             models.vae,
             models.profile.noise,
             settings,
@@ -71,6 +74,14 @@ def animate_variants(
         )
         results[name] = np.stack(list(frames))
     return results
+
+
+def _without(pose: Pose) -> Pose:
+    """Pose features that say nothing."""
+    if isinstance(pose, WindowedPose):
+        zeros = {w: tuple(map(torch.zeros_like, maps)) for w, maps in pose.windows.items()}
+        return WindowedPose(zeros, pose.num_frames)
+    return torch.zeros_like(pose)
 
 
 def through_codec(models: Models, frames: np.ndarray, chunk_frames: int = 8) -> np.ndarray:

@@ -205,7 +205,13 @@ def _guider_from(path: Path, shapes: UNetConfig) -> PoseGuider:
     weights = without_prefix(read_weights(path))
     taken = {key[len(prefix) :]: v for key, v in weights.items() if key.startswith(prefix)}
     if not taken:
-        return load_pose_guider(path, dtype=torch.float32)[0]
+        loaded = load_pose_guider(path, dtype=torch.float32)[0]
+        if not isinstance(loaded, PoseGuider):
+            raise SettingsError(
+                f"{path.name} is AniPortrait's pose guider, which cannot be trained here: it sees a "
+                "window's frames together. Start from a guider of another family."
+            )
+        return loaded
     widths = infer_pose_guider_shape(taken, Layout.PUBLISHED_POSE_GUIDER).widths
     guider = PublishedPoseGuider(widths, shapes.block_out_channels[0])
     own = guider.state_dict()

@@ -1,0 +1,60 @@
+"""The person to be replaced as a box a frame, and the box on latent cells: AnyCharV's mask.
+
+Symbols: F frames, H W pixels of the masks, h w latent cells.
+
+Convention: boxes are (x0, y0, x1, y1) in pixels, ends exclusive, and leave the person's last row and
+column out, as the published weights were trained.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ShapeError
+
+
+def person_boxes(masks: np.ndarray) -> np.ndarray:
+    """Find the box of the person in every frame.
+
+    Args:
+        masks: (F, H, W), uint8 with the person above 127, booleans, or floats with it above 0.5.
+
+    Returns:
+        (F, 4) int64; zeros for a frame without a person, where nothing is replaced.
+
+    Raises:
+        ShapeError: If these are no masks.
+    """
+    if masks.ndim != 3 or 0 in masks.shape:
+        raise ShapeError(
+            f"Masks must have the shape (frames, height, width), got {tuple(masks.shape)}."
+        )
+    is_person = masks > (127 if masks.dtype == np.uint8 else 0.5)
+    boxes = np.zeros((len(masks), 4), np.int64)
+    for box, mask in zip(boxes, is_person, strict=True):
+        columns, rows = mask.any(axis=0).nonzero()[0], mask.any(axis=1).nonzero()[0]
+        if len(rows):
+            box[:] = columns[0], rows[0], columns[-1], rows[-1]
+    return boxes
+
+
+def box_cells(boxes: np.ndarray, size: tuple[int, int], height: int, width: int) -> Tensor:
+    """Draw boxes on latent cells.
+
+    In one step from the masks' pixels: cell (i, j) looks at the pixel (floor(i H / h), floor(j W / w)).
+
+    Args:
+        boxes: (F, 4) in pixels of the masks.
+        size: (W, H) of the masks.
+        height: h.
+        width: w.
+
+    Returns:
+        (1, 1, F, h, w), 1 inside and 0 outside.
+    """
+    columns = torch.arange(width) * size[0] // width
+    rows = torch.arange(height) * size[1] // height
+    x0, y0, x1, y1 = torch.from_numpy(boxes).T[..., None]
+    across = (columns >= x0) & (columns < x1)
+    down = (rows >= y0) & (rows < y1)
+    return (down[:, :, None] & across[:, None, :]).float()[None, None]
