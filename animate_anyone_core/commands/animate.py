@@ -13,13 +13,26 @@ from ..checkpoints.model_folder import load_models
 from ..errors import SettingsError
 from ..images import fit, read_picture
 from ..preflight.memory import check_fits
+from ..replacement.scene import check_scene
 from ..sampling.blending import BLENDINGS
 from ..sampling.schedule import SOLVERS
 from ..sampling.windows import SCHEDULES
 from ..video import check_video_output, write_video
-from .driving_options import add_driving_options, read_driving, skeleton_pictures
+from .driving_options import (
+    add_driving_options,
+    poses_of_clip,
+    read_driving,
+    skeleton_pictures,
+)
 from .number_option import add_max_frames
 from .progress_bar import progress_bar
+from .replace_options import (
+    add_replace_options,
+    check_replace_options,
+    draw_in_place,
+    read_replacement,
+    read_scene,
+)
 
 logger = logging.getLogger("animate_anyone")
 
@@ -37,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what a transparent --reference is laid on: a name, or #RRGGBB (default white)",
     )
     add_driving_options(parser)
+    add_replace_options(parser)
     add("--models", default=BUILT_IN, metavar="DIR", help="published files' folder, or built-in")
     add("--output", type=Path, required=True, metavar="OUT.mp4", help="video to write")
     add("--vae", type=Path, metavar="DIR", help="VAE folder, if not vae/ in the models' folder")
@@ -61,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     check_video_output(args.output)
+    check_replace_options(args)
     reference = read_picture(args.reference, args.background)
     driving = read_driving(args)
     device = choose_device(args.device)
@@ -76,6 +91,12 @@ def run(args: argparse.Namespace) -> None:
     for report in reports:
         logger.info("%s", report)
     profile = models.profile
+    poses = None if args.replace is None else poses_of_clip(args, driving)
+    replacement = read_replacement(args, driving, poses)
+    scene = read_scene(args, driving) if replacement is None else replacement.scene
+    check_scene(profile.extra_inputs, scene)
+    if replacement is not None and (args.width, args.height) == (None, None):
+        args.width, args.height = replacement.size(min(profile.width, profile.height))
     settings = AnimateSettings.for_model(
         models,
         width=args.width,
@@ -102,12 +123,19 @@ def run(args: argparse.Namespace) -> None:
         window,
         settings.guidance_scale,
     )
-    fitted = fit(reference, settings.width, settings.height, settings.fit)
-    skeletons = skeleton_pictures(args, driving, fitted, profile.drawing)
+    size = settings.width, settings.height
+    if replacement is None:
+        fitted = fit(reference, *size, settings.fit)
+        skeletons = skeleton_pictures(args, driving, fitted, profile.drawing)
+    else:
+        skeletons = draw_in_place(replacement, driving, poses, profile.drawing, size)
     with progress_bar("animate") as on_step:
-        frames = animate(models, reference, skeletons, settings, on_step)
+        frames = animate(models, reference, skeletons, settings, on_step, scene)
+        if replacement is not None:
+            frames = replacement.finish(frames)
+            size = replacement.region.size if replacement.is_pasted else size
         count = write_video(args.output, frames, driving.fps, driving.sound)
-    logger.info("%d frames of %dx%d: %s", count, settings.width, settings.height, args.output)
+    logger.info("%d frames of %dx%d: %s", count, *size, args.output)
 
 
 def choose_device(name: str) -> torch.device:

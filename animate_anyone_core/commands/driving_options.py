@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ..checkpoints.families import MADE_ELSEWHERE
 from ..clips import read_clip
 from ..driving import DrivingSettings, detect_driver, fit_to_character
 from ..errors import SettingsError
@@ -52,7 +53,7 @@ class Driving(NamedTuple):
 
 def add_driving_options(parser: argparse.ArgumentParser) -> None:
     """Define the options."""
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--poses",
         type=Path,
@@ -99,6 +100,8 @@ def read_driving(args: argparse.Namespace) -> Driving:
     excerpt = read_excerpt(args)
     if args.driving is not None:
         return _from_clip(args, args.driving, excerpt)
+    if args.poses is None:
+        return _from_clip(args, args.replace, excerpt)
     if _are_data(args.poses):
         poses = load_poses(args.poses, parse_canvas(args.canvas))
         poses = take_poses(poses, excerpt, args.max_frames)
@@ -123,6 +126,21 @@ def _from_clip(args: argparse.Namespace, path: Path, excerpt: Excerpt) -> Drivin
     return Driving(clip.frames, None, clip.fps, clip.sound if args.sound else None)
 
 
+def poses_of_clip(args: argparse.Namespace, driving: Driving) -> PoseSequence | None:
+    """The poses of the person who drives, where they are; None if skeleton pictures were read."""
+    if driving.poses is not None or args.poses is not None:
+        return driving.poses
+    assert driving.frames is not None
+    settings = DrivingSettings(smoothing=SmoothingSettings() if args.smooth else None)
+    detector = open_detector(args, [args.driving or args.replace])
+    with progress_bar("detect poses") as on_step:
+        found = detect_driver(detector, driving.frames, driving.fps, settings, on_step)
+    poses = choose_by_option(found, args.person, args.person_frame)
+    for doubt in poses.doubts:
+        logger.warning("Warning: %s", doubt)
+    return poses
+
+
 def skeleton_pictures(
     args: argparse.Namespace, driving: Driving, reference: Image.Image, style: str
 ) -> np.ndarray:
@@ -136,6 +154,11 @@ def skeleton_pictures(
     """
     if args.poses is not None and driving.frames is not None:
         return driving.frames
+    if style == MADE_ELSEWHERE:
+        raise SettingsError(
+            "These weights are driven by pictures of a rendered body, which are made elsewhere. Give "
+            "them with --poses, as a video or a folder of pictures."
+        )
     retarget = args.driving is not None if args.retarget is None else args.retarget
     settings = DrivingSettings(
         smoothing=SmoothingSettings() if args.smooth else None,

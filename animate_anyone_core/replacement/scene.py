@@ -64,7 +64,7 @@ def encode_scene(
         SettingsError: If the family needs a video that is not there, or cannot use one that is.
         ShapeError: If a video has another number of frames, or is none.
     """
-    _check_wanted(extra_inputs, scene)
+    check_scene(extra_inputs, scene)
     parts = []
     for name in extra_inputs:
         if name == "mask":
@@ -109,11 +109,12 @@ def encode_frames(vae: Autoencoder, frames: np.ndarray, width: int, height: int)
     return torch.cat(chunks).transpose(0, 1)[None]
 
 
-def _check_wanted(extra_inputs: Sequence[str], scene: Scene) -> None:
+def check_scene(extra_inputs: Sequence[str], scene: Scene) -> None:
+    """Raise SettingsError if a family needs a video that is not there, or cannot use one that is."""
     if "target" in extra_inputs and (scene.target is None or scene.masks is None):
         raise SettingsError(
             "These weights put the character in a person's place: they need the video with that "
-            "person, and the person's masks."
+            'person, and the person\'s masks (--replace and --mask; "Replace Inputs" in ComfyUI).'
         )
     for name, given in (("target", scene.target), ("background", scene.background)):
         if given is not None and name not in extra_inputs:

@@ -57,8 +57,8 @@ def test_families_without_extra_channels_get_nothing(vae):
 @pytest.mark.parametrize(
     ("wanted", "given", "message"),
     [
-        (("target", "mask"), (), "they need the video with that person, and the person's masks."),
-        (("target", "mask"), ("target",), "and the person's masks."),
+        (("target", "mask"), (), "they need the video with that person, and the person's masks "),
+        (("target", "mask"), ("target",), "and the person's masks "),
         ((), ("target",), "cannot see a target video: .* AnyCharV's weights replace a person"),
         (("background",), ("target",), "cannot see a target video"),
         (("target", "mask"), ("target", "masks", "background"), "cannot see a background video"),

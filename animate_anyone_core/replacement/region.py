@@ -1,0 +1,171 @@
+"""The part of a video that is made anew: cut out around a small person, pasted back without a seam.
+
+Symbols: F frames, H W pixels of the video, h w of what is made.
+
+Convention: boxes are (x0, y0, x1, y1) in pixels, ends exclusive.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from ..errors import PoseError, ShapeError
+from ..images import stretch
+from ..pose.pose_keypoint import SEEN_SCORE
+from ..pose.skeleton import PoseSequence
+
+_SMALL = 0.5  # a person lower than this share of the picture is cut out
+_ROOM = 0.35  # around the person, as a share of the box around all frames
+_AROUND_POSE = 0.12  # of a body's height: hair, hands and clothes lie outside of its keypoints
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of every frame.
+
+    Attributes:
+        box: (x0, y0, x1, y1) in pixels of the video.
+        size: (width, height) of the video.
+    """
+
+    box: tuple[int, int, int, int]
+    size: tuple[int, int]
+
+    @property
+    def width(self) -> int:
+        """Of the part."""
+        return self.box[2] - self.box[0]
+
+    @property
+    def height(self) -> int:
+        """Of the part."""
+        return self.box[3] - self.box[1]
+
+    def cut(self, clip: np.ndarray) -> np.ndarray:
+        """Cut out of a clip (F, H, W, …), also of another size; a view."""
+        across, down = clip.shape[2] / self.size[0], clip.shape[1] / self.size[1]
+        x0, x1 = round(self.box[0] * across), round(self.box[2] * across)
+        y0, y1 = round(self.box[1] * down), round(self.box[3] * down)
+        return clip[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+
+    def poses(self, poses: PoseSequence) -> PoseSequence:
+        """Poses of the video, also of another size, on the part's own canvas."""
+        scale = np.array(self.size) / (poses.width, poses.height)
+        points = poses.points * scale - self.box[:2]
+        return replace(poses, points=points, width=self.width, height=self.height)
+
+
+def choose_region(boxes: np.ndarray, size: tuple[int, int], *, crop: bool = True) -> Region:
+    """Choose the part to make: all of it, or around a person that is small in the picture.
+
+    Args:
+        boxes: The person's box in every frame (F, 4); zeros where there is none.
+        size: (width, height) of the video.
+        crop: Whether a small person is cut out.
+
+    Returns:
+        One part for the whole clip, of the video's own shape.
+    """
+    width, height = size
+    seen = boxes[(boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])]
+    whole = Region((0, 0, width, height), size)
+    if not crop or not len(seen):
+        return whole
+    person = np.median(np.maximum((seen[:, 2:] - seen[:, :2]) / size, 0).max(axis=1))
+    low, high = seen[:, :2].min(axis=0), seen[:, 2:].max(axis=0)
+    share = float(((high - low) / size).max()) * (1 + 2 * _ROOM)
+    if person >= _SMALL or share >= 1:
+        return whole
+    sides = np.array([round(width * share), round(height * share)])
+    start = np.clip(np.round((low + high - sides) / 2), 0, size - sides).astype(int)
+    x0, y0 = start.tolist()
+    return Region((x0, y0, x0 + int(sides[0]), y0 + int(sides[1])), size)
+
+
+def boxes_of_poses(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> np.ndarray:
+    """The box of a person in every frame (F, 4), from its keypoints, where there is no mask.
+
+    Args:
+        poses: One person; of several, the first is taken.
+        seen_score: Keypoints with lower scores are not looked at.
+
+    Raises:
+        PoseError: If nobody is seen in any frame.
+    """
+    boxes = np.zeros((poses.num_frames, 4), np.int64)
+    limits = poses.width, poses.height
+    for frame, box in enumerate(boxes):
+        points = poses.points[frame, 0][poses.scores[frame, 0] >= seen_score]
+        if len(points) > 1:
+            low, high = points.min(axis=0), points.max(axis=0)
+            room = _AROUND_POSE * (high - low).max()
+            box[:2] = np.clip(np.floor(low - room), 0, limits)
+            box[2:] = np.clip(np.ceil(high + room), 0, limits)
+    if not boxes.any():
+        raise PoseError(
+            "The poses show nobody, so there is no box of the person to replace. Give a mask."
+        )
+    return boxes
+
+
+def masks_of_boxes(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Masks (F, H, W) booleans that `person_boxes` finds these boxes in again."""
+    masks = np.zeros((len(boxes), size[1], size[0]), bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        if x1 > x0 and y1 > y0:  # the last row and column are left out there
+            mask[y0 : y1 + 1, x0 : x1 + 1] = True
+    return masks
+
+
+def paste_region(
+    target: np.ndarray,
+    made: Iterable[np.ndarray],
+    region: Region,
+    boxes: np.ndarray,
+    feather: float = 0.08,
+) -> Iterator[np.ndarray]:
+    """Put what was made of a part back, so that all but the person stays as it was.
+
+    Args:
+        target: The video (F, H, W, 3) uint8.
+        made: Its frames (h, w, 3) uint8, made of the part, of any size.
+        region: The part.
+        boxes: The person's box in every frame (F, 4), in pixels of the video.
+        feather: Width of the soft border around the box, as a share of its longer side.
+
+    Yields:
+        Frames (H, W, 3) uint8. Pixels further from the box than the feather are the video's own.
+
+    Raises:
+        ShapeError: If there are not as many boxes as frames.
+    """
+    if len(boxes) != len(target):
+        raise ShapeError(f"There are {len(target)} frames, but {len(boxes)} boxes. Give one each.")
+    x0, y0, x1, y1 = region.box
+    for frame, picture, box in zip(target, made, boxes, strict=True):
+        result = frame.copy()
+        if box[2] > box[0] and box[3] > box[1]:
+            soft = max(1.0, feather * float(max(box[2] - box[0], box[3] - box[1])))
+            across = _weights(x0, x1, box[0], box[2], soft, region.size[0])
+            down = _weights(y0, y1, box[1], box[3], soft, region.size[1])
+            weight = (down[:, None] * across)[..., None]
+            new = np.asarray(stretch(Image.fromarray(picture), region.width, region.height))
+            there = frame[y0:y1, x0:x1]
+            mixed = np.rint(there + weight * (new.astype(np.float32) - there)).astype(np.uint8)
+            result[y0:y1, x0:x1] = np.where(weight > 0, mixed, there)
+        yield result
+
+
+def _weights(
+    first: int, last: int, start: float, end: float, soft: float, length: int
+) -> np.ndarray:
+    """Of pixels first..last of a line: 1 in start..end, falling to 0 outside, and at a cut border."""
+    middles = np.arange(first, last) + 0.5
+    outside = np.maximum(np.maximum(start - middles, middles - end), 0)
+    near = np.clip(1 - outside / soft, 0, 1)
+    for border in (first, last):
+        if 0 < border < length:  # cut here: the part must not show its edge
+            near = np.minimum(near, np.clip((np.abs(middles - border) - 0.5) / soft, 0, 1))
+    return (near * near * (3 - 2 * near)).astype(np.float32)
