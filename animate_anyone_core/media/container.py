@@ -15,12 +15,14 @@ from .timing import Timed
 
 logger = logging.getLogger("animate_anyone")
 
-#: What FFmpeg is held to: this one local file, no playlists, no frame too large to be decoded.
-_OPTIONS = {
+#: What FFmpeg is held to: this one local file, no playlists. Only as options of the container: given
+#: for all streams, too, PyAV before 18 crashes on containers that find their streams late (FLV).
+_CONTAINER_OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(limits.VIDEO_FORMATS),
-    "max_pixels": str(limits.VIDEO_PIXELS),
 }
+#: And no frame too large to be decoded.
+_DECODER_OPTIONS = {"max_pixels": str(limits.VIDEO_PIXELS)}
 #: Frames per second of a file that does not tell.
 DEFAULT_FPS = 25.0
 
@@ -30,7 +32,7 @@ def open_input(path: Path) -> InputContainer:
 
     An absolute path is never taken for a protocol, whatever the file's name.
     """
-    return av.open(str(path.absolute()), mode="r", options=_OPTIONS)
+    return av.open(str(path.absolute()), mode="r", container_options=_CONTAINER_OPTIONS)
 
 
 def picture_track(container: InputContainer, name: str) -> av.VideoStream:
@@ -44,7 +46,7 @@ def picture_track(container: InputContainer, name: str) -> av.VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
         raise MediaError(f"{name} has no picture track. Give a video file.")
-    stream.codec_context.options = {"max_pixels": _OPTIONS["max_pixels"]}
+    stream.codec_context.options = dict(_DECODER_OPTIONS)
     return stream
 
 
@@ -59,9 +61,8 @@ def promised_frames(stream: av.VideoStream) -> int:
     A video cut without encoding it again keeps frames that its edit list hides: they are counted in
     its header, and never decoded.
     """
-    entries = getattr(
-        stream, "index_entries", ()
-    )  # newer PyAV; without it such videos are left out
+    # newer PyAV; without it such videos are left out
+    entries = getattr(stream, "index_entries", ())
     return stream.frames and stream.frames - sum(entry.is_discard for entry in entries)
 
 

@@ -125,11 +125,14 @@ def from_yuv(planes: np.ndarray, matrix: str) -> np.ndarray:
     return (255 * np.stack([r, g, b], -1)).clip(0, 255)
 
 
-def yuv_frame(rgb: np.ndarray, matrix: str, is_full: bool = False, bits: int = 8) -> av.VideoFrame:
+def yuv_frame(
+    rgb: np.ndarray, matrix: str, is_full: bool = False, bits: int = 8, layout: str | None = None
+) -> av.VideoFrame:
     """A frame whose stored numbers are known: yuv420p, or yuv420p10le for 10 bits."""
     planes = to_yuv(rgb, matrix, is_full, bits)
     kind = np.uint8 if bits == 8 else np.dtype("<u2")
-    frame = av.VideoFrame(rgb.shape[1], rgb.shape[0], "yuv420p" if bits == 8 else "yuv420p10le")
+    layout = layout or ("yuv420p" if bits == 8 else "yuv420p10le")
+    frame = av.VideoFrame(rgb.shape[1], rgb.shape[0], layout)
     for plane, values in zip(
         frame.planes, (planes[0], planes[1][::2, ::2], planes[2][::2, ::2]), strict=True
     ):

@@ -202,13 +202,12 @@ def test_grey_stays_grey(tmp_path):
 
 
 def test_motion_jpeg_has_full_range(tmp_path):
-    frame = yuv_frame(patches(), "bt601", True)
     path = write(
         tmp_path / "a.avi",
-        [frame.reformat(format="yuvj420p", src_color_range=2, dst_color_range=2)],
+        [yuv_frame(patches(), "bt601", True, layout="yuvj420p")],
         codec="mjpeg",
         layout="yuvj420p",
-        options={"flags": "+qscale", "global_quality": "118"},
+        options={"qmin": "1", "qmax": "1"},
     )
     seen = seen_colors(read_video(path).frames[0]).astype(int)
     assert np.abs(seen - COLORS).max() <= 6
