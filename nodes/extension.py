@@ -21,6 +21,7 @@ NODES = (
     ("load_image_encoder", "LoadImageEncoder"),
     ("encode_reference", "EncodeReference"),
     ("detect_pose", "DetectPose"),
+    ("read_skeletons", "ReadSkeletons"),
     ("smooth_pose", "SmoothPose"),
     ("retarget_pose", "RetargetPose"),
     ("draw_pose", "DrawPose"),

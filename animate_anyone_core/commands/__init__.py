@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "animate the characters and the video that come with the package"),
     "animate": ("animate", "animate a character picture by a skeleton or driving video"),
     "detect-pose": ("detect_pose", "find the poses of the people in a video or picture"),
+    "read-skeletons": ("read_skeletons", "read the poses that a video of drawn skeletons shows"),
     "retarget-pose": ("retarget_pose", "fit a driver's poses to a character's body and place"),
     "draw-pose": ("draw_pose", "draw poses as skeleton pictures for a family of weights"),
     "evaluate": ("evaluate", "measure a result against the truth and its driving poses"),

@@ -4,18 +4,13 @@ import argparse
 import logging
 from pathlib import Path
 
-import numpy as np
-
-from ..clips import read_clip
 from ..files import check_writable
-from ..images import PICTURE_SUFFIXES, read_picture
-from ..media.animation import is_animation
-from ..media.timing import Excerpt
 from ..pose.openpose_json import save_poses
 from ..pose.pose_keypoint import SEEN_SCORE
 from .excerpt_options import add_excerpt_options, read_excerpt
 from .number_option import add_max_frames
 from .person_option import add_person_options, choose_by_option
+from .picture_or_clip import read_picture_or_clip
 from .pose_networks import add_network_options, open_detector
 from .progress_bar import progress_bar
 
@@ -53,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     check_writable(args.output)
-    frames, fps = _read_frames(args.video, args.max_frames, read_excerpt(args))
+    frames, fps = read_picture_or_clip(args.video, args.max_frames, read_excerpt(args))
     detector = open_detector(args, [args.video])
     with progress_bar("detect poses") as on_step:
         poses, report = detector.detect(
@@ -67,13 +62,3 @@ def run(args: argparse.Namespace) -> None:
     logger.info("%s", report)
     save_poses(choose_by_option(poses, args.person, args.person_frame), args.output)
     logger.info("Wrote %s.", args.output)
-
-
-def _read_frames(
-    path: Path, max_frames: int | None, excerpt: Excerpt
-) -> tuple[np.ndarray, float | None]:
-    """Return RGB frames (F, H, W, 3) and frames per second, None for a picture."""
-    if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and not is_animation(path):
-        return np.asarray(read_picture(path))[None], None
-    clip = read_clip(path, max_frames, excerpt)
-    return clip.frames, clip.fps

@@ -1,0 +1,1 @@
+"""Drawn skeletons back to keypoints: colors, bodies, hands, faces, people over time."""
