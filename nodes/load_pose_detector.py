@@ -44,7 +44,9 @@ class LoadPoseDetector(io.ComfyNode):
             node_id="AnimateAnyone_LoadPoseDetector",
             display_name="Load Pose Detector (Animate Anyone)",
             category=f"{CATEGORY}/loaders",
-            **aliases("dwpose model", "yolox", "onnx loader", "rtmpose", "vitpose"),
+            **aliases(
+                "dwpose model", "yolox", "onnx loader", "rtmpose", "vitpose", "yolo pose", "rtmo"
+            ),
             description="Loads a person detector and a keypoint estimator. What they are is told "
             "by what they compute, not by their names. ONNX files need onnxruntime, TorchScript "
             "files run on ComfyUI's own torch, if they are allowed.",
@@ -53,13 +55,14 @@ class LoadPoseDetector(io.ComfyNode):
                     "person_detector",
                     options=[*_choices(), WHOLE_PICTURE],
                     tooltip="Finds people: yolox_l.onnx or yolox_l.torchscript.pt in "
-                    "models/animate_anyone, also YOLOv8, YOLOv10, YOLO-NAS, RTMDet.",
+                    "models/animate_anyone, also YOLOv8, YOLOv10, RT-DETR, YOLO-NAS, RTMDet.",
                 ),
                 io.Combo.Input(
                     "pose_estimator",
                     options=_choices(),
                     tooltip="Finds their keypoints: dw-ll_ucoco_384.onnx or "
-                    "dw-ll_ucoco_384_bs5.torchscript.pt, also RTMPose, RTMW and ViTPose.",
+                    "dw-ll_ucoco_384_bs5.torchscript.pt, also RTMPose, RTMW, RTMW3D and ViTPose. "
+                    "YOLO-pose (8, 11, 26) and RTMO find the people, too.",
                 ),
                 io.Combo.Input(
                     "device",

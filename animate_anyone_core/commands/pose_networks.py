@@ -40,7 +40,7 @@ def add_network_options(parser: argparse.ArgumentParser, device: bool = True) ->
         type=Path,
         metavar="FILE",
         help="person detector, such as yolox_l.onnx; with --estimator alone the whole picture is "
-        "one person",
+        "one person, unless that network finds people itself (YOLO-pose, RTMO)",
     )
     add(
         "--allow-torchscript",

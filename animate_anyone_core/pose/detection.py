@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SettingsError, ShapeError, UnknownCheckpointError
+from ..errors import CheckpointError, SettingsError, ShapeError, UnknownCheckpointError
 from ..progress import OnStep, silent
 from .detection_report import DetectionReport
-from .detection_run import DetectionRun, FramePeople
+from .detection_run import DetectionRun, FramePeople, walk_one_stage
 from .detector_models import DETECTORS, RTMDET
+from .one_stage import ONE_STAGE, OneStageNetwork
 from .person_detector import PersonDetector
 from .plausibility import FrameSample, Look, Plausibility, check_plausibility
 from .pose_estimator import PoseEstimator
 from .pose_keypoint import SEEN_SCORE
-from .runtime import open_network
+from .runtime import Network, open_network
 from .skeleton import NUM_KEYPOINTS, PoseSequence
 from .tracking import track_persons
 
@@ -29,7 +30,8 @@ class PoseDetector:
 
     Args:
         detector: Finds people; None takes the whole picture as one person.
-        estimator: Finds the keypoints of each.
+        estimator: Finds the keypoints of each; a one-stage network finds the people, too, and has no
+            use for a detector.
         device: The device that was asked for, for warnings.
         drawn_only: Whether the networks know drawn dancers only. Then a few frames of every clip are
             looked at again, and poses that do not hold are doubted: see `plausibility`.
@@ -38,7 +40,7 @@ class PoseDetector:
     def __init__(
         self,
         detector: PersonDetector | None,
-        estimator: PoseEstimator,
+        estimator: PoseEstimator | OneStageNetwork,
         device: str = "auto",
         drawn_only: bool = False,
     ) -> None:
@@ -86,18 +88,25 @@ class PoseDetector:
         _check_settings(interval, batch_size, seen_score)
         if num_frames is None:
             num_frames = len(frames) if isinstance(frames, Sized) else 0
-        run = DetectionRun(
-            self.detector, self.estimator, batch_size, SEEN_SCORE / seen_score, num_frames, on_step
-        )
         calls = self._calls()
         sample = FrameSample()
         pictures = _checked_pictures(frames)
-        size = run.walk(sample.watch(pictures) if self.drawn_only else pictures, interval)
+        pictures = sample.watch(pictures) if self.drawn_only else pictures
+        factor = SEEN_SCORE / seen_score
+        if isinstance(self.estimator, OneStageNetwork):
+            results, size = walk_one_stage(self.estimator, pictures, factor, num_frames, on_step)
+        else:
+            run = DetectionRun(
+                self.detector, self.estimator, batch_size, factor, num_frames, on_step
+            )
+            results, size = run.results, run.walk(pictures, interval)
         if size is None:
             size = frames.shape[2:0:-1] if isinstance(frames, np.ndarray) else (1, 1)
-        poses, colors = _as_sequence(run.results, size, fps)
+        poses, colors = _as_sequence(results, size, fps)
         poses = track_persons(poses, colors=colors)
-        found = self._check(poses, sample) if self.drawn_only else None
+        found = None
+        if self.drawn_only and isinstance(self.estimator, PoseEstimator):
+            found = self._check(self.estimator, poses, sample)
         if found is not None and found.doubt:
             poses = replace(poses, doubts=(found.doubt,))
         return poses, self._report(poses, calls, found)
@@ -113,7 +122,14 @@ class PoseDetector:
         detector = 0 if self.detector is None else self.detector.network.calls
         return detector, self.estimator.network.calls
 
-    def _check(self, poses: PoseSequence, sample: FrameSample) -> Plausibility | None:
+    def _boxes_by(self) -> str:
+        if isinstance(self.estimator, OneStageNetwork):
+            return f"{self.estimator.network.name} finds the people itself"
+        return _described(self.detector)
+
+    def _check(
+        self, estimator: PoseEstimator, poses: PoseSequence, sample: FrameSample
+    ) -> Plausibility | None:
         """Look at a few frames again; None if nobody was found."""
         present = np.asarray((poses.scores[:, 0] > 0).any(axis=-1))
         if not present.any():
@@ -126,7 +142,7 @@ class PoseDetector:
                 boxes = self.detector.detect(picture).boxes
             centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
             boxes = np.concatenate([centre - widen * half, centre + widen * half], axis=1)
-            return Look(*self.estimator.estimate([picture] * len(boxes), boxes, 8))
+            return Look(*estimator.estimate([picture] * len(boxes), boxes, 8))
 
         return check_plausibility(poses, sample.frames(present), look)
 
@@ -151,7 +167,7 @@ class PoseDetector:
             num_frames=poses.num_frames,
             num_persons=int(persons.sum()),
             frames_without_person=tuple(np.flatnonzero(~present).tolist()),
-            detector=_described(self.detector),
+            detector=self._boxes_by(),
             estimator=_described(self.estimator),
             detector_calls=calls[0] - calls_before[0],
             estimator_calls=calls[1] - calls_before[1],
@@ -192,13 +208,13 @@ def load_pose_detector(
         )
     estimator_network = open_network(estimator_path, device, allow_torchscript)
     try:
-        estimator = PoseEstimator(estimator_network)
+        estimator = _open_estimator(estimator_network)
     except UnknownCheckpointError as error:
         raise UnknownCheckpointError(
             f"{error} If it is a person detector, choose it as the detector."
         ) from error
     detector = None
-    if detector_path is not None:
+    if detector_path is not None and not isinstance(estimator, OneStageNetwork):
         network = open_network(detector_path, device, allow_torchscript)
         try:
             detector = PersonDetector(network, kinds.get(detector_kind or ""))
@@ -207,6 +223,28 @@ def load_pose_detector(
                 f"{error} If it is a pose estimator, choose it as the estimator."
             ) from error
     return PoseDetector(detector, estimator, device, drawn_only)
+
+
+def _open_estimator(network: Network) -> PoseEstimator | OneStageNetwork:
+    """Tell a network that works alone from one that needs boxes.
+
+    Raises:
+        UnknownCheckpointError: If it is neither.
+    """
+    kinds: list[type[PoseEstimator] | type[OneStageNetwork]] = [PoseEstimator, OneStageNetwork]
+    if all(network.input_shape[2:]):  # no picture of another size is tried: quickest first
+        kinds.reverse()
+    refused: dict[type, CheckpointError] = {}
+    for kind in kinds:
+        try:
+            return kind(network)
+        except CheckpointError as error:
+            refused[kind] = error
+    refusal = refused[PoseEstimator]
+    if not isinstance(refusal, UnknownCheckpointError):
+        raise refusal
+    alone = "; ".join(model.looks_like for model in ONE_STAGE)
+    raise UnknownCheckpointError(f"{refusal} Or networks that find people, too: {alone}.")
 
 
 def _checked_pictures(frames: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -251,7 +289,7 @@ def _as_sequence(
     return PoseSequence(points, scores, size[0], size[1], fps), colors
 
 
-def _described(part: PersonDetector | PoseEstimator | None) -> str:
+def _described(part: PersonDetector | PoseEstimator | OneStageNetwork | None) -> str:
     """Name a network for the report."""
     if part is None:
         return "none, the whole picture is taken as one person"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..progress import OnStep
+from .one_stage import OneStageNetwork
 from .person_detector import FrameBoxes, PersonDetector
 from .pose_estimator import PoseEstimator, padded_crops
 from .pose_keypoint import SEEN_SCORE
@@ -153,6 +154,31 @@ class DetectionRun:
     def _report_step(self) -> None:
         done = len(self.results)
         self.on_step(done, max(self.num_frames, done, 1))
+
+
+def walk_one_stage(
+    network: OneStageNetwork,
+    pictures: Iterator[np.ndarray],
+    score_factor: float,
+    num_frames: int,
+    on_step: OnStep,
+) -> tuple[list[FramePeople], tuple[int, int] | None]:
+    """Find everybody in every picture; see `DetectionRun` for the arguments.
+
+    Returns:
+        What was found, frame by frame, and (width, height) of the pictures, None without any.
+    """
+    results: list[FramePeople] = []
+    size = None
+    for picture in pictures:
+        points, scores = network.find(picture)
+        scores = scores * score_factor
+        people = zip(points, scores, strict=True)
+        colors = np.array([torso_color(picture, *one) for one in people]).reshape(-1, 3)
+        results.append(FramePeople(points, scores, colors))
+        size = picture.shape[1], picture.shape[0]
+        on_step(len(results), max(num_frames, len(results)))
+    return results, size
 
 
 def torso_color(picture: np.ndarray, points: np.ndarray, scores: np.ndarray) -> np.ndarray:

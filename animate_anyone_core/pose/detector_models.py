@@ -17,6 +17,7 @@ Size = tuple[int, int]
 Shapes = list[tuple[int, ...]]
 
 _STRIDES = (8, 16, 32)
+_COCO = 80  # classes
 _LARGEST_LOG_SIDE = 20.0  # larger than any picture, and no overflow
 
 
@@ -86,6 +87,23 @@ def _decode_yolov10(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, 
     return rows[:, :4], rows[:, 4]
 
 
+def _decode_rt_detr(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Read rows of center and side, as shares of the input, and class scores."""
+    rows = outputs[0][0].astype(np.float32)
+    return _from_shares(rows[:, :4], size), rows[:, 4]
+
+
+def _decode_rt_detr_logits(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Read class logits, and center and side as shares of the input."""
+    logits, shares = (output[0].astype(np.float32) for output in outputs)
+    return _from_shares(shares, size), 1.0 / (1.0 + np.exp(-np.clip(logits[:, 0], -60, 60)))
+
+
+def _from_shares(shares: np.ndarray, size: Size) -> np.ndarray:
+    scaled = shares * np.array([size[1], size[0]] * 2, np.float32)
+    return _corners(scaled[:, :2], scaled[:, 2:])
+
+
 def _decode_yolo_nas(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
     """Read the number of boxes, corners, scores and classes."""
     count = max(int(np.ravel(outputs[0])[0]), 0)
@@ -113,7 +131,18 @@ def _is_yolov8(shapes: Shapes, size: Size) -> bool:
 
 
 def _is_yolov10(shapes: Shapes, size: Size) -> bool:
-    return _is_single(shapes) and shapes[0][2] == 6 and shapes[0][1] < num_anchors(size)
+    # with the joints of a pose network behind, which a detector has no use for
+    return _is_single(shapes) and shapes[0][2] in (6, 57) and shapes[0][1] < num_anchors(size)
+
+
+def _is_rt_detr(shapes: Shapes, size: Size) -> bool:
+    return _is_single(shapes) and shapes[0][2] == 4 + _COCO and shapes[0][1] < num_anchors(size)
+
+
+def _is_rt_detr_logits(shapes: Shapes, size: Size) -> bool:
+    if len(shapes) != 2 or len(shapes[0]) != 3 or shapes[0][0] != 1 or shapes[0][2] != _COCO:
+        return False
+    return shapes[1] == (*shapes[0][:2], 4)
 
 
 def _is_yolo_nas(shapes: Shapes, size: Size) -> bool:
@@ -131,8 +160,8 @@ def _is_single(shapes: Shapes) -> bool:
     return len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == 1
 
 
-# Trained on pictures in [0, 1].
-_ZERO_TO_ONE = {"std": (255.0, 255.0, 255.0)}
+#: Divided by, for networks that were trained on pictures in [0, 1].
+ZERO_TO_ONE = (255.0, 255.0, 255.0)
 
 #: Kinds that a file is compared with, in this order.
 DETECTORS: tuple[DetectorModel, ...] = (
@@ -156,7 +185,7 @@ DETECTORS: tuple[DetectorModel, ...] = (
         matches=_is_yolov8,
         decode=_decode_yolov8,
         channel_order="rgb",
-        **_ZERO_TO_ONE,  # type: ignore[arg-type]
+        std=ZERO_TO_ONE,
     ),
     DetectorModel(
         kind="yolov10",
@@ -164,7 +193,23 @@ DETECTORS: tuple[DetectorModel, ...] = (
         matches=_is_yolov10,
         decode=_decode_yolov10,
         channel_order="rgb",
-        **_ZERO_TO_ONE,  # type: ignore[arg-type]
+        std=ZERO_TO_ONE,
+    ),
+    DetectorModel(
+        kind="rt-detr",
+        looks_like="RT-DETR: one output (1, 300, 84)",
+        matches=_is_rt_detr,
+        decode=_decode_rt_detr,
+        channel_order="rgb",
+        std=ZERO_TO_ONE,
+    ),
+    DetectorModel(
+        kind="rt-detr-logits",
+        looks_like="RT-DETR as transformers exports it: (1, 300, 80) and (1, 300, 4)",
+        matches=_is_rt_detr_logits,
+        decode=_decode_rt_detr_logits,
+        channel_order="rgb",
+        std=ZERO_TO_ONE,
     ),
     DetectorModel(
         kind="yolo-nas",

@@ -49,11 +49,13 @@ class EstimatorModel:
 def decode_simcc(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
     """Find the peaks of SimCC outputs (N, K, 2W) and (N, K, 2H), finer than their bins.
 
+    A third output, the depth of three-dimensional networks, is left aside.
+
     Returns:
         Points (N, K, 2) in input pixels, and scores (N, K), the lower of both peaks. A point
         without a positive peak has score 0.
     """
-    axes = [refined_peaks(output.astype(np.float64)) for output in outputs]
+    axes = [refined_peaks(output.astype(np.float64)) for output in outputs[:2]]
     points = np.stack([position for position, _ in axes], axis=-1) / _BINS_PER_PIXEL
     scores = np.minimum(axes[0][1], axes[1][1])
     return points, np.maximum(scores, 0.0)
@@ -113,6 +115,11 @@ def _is_simcc(shapes: Shapes, size: Size) -> bool:
     return same_keypoints and (shapes[0][2], shapes[1][2]) == bins
 
 
+def _is_simcc_with_depth(shapes: Shapes, size: Size) -> bool:
+    is_known = len(shapes) == 3 and _is_simcc(shapes[:2], size)
+    return is_known and len(shapes[2]) == 3 and shapes[2][:2] == shapes[0][:2]
+
+
 def _is_heatmap(shapes: Shapes, size: Size) -> bool:
     return (
         len(shapes) == 1
@@ -128,6 +135,12 @@ ESTIMATORS: tuple[EstimatorModel, ...] = (
         kind="simcc",
         looks_like="DWPose, RTMPose, RTMW: (N, K, 2W) and (N, K, 2H)",
         matches=_is_simcc,
+        decode=decode_simcc,
+    ),
+    EstimatorModel(
+        kind="simcc-3d",
+        looks_like="RTMW3D: these and (N, K, depth)",
+        matches=_is_simcc_with_depth,
         decode=decode_simcc,
     ),
     EstimatorModel(

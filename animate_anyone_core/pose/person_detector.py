@@ -5,7 +5,7 @@ Symbols: N boxes, H W pixels.
 Convention: boxes are (left, top, right, bottom) in pixels of the picture.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,7 +16,23 @@ from .runtime import Network
 
 _GREY = 114
 _LARGEST_OVERLAP = 0.45
-_DEFAULT_SIZE = 640
+DEFAULT_SIZE = 640
+
+
+class Feed(Protocol):
+    """What a kind of network says about the pictures it takes; see `DetectorModel`."""
+
+    @property
+    def channel_order(self) -> str:
+        """What the network was trained with, "bgr" or "rgb"."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Subtracted, in the network's channel order."""
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Divided by, likewise."""
 
 
 class FrameBoxes(NamedTuple):
@@ -48,7 +64,7 @@ class PersonDetector:
     def __init__(self, network: Network, model: DetectorModel | None = None) -> None:
         self.network = network
         height, width = (*network.input_shape[2:], None, None)[:2]
-        self.size = (height or _DEFAULT_SIZE, width or _DEFAULT_SIZE)
+        self.size = (height or DEFAULT_SIZE, width or DEFAULT_SIZE)
         blank = np.zeros((1, 3, *self.size), network.input_type)
         shapes = [output.shape for output in network.run(blank)]
         network.calls = 0  # looking at the file is not detecting
@@ -74,7 +90,7 @@ class PersonDetector:
 
 
 def letterbox(
-    picture: np.ndarray, size: tuple[int, int], model: DetectorModel, input_type: np.dtype
+    picture: np.ndarray, size: tuple[int, int], model: Feed, input_type: np.dtype
 ) -> tuple[np.ndarray, float]:
     """Put a picture into the top left corner of a detector's input.
 

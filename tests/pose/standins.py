@@ -114,7 +114,7 @@ def make_detector(path, kind="yolox", size=(640, 640), dtype="float32", name="im
     g, count = Graph(), len(KEY_COLORS) + 1
     order = "bgr" if kind in ("yolox", "nms-inside", "nms-inside-bare", "rtmdet") else "rgb"
     picture = g.Cast(name, to=TensorProto.FLOAT)
-    if kind in ("yolov8", "yolov10"):
+    if kind in ("yolov8", "yolov10", "rt-detr", "rt-detr-logits"):
         picture = g.Mul(picture, np.float32(255))
     if kind == "rtmdet":
         picture = g.Add(
@@ -134,6 +134,8 @@ def make_detector(path, kind="yolox", size=(640, 640), dtype="float32", name="im
         "yolox": _yolox_head,
         "yolov8": _yolov8_head,
         "yolov10": _yolov10_head,
+        "rt-detr": _rt_detr_head,
+        "rt-detr-logits": _rt_detr_logits_head,
         "yolo-nas": _yolo_nas_head,
         "nms-inside": _nms_head,
         "rtmdet": _nms_head,
@@ -179,6 +181,79 @@ def _yolov10_head(g, centre, side, corners, score, count, size, anchors, element
     table = g.Concat(found, np.zeros((300 - count, 6), np.float32), axis=0)
     g.Cast(g.Unsqueeze(table, np.array([0])), to=element, out="output0")
     return [("output0", element, [1, 300, 6])]
+
+
+def _shares(g, centre, side, size):
+    """Centre and side (M, 4) as shares of the input."""
+    sides = np.array([[size[1], size[0]]], np.float32)
+    return g.Concat(g.Div(centre, sides), g.Div(side, sides), axis=1)
+
+
+def _rt_detr_head(g, centre, side, corners, score, count, size, anchors, element):
+    found = g.Concat(_shares(g, centre, side, size), g.Mul(score, _classes(80)), axis=1)
+    table = g.Concat(found, np.zeros((300 - count, 84), np.float32), axis=0)
+    g.Cast(g.Unsqueeze(table, np.array([0])), to=element, out="output0")
+    return [("output0", element, [1, 300, 84])]
+
+
+def _rt_detr_logits_head(g, centre, side, corners, score, count, size, anchors, element):
+    logits = g.Sub(g.Mul(g.Mul(score, _classes(80)), np.float32(10)), np.float32(5))
+    logits = g.Concat(logits, np.full((300 - count, 80), -5, np.float32), axis=0)
+    boxes = g.Concat(
+        _shares(g, centre, side, size), np.full((300 - count, 4), 0.5, np.float32), axis=0
+    )
+    g.Cast(g.Unsqueeze(logits, np.array([0])), to=element, out="logits")
+    g.Cast(g.Unsqueeze(boxes, np.array([0])), to=element, out="pred_boxes")
+    return [("logits", element, [1, 300, 80]), ("pred_boxes", element, [1, 300, 4])]
+
+
+def make_one_stage(path, kind="yolo-pose", size=(640, 640)):
+    """Write a network that finds one drawn person and its 17 joints in one run.
+
+    Its colors are told apart as in the other stand-ins: people by `KEY_COLORS`, joints by
+    `JOINT_COLORS`; all people share the joints, so there must be only one.
+    """
+    g, count = Graph(), len(KEY_COLORS)
+    name = "input" if kind == "rtmo" else "images"
+    picture = g.Cast(name, to=TensorProto.FLOAT)
+    if kind == "rtmo":
+        rgb = g.Gather(picture, np.array([2, 1, 0]), axis=1)
+    else:
+        rgb = picture = g.Mul(picture, np.float32(255))
+    corners, present = _found_boxes(g, picture, size, "bgr" if kind == "rtmo" else "rgb")
+    corners = g.Slice(corners, np.array([0]), np.array([count]), np.array([0]))
+    present = g.Slice(present, np.array([0]), np.array([count]), np.array([0]))
+    score = g.Mul(present, np.float32(0.9))
+    normalized = g.Div(g.Sub(rgb, MEAN.reshape(1, 3, 1, 1)), STD.reshape(1, 3, 1, 1))
+    x, y, height = _found_joints(g, normalized, size, 17)
+    stacked = g.Concat(*(g.Unsqueeze(v, np.array([2])) for v in (x, y, height)), axis=2)
+    if kind == "rtmo":
+        g.Unsqueeze(g.Concat(corners, score, axis=1), np.array([0]), out="dets")
+        g.Unsqueeze(g.Expand(stacked, np.array([count, 17, 3])), np.array([0]), out="keypoints")
+        return g.save(
+            path,
+            (name, "float32", ["batch", 3, *size]),
+            [
+                ("dets", TensorProto.FLOAT, [1, None, 5]),
+                ("keypoints", TensorProto.FLOAT, [1, None, 17, 3]),
+            ],
+        )
+    joints = g.Expand(g.Reshape(stacked, np.array([1, 51])), np.array([count, 51]))
+    if kind == "yolo-pose":
+        low = g.Slice(corners, np.array([0]), np.array([2]), np.array([1]))
+        high = g.Slice(corners, np.array([2]), np.array([4]), np.array([1]))
+        centre, side = g.Mul(g.Add(low, high), np.float32(0.5)), g.Sub(high, low)
+        anchors = sum((size[0] // s) * (size[1] // s) for s in (8, 16, 32))
+        found = g.Concat(centre, side, score, joints, axis=1)
+        blank = np.zeros((anchors - 2 * count, 56), np.float32)
+        table = g.Transpose(g.Concat(blank, found, found, axis=0), perm=[1, 0])
+        shape = [1, 56, anchors]
+    else:
+        found = g.Concat(corners, score, np.zeros((count, 1), np.float32), joints, axis=1)
+        table = g.Concat(found, np.zeros((300 - count, 57), np.float32), axis=0)
+        shape = [1, 300, 57]
+    g.Unsqueeze(table, np.array([0]), out="output0")
+    return g.save(path, (name, "float32", [1, 3, *size]), [("output0", TensorProto.FLOAT, shape)])
 
 
 def _nms_head(g, centre, side, corners, score, count, size, anchors, element):
@@ -269,7 +344,7 @@ def make_estimator(
     g, element = Graph(), _ELEMENT[dtype]
     x, y, height = _found_joints(g, "input", size, num_keypoints)
     shape = [batch, num_keypoints]
-    if kind == "simcc":
+    if kind in ("simcc", "simcc-3d"):
         tall = g.Unsqueeze(height, np.array([2]))
         for name, centre, side in (("simcc_x", x, size[1]), ("simcc_y", y, size[0])):
             curve = _bumps(g, centre, 2 * side, 2.0, 6.0 * np.sqrt(side / 288))
@@ -278,6 +353,9 @@ def make_estimator(
             ("simcc_x", element, [*shape, 2 * size[1]]),
             ("simcc_y", element, [*shape, 2 * size[0]]),
         ]
+        if kind == "simcc-3d":
+            g.Identity("simcc_x", out="simcc_z")
+            outputs.append(("simcc_z", element, [*shape, 2 * size[1]]))
     else:
         h, w = size[0] // 4, size[1] // 4
         across = _bumps(g, x, w, (w - 1) / (size[1] - 1), 2.0)

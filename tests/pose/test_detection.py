@@ -343,7 +343,7 @@ class TestErrors:
             load_pose_detector("x", "y", detector_kind="ssd")
         assert str(error.value) == (
             "Unknown kind of detector 'ssd'. "
-            "Known: yolox, nms-inside, yolov8, yolov10, yolo-nas, rtmdet."
+            "Known: yolox, nms-inside, yolov8, yolov10, rt-detr, rt-detr-logits, yolo-nas, rtmdet."
         )
 
     @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def test_heat_maps_reach_from_first_to_last_pixel():
         ([(4, 133, 384), (4, 133, 512)], (256, 192), "simcc"),
         ([(1, 17, 384), (1, 17, 512)], (256, 192), "simcc"),
         ([(1, 26, 384), (1, 26, 512)], (256, 192), "simcc"),
+        ([(1, 133, 576), (1, 133, 768), (1, 133, 576)], (384, 288), "simcc-3d"),
         ([(1, 133, 64, 48)], (256, 192), "heatmap"),
     ],
 )
@@ -88,5 +89,6 @@ def test_other_shapes_are_refused_with_the_known_ones(shapes):
         "x.onnx is not a pose estimator we know: for a 192x256 picture it returns "
         f"{text}. Known estimators, with K one of 17, 26, 133 keypoints: "
         "DWPose, RTMPose, RTMW: (N, K, 2W) and (N, K, 2H); "
+        "RTMW3D: these and (N, K, depth); "
         "ViTPose: one output (N, K, H/4, W/4)."
     )

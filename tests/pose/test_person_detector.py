@@ -68,6 +68,8 @@ SIGNATURES = {
     "yolov8": {"kind": "yolov8"},
     "yolov8-fp16": {"kind": "yolov8", "dtype": "float16"},
     "yolov10": {"kind": "yolov10"},
+    "rt-detr": {"kind": "rt-detr"},
+    "rt-detr-logits": {"kind": "rt-detr-logits", "name": "pixel_values"},
     "yolo-nas": {"kind": "yolo-nas", "dtype": "uint8", "name": "input"},
 }
 
@@ -144,5 +146,7 @@ def test_other_shapes_are_refused_with_the_known_ones(shapes):
         "Known detectors: YOLOX: one output (1, 8400, 85) for a 640x640 input; "
         "YOLOX with NMS inside: (1, N, 5), and labels (1, N) or none; "
         "YOLOv8: one output (1, 84, 8400); YOLOv10: one output (1, 300, 6); "
+        "RT-DETR: one output (1, 300, 84); "
+        "RT-DETR as transformers exports it: (1, 300, 80) and (1, 300, 4); "
         "YOLO-NAS: four outputs, number, boxes (1, N, 4), scores and classes (1, N)."
     )
