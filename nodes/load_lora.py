@@ -7,6 +7,8 @@ from typing import Any
 import comfy.lora
 from comfy_api.latest import io
 
+from ..animate_anyone_core.checkpoints.key_map import without_prefix
+from ..animate_anyone_core.checkpoints.lora_fit import fit_lora
 from ..animate_anyone_core.checkpoints.lora_names import lora_names
 from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import ShapeError, UnknownCheckpointError
@@ -47,7 +49,9 @@ class LoadLoRA(io.ComfyNode):
             ],
             outputs=[
                 output(io.Model, "model_out", "The model with the LoRA."),
-                output(io.String, "report", "How many layers it changes."),
+                output(
+                    io.String, "report", "How many layers it changes, and what of it does not fit."
+                ),
             ],
         )
 
@@ -72,8 +76,12 @@ def add_lora(model: Any, path: Path, strength: float) -> tuple[Any, str]:
         ShapeError: If the model is not of this pack.
         UnknownCheckpointError: If no layer of the model is in the file.
     """
-    weights = read_weights(path)
-    patches = comfy.lora.load_lora(weights, key_map(model), log_missing=False)
+    weights, names = without_prefix(read_weights(path)), key_map(model)
+    state = model.model.state_dict()
+    fit = fit_lora(
+        weights, {name: tuple(state[key].shape) for name, key in names.items()}, path.name
+    )
+    patches = comfy.lora.load_lora(fit.weights, names, log_missing=False)
     model = model.clone()
     taken = model.add_patches(patches, strength)
     if not taken:
@@ -82,7 +90,8 @@ def add_lora(model: Any, path: Path, strength: float) -> tuple[Any, str]:
             f"{path.name} changes no layer of this model (its first keys are {first}). It needs a "
             "LoRA for Stable Diffusion 1.5, or a motion LoRA."
         )
-    return model, f"{path.name} changes {len(taken)} layers at strength {strength:g}."
+    report = f"{path.name} changes {len(taken)} layers at strength {strength:g}."
+    return model, "\n".join(filter(None, [report, fit.to_text()]))
 
 
 def key_map(model: Any) -> dict[str, str]:

@@ -17,6 +17,7 @@ _TO_TREE = (
     (".norms.1.", ".norm2."),
     (".ff_norm.", ".norm3."),
 )
+_PREFIXES = ("module.", "_orig_mod.", "model.", "unet.", "ema.")
 _TEMPORAL = re.compile(r"(.*motion_modules\.\d+)\.(.*)")
 
 
@@ -51,8 +52,14 @@ def to_published_key(key: str) -> str:
 
 
 def without_prefix(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take off the prefix that wrappers such as DistributedDataParallel leave on every key."""
-    for prefix in ("module.", "model.", "unet."):
-        if weights and all(key.startswith(prefix) for key in weights):
-            return {key[len(prefix) :]: value for key, value in weights.items()}
-    return dict(weights)
+    """Take off what wrappers leave before every key: DistributedDataParallel, torch.compile, trainers.
+
+    One may stand in another, as in `module._orig_mod.`.
+    """
+    bare = dict(weights)
+    while bare:
+        prefix = next((p for p in _PREFIXES if all(key.startswith(p) for key in bare)), None)
+        if prefix is None:
+            break
+        bare = {key[len(prefix) :]: value for key, value in bare.items()}
+    return bare

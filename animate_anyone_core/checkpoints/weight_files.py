@@ -15,6 +15,8 @@ from ..borders.files import check_file
 from ..borders.json_text import parse_json
 from ..errors import CheckpointError
 from ..files import check_download, whole_file
+from .pickled import named_tensors
+from .scaled_weights import with_scales
 
 _SAFETENSORS_ERRORS = (
     SafetensorError,
@@ -36,18 +38,19 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
             PyTorch's weights-only loader: code in a pickle is never run.
 
     Returns:
-        Tensors by name, on the CPU, in the file's dtypes.
+        Tensors by name, on the CPU, in the file's dtypes; scaled fp8 times its scales, see
+        `scaled_weights`. What a pickle holds besides tensors is named in the log and left aside.
 
     Raises:
         CheckpointError: If the file is missing, not what its name says, cut short, a git-lfs
-            pointer, a pickle that holds more than tensors, or holds tensors without numbers of
+            pointer, a pickle that holds no tensors by name, or holds tensors without numbers of
             their own (meta, sparse, quantised, expanded).
     """
     path = Path(path)
     _check_is_weights(path)
     weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     _check_tensors(path, weights)
-    return weights
+    return with_scales(weights, path.name)
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:
@@ -254,21 +257,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f"{path.name} cannot be read as a PyTorch file: {_first_sentence(error)}. It is "
             "damaged or cut short. Download it again."
         ) from error
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f"{path.name} holds no named tensors but one {type(content).__name__}. Save the "
-            "network's state_dict instead."
-        )
-    foreign = [key for key, value in content.items() if not isinstance(value, Tensor)]
-    foreign += [key for key in content if not isinstance(key, str)]
-    if foreign:
-        raise CheckpointError(
-            f"{path.name} holds more than named tensors: {str(foreign[0])[:60]!r} is something "
-            "else. Extract the network's state_dict and save that."
-        )
-    return dict(content)
+    return named_tensors(content, path.name)
 
 
 def _check_archive(path: Path) -> None:

@@ -64,7 +64,13 @@ def test_diffusers_names_become_published_ones_with_two_tables(remap):
     assert set(published_weights(weights)) == set(remap)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "model.", "unet."])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("module.", "model.", "unet.", "_orig_mod.", "ema."),
+        *("module.module.", "module._orig_mod.", "_orig_mod.module.unet."),
+    ],
+)
 def test_a_wrappers_prefix_is_taken_off(prefix):
     weights = {f"{prefix}a": torch.zeros(1), f"{prefix}b.c": torch.ones(1)}
     assert set(without_prefix(weights)) == {"a", "b.c"}

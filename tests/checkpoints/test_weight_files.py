@@ -164,13 +164,13 @@ class TestWrongFiles:
                 "a.pth holds no named tensors but one list. Save the network's state_dict instead.",
             ),
             (
-                {"unet_state_dict": {"a": torch.zeros(2)}},
-                "a.pth holds more than named tensors: 'unet_state_dict' is something else. Extract "
-                "the network's state_dict and save that.",
+                {"unet_state_dict": {"a": torch.zeros(2)}, "step": 3},
+                "a.pth holds no named tensors but 'unet_state_dict', 'step'. Extract the network's "
+                "state_dict and save that.",
             ),
             (
-                {"a": torch.zeros(2), 5: torch.zeros(2)},
-                "a.pth holds more than named tensors: '5' is something else. Extract the network's "
+                {"ema": {"decay": 0.9}, "state_dict": {"epoch": 3}},
+                "a.pth holds no named tensors but 'ema', 'state_dict'. Extract the network's "
                 "state_dict and save that.",
             ),
         ],

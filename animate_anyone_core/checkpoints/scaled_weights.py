@@ -1,0 +1,76 @@
+"""Scaled fp8 files: weights in 8 bits beside the numbers that they have to be multiplied by.
+
+An 8-bit float has few exponents, so programs divide each weight by a scale before they round it, and
+write the scale beside it: `layer.weight` and `layer.scale_weight`, or `layer.weight_scale`. Read
+without it, such a file gives a network that runs and computes nonsense.
+"""
+
+import logging
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+
+logger = logging.getLogger("animate_anyone")
+
+_SCALES = (".scale_weight", ".weight_scale")
+#: Scales of inputs, and marks: without 8-bit arithmetic they mean nothing.
+_ONLY_FOR_FP8 = (".scale_input", ".input_scale", ".comfy_quant")
+_MARK = "scaled_fp8"
+_EIGHT_BITS = tuple(
+    getattr(torch, name) for name in ("float8_e4m3fn", "float8_e5m2") if hasattr(torch, name)
+)
+
+
+def with_scales(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Multiply scaled 8-bit weights by their scales; other files come back as they are.
+
+    Args:
+        weights: Tensors by name.
+        name: File name, for messages.
+
+    Returns:
+        The scaled weights in float16 (float32 where that is too small), without scales and marks.
+
+    Raises:
+        CheckpointError: If a scale fits no weight, or is one for each block of a weight.
+    """
+    scales = {key: _weight_of(key) for key in weights if key.endswith(_SCALES)}
+    if not scales or not any(
+        weights[w].dtype in _EIGHT_BITS for w in scales.values() if w in weights
+    ):
+        return {key: value for key, value in weights.items() if key.rpartition(".")[2] != _MARK}
+    read = {
+        key: value
+        for key, value in weights.items()
+        if key not in scales and not key.endswith(_ONLY_FOR_FP8) and key.rpartition(".")[2] != _MARK
+    }
+    for key, weight in scales.items():
+        if weight not in read:
+            raise CheckpointError(
+                f"{name}: there is a scale {key} but no {weight}. The file is incomplete; get the "
+                "one that is not scaled."
+            )
+        read[weight] = _scaled(read[weight], weights[key], key, name)
+    logger.info("%s: %d weights in scaled fp8 are multiplied by their scales.", name, len(scales))
+    return read
+
+
+def _weight_of(key: str) -> str:
+    for ending in _SCALES:
+        key = key.removesuffix(ending)
+    return f"{key}.weight"
+
+
+def _scaled(weight: Tensor, scale: Tensor, key: str, name: str) -> Tensor:
+    """One weight (out, ...) times one scale, or one for each output."""
+    if scale.numel() not in (1, weight.shape[0] if weight.ndim else 1):
+        raise CheckpointError(
+            f"{name}: {key} has the shape {tuple(scale.shape)} for a weight of "
+            f"{tuple(weight.shape)}: scales for blocks are not read. Get the file in fp16 or bf16."
+        )
+    product = weight.float() * scale.float().reshape(-1, *[1] * (weight.ndim - 1))
+    half = product.half()
+    return half if bool(torch.isfinite(half).all()) else product

@@ -1,0 +1,86 @@
+"""Scaled fp8: read with the scales, against the numbers before they were scaled."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from animate_anyone_core.checkpoints.scaled_weights import with_scales
+from animate_anyone_core.checkpoints.weight_files import read_weights
+from animate_anyone_core.errors import CheckpointError
+
+FP8 = torch.float8_e4m3fn
+
+
+def scaled(weight, scale, ending="scale_weight"):
+    return {
+        "layer.weight": (weight / scale.reshape(-1, *[1] * (weight.ndim - 1))).to(FP8),
+        f"layer.{ending}": scale,
+    }
+
+
+@pytest.mark.parametrize("ending", ["scale_weight", "weight_scale"])
+@pytest.mark.parametrize("shape", [(), (1,), (6,), (6, 1)])
+def test_weights_come_back_to_the_precision_of_fp8(tmp_path, normal, ending, shape):
+    weight = normal(6, 5) * 0.002  # far below fp8's smallest number
+    scale = torch.full(shape, 1e-5) * (
+        1 + torch.arange(max(sum(shape[:1]), 1)).reshape(shape or ())
+    )
+    extra = {
+        "scaled_fp8": torch.zeros(2, dtype=FP8),
+        "layer.scale_input": torch.ones(1),
+        "norm.bias": torch.ones(3),
+    }
+    save_file(scaled(weight, scale, ending) | extra, tmp_path / "a.safetensors")
+    read = read_weights(tmp_path / "a.safetensors")
+    assert set(read) == {"layer.weight", "norm.bias"}
+    assert read["layer.weight"].dtype == torch.float16
+    # three bits behind the point, and float16's smallest steps
+    torch.testing.assert_close(read["layer.weight"].float(), weight, rtol=2**-4, atol=1e-6)
+
+
+def test_convolutions_are_scaled_by_output():
+    weight = torch.arange(1.0, 33).reshape(2, 4, 2, 2)
+    read = with_scales(scaled(weight, torch.tensor([0.5, 2.0])), "a")
+    torch.testing.assert_close(read["layer.weight"].float(), weight, rtol=2**-4, atol=0)
+
+
+def test_numbers_too_large_for_halves_stay_whole():
+    read = with_scales(scaled(torch.full((2, 2), 1e6), torch.tensor(1e5)), "a")
+    assert read["layer.weight"].dtype == torch.float32
+
+
+def test_plain_fp8_is_left_as_it_is():
+    weights = {"a.weight": torch.ones(2, 2).to(FP8), "scaled_fp8": torch.zeros(0)}
+    read = with_scales(weights, "a")
+    assert set(read) == {"a.weight"}
+    assert read["a.weight"].dtype == FP8
+
+
+def test_a_layer_that_is_called_scale_is_no_scale():
+    weights = {"a.weight": torch.ones(2, 2), "a.scale_weight": torch.ones(1)}
+    assert with_scales(weights, "a") == weights
+
+
+def test_it_is_said(caplog):
+    caplog.set_level("INFO")
+    with_scales(scaled(torch.ones(2, 2), torch.tensor(1.0)), "a.safetensors")
+    assert caplog.messages == [
+        "a.safetensors: 1 weights in scaled fp8 are multiplied by their scales."
+    ]
+
+
+def test_scales_for_blocks_are_refused():
+    weights = scaled(torch.ones(4, 4), torch.tensor(1.0))
+    weights["layer.scale_weight"] = torch.ones(2, 2, 1)[:, :1].repeat(1, 3, 1)
+    with pytest.raises(CheckpointError) as error:
+        with_scales(weights, "a.safetensors")
+    assert str(error.value) == (
+        "a.safetensors: layer.scale_weight has the shape (2, 3, 1) for a weight of (4, 4): scales for "
+        "blocks are not read. Get the file in fp16 or bf16."
+    )
+
+
+def test_a_scale_without_its_weight_is_refused():
+    weights = scaled(torch.ones(4, 4), torch.tensor(1.0)) | {"b.scale_weight": torch.ones(1)}
+    with pytest.raises(CheckpointError, match=r"a scale b\.scale_weight but no b\.weight"):
+        with_scales(weights, "a.safetensors")
