@@ -6,6 +6,7 @@ below, and limited range, as players do.
 
 import logging
 from fractions import Fraction
+from typing import NamedTuple
 
 import av
 import av.filter
@@ -30,6 +31,18 @@ _BT709, _LIMITED = 1, 1
 _LARGE = 720  # lines
 _SCALING = "accurate_rnd+full_chroma_int+full_chroma_inp+bicubic"
 _WHITE = 255
+# A part is converted with this many pixels more on each side, from a multiple of the other: so that
+# what chroma's filters see is what they see in the whole frame.
+_MARGIN, _GRID = 16, 8
+
+
+class Region(NamedTuple):
+    """A part of a picture: pixels [top, bottom) x [left, right), upright."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
 
 
 class RgbReader:
@@ -46,16 +59,29 @@ class RgbReader:
         self._aspect = pixel_aspect if pixel_aspect and pixel_aspect > 0 else Fraction(1)
         self._graphs: dict[tuple, _Filter] = {}
 
-    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+    def __call__(self, frame: av.VideoFrame, region: Region | None = None) -> np.ndarray:
         """Pixels (H, W, 3) uint8 RGB, as players show the frame; transparent parts are white.
 
-        Phones write every video lying on its side, with a note of how to turn it.
+        Phones write every video lying on its side, with a note of how to turn it. A region is what
+        the same part of the whole picture is, without the work for the rest.
         """
-        rgb_or_rgba = self._convert(frame)
-        if rgb_or_rgba.shape[2] == 4:
-            rgb_or_rgba = on_white(rgb_or_rgba)
         turns = round(frame.rotation / 90)  # quarter turns, counter-clockwise as in NumPy
-        return np.ascontiguousarray(np.rot90(rgb_or_rgba, turns))
+        if region is None:
+            pixels = self._convert(frame, None)
+        elif self._aspect == 1 and frame.width % 2 == 0 and frame.height % 2 == 0:
+            pixels = self._convert(frame, _lying(region, frame.width, frame.height, turns))
+        else:  # chroma's filters differ from pixel to pixel: no part is like the whole
+            pixels = self._convert(frame, None)
+            left, top, right, bottom = _lying(region, pixels.shape[1], pixels.shape[0], turns)
+            pixels = pixels[top:bottom, left:right]
+        if pixels.shape[2] == 4:
+            pixels = on_white(pixels)
+        return np.ascontiguousarray(np.rot90(pixels, turns))
+
+    def size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """(width, height) of the upright picture."""
+        width, height = _square_size(frame.width, frame.height, self._aspect)
+        return (height, width) if round(frame.rotation / 90) % 2 else (width, height)
 
     def check_transfer(self, transfer: int) -> None:
         """Say that HDR is not tone-mapped, if the file says it is HDR."""
@@ -67,18 +93,30 @@ class RgbReader:
                 _HDR[int(transfer)],
             )
 
-    def _convert(self, frame: av.VideoFrame) -> np.ndarray:
+    def _convert(self, frame: av.VideoFrame, region: Region | None) -> np.ndarray:
         matrix, color_range = int(frame.colorspace), int(frame.color_range)
-        key = (frame.format.name, frame.width, frame.height, matrix, color_range)
+        part = None if region is None else _with_margin(region, frame.width, frame.height)
+        key = (frame.format.name, frame.width, frame.height, matrix, color_range, part)
         if key not in self._graphs:
-            self._graphs[key] = _Filter(frame, self._steps(frame, matrix, color_range))
-        return self._graphs[key](frame).to_ndarray()
+            self._graphs[key] = _Filter(frame, self._steps(frame, matrix, color_range, part))
+        pixels = self._graphs[key](frame).to_ndarray()
+        if region is None or part is None:
+            return pixels
+        rows = slice(region.top - part.top, region.bottom - part.top)
+        return pixels[rows, region.left - part.left : region.right - part.left]
 
-    def _steps(self, frame: av.VideoFrame, matrix: int, color_range: int) -> list[tuple[str, str]]:
+    def _steps(
+        self, frame: av.VideoFrame, matrix: int, color_range: int, part: Region | None
+    ) -> list[tuple[str, str]]:
         layout = frame.format
         is_transparent = layout.has_palette or any(c.is_alpha for c in layout.components)
-        width, height = _square_size(frame.width, frame.height, self._aspect)
-        steps = [
+        steps = []
+        if part is None:
+            width, height = _square_size(frame.width, frame.height, self._aspect)
+        else:
+            width, height = part.right - part.left, part.bottom - part.top
+            steps.append(("crop", f"{width}:{height}:{part.left}:{part.top}"))
+        steps += [
             ("scale", f"{width}:{height}:flags={_SCALING}:out_range=pc"),
             ("format", "rgba" if is_transparent else "rgb24"),
         ]
@@ -153,6 +191,24 @@ class _Filter:
         result = self._graph.pull()
         assert isinstance(result, av.VideoFrame)
         return result
+
+
+def _lying(region: Region, width: int, height: int, turns: int) -> Region:
+    """Where a part of the upright picture is in the stored frame of width x height."""
+    left, top, right, bottom = region
+    parts = (
+        region,
+        Region(width - bottom, left, width - top, right),
+        Region(width - right, height - bottom, width - left, height - top),
+        Region(top, height - right, bottom, height - left),
+    )
+    return parts[turns % 4]
+
+
+def _with_margin(region: Region, width: int, height: int) -> Region:
+    left, top = (max(0, side - _MARGIN) // _GRID * _GRID for side in region[:2])
+    right, bottom = (-(-(side + _MARGIN) // _GRID) * _GRID for side in region[2:])
+    return Region(left, top, min(right, width), min(bottom, height))
 
 
 def _square_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:

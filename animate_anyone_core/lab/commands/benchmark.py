@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
         "metrics",
         "whether each metric ranks the defects it is for, planted in true clips",
     ),
+    "loader": ("loader", "samples per second for training, by length of the clips"),
     "loading": ("loading", "time and memory to load files of the published sizes"),
 }
 

@@ -27,7 +27,7 @@ from .scenes import SceneSource, pick_rng
 
 logger = logging.getLogger("animate_anyone")
 
-_NOT_DRAWN = ("cache_path", "num_workers", "num_frames")
+_NOT_DRAWN = ("cache_path", "num_workers", "decoder_threads", "num_frames")
 
 
 class CachedScenes:

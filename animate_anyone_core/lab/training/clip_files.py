@@ -21,9 +21,8 @@ import numpy as np
 
 from ...errors import MediaError, SettingsError
 from ...images import pictures_in, read_picture
-from ...pose.drawing import draw_poses
-from ...pose.openpose_json import load_poses
 from ...video import VIDEO_SUFFIXES, count_stored_frames, stored_frames, stored_rate
+from .pose_arrays import count_poses
 
 logger = logging.getLogger("animate_anyone")
 
@@ -127,7 +126,7 @@ def count_frames(path: Path) -> int:
     if path.is_dir():
         return len(pictures_in(path))
     if path.suffix == ".json":
-        return load_poses(path, canvas=(1, 1)).num_frames
+        return count_poses(path)
     return count_stored_frames(path)
 
 
@@ -165,22 +164,6 @@ def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
     if missing:
         raise MediaError(f"{path.name} ends before frame {missing[0]}: it is cut short.")
     return [found[index] for index in indices]
-
-
-def read_skeletons(
-    path: Path, indices: list[int], size: tuple[int, int], drawing: str
-) -> list[np.ndarray]:
-    """Read or draw the skeletons of single frames.
-
-    Args:
-        path: See `Clip.poses`.
-        indices: Which frames.
-        size: (width, height) of the clip's pictures.
-        drawing: Style, for poses that are data.
-    """
-    if path.suffix != ".json":
-        return read_frames(path, indices)
-    return list(draw_poses(load_poses(path, canvas=size).at(indices), drawing, size))
 
 
 def _from_list(path: Path) -> list[Clip]:

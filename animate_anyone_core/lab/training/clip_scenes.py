@@ -1,18 +1,25 @@
 """Scenes from real clips: a reference, targets, and one random crop for all of them."""
 
 import logging
+from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ...errors import AnimateAnyoneError, SettingsError
-from .clip_files import Clip, count_frames, find_clips, read_frames, read_skeletons
+from ...pose.drawing import draw_frames
+from .clip_files import Clip, count_frames, find_clips, read_frames
 from .config import DataConfig
+from .cuts import Cut
+from .frame_seeking import FrameIndex, index_frames, read_cuts
+from .pose_arrays import load_picks
 from .scenes import Scene, picture_rng
 
 logger = logging.getLogger("animate_anyone")
 
 _MOST_TRIES = 20
+# Clips whose frames' places a process remembers: 500 frames take 4 kB.
+_MOST_INDEXES = 20_000
 
 
 class ClipScenes:
@@ -35,6 +42,7 @@ class ClipScenes:
         assert config.path is not None
         self._config, self.stage, self.seed = config, stage, seed
         self._reported: set[Clip] = set()
+        self._indexes: dict[Path, FrameIndex | None] = {}
         self._clips: list[tuple[Clip, int]] = []  # with the number of its frames
         reasons: list[str] = []
         clips = find_clips(config.path)
@@ -99,15 +107,40 @@ class ClipScenes:
         else:
             window = _window(length, num_frames - 1, config.frame_stride, rng)
             picks = [int(rng.integers(length)), *window]
-        frames = read_frames(clip.frames, picks)
-        height, width = frames[0].shape[:2]
-        skeletons = read_skeletons(clip.poses, picks, (width, height), config.drawing)
-        box = _crop_box(width, height, config, rng)
-        size = (config.width, config.height)
-        return Scene(
-            np.stack([_cut(frame, box, size) for frame in frames]),
-            np.stack([_cut(skeleton, box, size) for skeleton in skeletons]),
-        )
+        index = self._index_of(clip.frames)
+        if index is None:
+            whole = read_frames(clip.frames, picks)
+            size = (whole[0].shape[1], whole[0].shape[0])
+        else:
+            size = index.size
+        # a copy draws the box: where reading fails, what is drawn next does not depend on it
+        cut = Cut(_crop_box(*size, config, deepcopy(rng)), (config.width, config.height))
+        if index is None:
+            frames = [cut.of_whole(frame) for frame in whole]
+        else:
+            frames = read_cuts(clip.frames, index, picks, cut, config.decoder_threads)
+        return Scene(np.stack(frames), np.stack(self._skeletons(clip.poses, picks, cut, size)))
+
+    def _skeletons(
+        self, path: Path, picks: list[int], cut: Cut, size: tuple[int, int]
+    ) -> list[np.ndarray]:
+        if path.suffix == ".json":
+            drawn = draw_frames(load_picks(path, picks, size), self._config.drawing, size)
+            return [cut.of_whole(skeleton) for skeleton in drawn]
+        index = self._index_of(path)
+        if index is None:
+            return [cut.of_whole(frame) for frame in read_frames(path, picks)]
+        return read_cuts(path, index, picks, cut, self._config.decoder_threads)
+
+    def _index_of(self, path: Path) -> FrameIndex | None:
+        """Where a video's frames are, found once; None for pictures, or if seeking is no way."""
+        if path.is_dir():
+            return None
+        if path not in self._indexes:
+            while len(self._indexes) >= _MOST_INDEXES:
+                del self._indexes[next(iter(self._indexes))]
+            self._indexes[path] = index_frames(path)
+        return self._indexes[path]
 
 
 def _apart(count: int, targets: int, margin: int, rng: np.random.Generator) -> list[int]:
@@ -145,13 +178,3 @@ def _crop_box(
     w = min(1.0, target * height / width)
     h = min(1.0, width / (target * height))
     return (1 - w) / 2, (1 - h) / 2, (1 + w) / 2, (1 + h) / 2
-
-
-def _cut(
-    picture: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]
-) -> np.ndarray:
-    height, width = picture.shape[:2]
-    left, top, right, bottom = box
-    pixels = (left * width, top * height, right * width, bottom * height)
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=pixels))

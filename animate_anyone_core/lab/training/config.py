@@ -55,6 +55,8 @@ class DataConfig:
         cache_frames: Frames in a cached scene, more than `num_frames`.
         cache_path: Folder for cached scenes; None puts it into the output folder.
         num_workers: Processes that prepare samples; the samples do not depend on it.
+        decoder_threads: Clips: threads that decode a video, in each process; 0 for as many as there
+            are processors. The samples do not depend on it.
     """
 
     kind: str = _setting("dancers", choices=("dancers", "clips"))
@@ -73,6 +75,7 @@ class DataConfig:
     cache_frames: int = 8
     cache_path: str | None = _setting(None, is_free=True)
     num_workers: int = _setting(0, is_free=True, least=0)
+    decoder_threads: int = _setting(1, is_free=True, least=0)
 
     def __post_init__(self) -> None:
         _check_limits(self, "data.")

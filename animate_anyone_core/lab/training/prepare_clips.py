@@ -20,6 +20,7 @@ from ...pose.smoothing import SmoothingSettings, smooth_poses
 from ...pose.tracking import choose_person
 from ...progress import OnStep, silent
 from .clip_files import count_frames, find_sources, frame_rate, iterate_frames
+from .pose_arrays import write_pose_arrays
 
 logger = logging.getLogger("animate_anyone")
 
@@ -119,7 +120,9 @@ def prepare_clips(
         with _left_out_if_unusable(clip, report):
             _check_target(target, owners.setdefault(target, clip), clip, num_frames)
             if _is_there(target, num_frames):
-                _check_doubts(load_poses(target, canvas=(1, 1)), target.name)
+                there = load_poses(target, canvas=(1, 1))
+                _check_doubts(there, target.name)
+                write_pose_arrays(there, target)
                 report.kept[clip] = target
             else:
 
@@ -226,7 +229,7 @@ def _check_target(target: Path, owner: Path, clip: Path, num_frames: int) -> Non
 
 def _is_there(target: Path, num_frames: int) -> bool:
     try:
-        return target.is_file() and count_frames(target) == num_frames
+        return target.is_file() and load_poses(target, canvas=(1, 1)).num_frames == num_frames
     except AnimateAnyoneError:
         return False  # damaged: found again
 
@@ -234,6 +237,7 @@ def _is_there(target: Path, num_frames: int) -> bool:
 def _save(poses: PoseSequence, target: Path) -> None:
     try:
         save_poses(poses, target)
+        write_pose_arrays(poses, target)
     except MediaError as error:
         raise MediaError(
             f"{error} Free the disk, or name another folder with --output; the poses written so "
