@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from ...borders.options import parse_size
 from ...files import check_writable, write_json
 
+#: x264's own distance of key frames, the worst that is common.
+KEY_FRAMES = 250
 STARTS = "from the start, JSON"
 SEEKS = "seeking, JSON"
 ARRAYS = "seeking, arrays"
@@ -47,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--seconds", type=float, nargs="+", default=[10, 20, 600], metavar="X", help="their lengths"
     )
+    text = f"frames from one key frame to the next ({KEY_FRAMES})"
+    add("--key-frames", type=int, default=KEY_FRAMES, metavar="N", help=text)
     add("--samples", type=int, default=8, metavar="N", help="samples a figure (8)")
     add("--size", type=int, nargs=2, default=[768, 512], metavar="N", help="squares of both stages")
     add("--folder", type=Path, metavar="DIR", help="where the clips go meanwhile (default: temp)")
@@ -55,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether all bars are met."""
-    from .loader_clips import FPS, KEY_FRAMES, Dance, write_clip, write_loop
+    from .loader_clips import FPS, Dance, write_clip, write_loop
 
     if args.json is not None:
         check_writable(args.json)
@@ -63,8 +67,12 @@ def run(args: argparse.Namespace) -> bool:
     rates: list[Rate] = []
     with tempfile.TemporaryDirectory(prefix="loader-", dir=args.folder) as name:
         loop = Path(name) / "loop.mp4"
-        loop_frames = min(round(max(args.seconds) * FPS), 2 * KEY_FRAMES)
-        write_loop(loop, dance, loop_frames)
+        loop_frames = min(round(max(args.seconds) * FPS), 2 * args.key_frames)
+        write_loop(loop, dance, loop_frames, args.key_frames)
+        rate = loop.stat().st_size * 8 / 1e6 / (loop_frames / FPS)
+        sys.stdout.write(
+            f"{args.clip_size}, a key frame every {args.key_frames}, {rate:.1f} Mbit/s\n"
+        )
         for seconds in args.seconds:
             folder = Path(name) / f"{seconds:g}"
             write_clip(folder, dance, loop, loop_frames, round(seconds * FPS))

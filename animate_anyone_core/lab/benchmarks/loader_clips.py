@@ -17,8 +17,6 @@ from ..synthetic.dancers import render_clip
 from ..training.pose_arrays import write_pose_arrays
 
 FPS = 25
-#: x264's own distance of key frames, the worst that is common.
-KEY_FRAMES = 250
 _DRAWN = 12
 _NOISE = 3.0
 
@@ -50,14 +48,14 @@ class Dance:
         return PoseSequence(points, poses.scores, self.width, self.height, float(FPS))
 
 
-def write_loop(path: Path, dance: Dance, count: int) -> None:
-    """Encode H.264 with key frames exactly every `KEY_FRAMES`."""
+def write_loop(path: Path, dance: Dance, count: int, key_frames: int) -> None:
+    """Encode H.264 at x264's own quality, with key frames exactly every so many."""
     rate = Fraction(FPS)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = dance.width, dance.height, "yuv420p"
-        keys = f"keyint={KEY_FRAMES}:min-keyint={KEY_FRAMES}:scenecut=0"
-        stream.options = {"crf": "20", "preset": "veryfast", "x264-params": keys}
+        keys = f"keyint={key_frames}:min-keyint={key_frames}:scenecut=0"
+        stream.options = {"preset": "veryfast", "x264-params": keys}
         Bt709Writer.tag(stream.codec_context)
         to_yuv = Bt709Writer(dance.width, dance.height, "yuv420p")
         for number, frame in enumerate(dance.frames(count)):

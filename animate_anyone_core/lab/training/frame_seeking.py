@@ -19,6 +19,8 @@ from .cuts import Cut
 
 #: Codecs whose decoders leave out frames that no other frame needs, when asked to.
 _SKIPPING = ("h264", "hevc")
+#: Containers that keep every frame's time; others, such as AVI, have it guessed.
+_TIMED = ("mp4", "matroska")
 
 
 class FrameIndex(NamedTuple):
@@ -44,6 +46,8 @@ def index_frames(path: Path) -> FrameIndex | None:
     try:
         with open_input(path) as container:
             stream = picture_track(container, path.name)
+            if not any(name in container.format.name for name in _TIMED):
+                return None
             first = next(container.decode(stream))
             size = RgbReader(path.name, stream.sample_aspect_ratio).size(first)
             container.seek(0, backward=True)
@@ -79,9 +83,11 @@ def read_cuts(
     """
     try:
         found = dict(_by_seeking(path, index, sorted(set(picks)), cut, num_threads))
-        return [found[pick] for pick in picks]
-    except (_UncertainError, av.FFmpegError, OSError, IndexError, KeyError):
+    except (_UncertainError, av.FFmpegError, OSError, IndexError):
+        found = {}
+    if len(found) < len(set(picks)):
         return [cut.of_whole(frame) for frame in read_frames(path, list(picks))]
+    return [found[pick] for pick in picks]
 
 
 def _by_seeking(
@@ -101,8 +107,9 @@ def _by_seeking(
             for frame in _decoded(container, stream, int(start), group):
                 if frame.is_corrupt or frame.interlaced_frame or to_rgb.size(frame) != index.size:
                     raise _UncertainError
+                number = numbers[frame.pts]  # FFmpeg's filters give it another stamp
                 pixels = to_rgb(frame, region)
-                yield numbers[frame.pts], cut.of_region(pixels, region, index.size)
+                yield number, cut.of_region(pixels, region, index.size)
 
 
 def _decoded(
