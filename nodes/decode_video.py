@@ -1,11 +1,12 @@
 """Decode a clip a few frames at a time."""
 
+from fractions import Fraction
 from typing import Any
 
 import comfy.model_management as mm
 import comfy.utils
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import InputImpl, Types, io
 
 from .latent_format import check_clip
 from .search_aliases import aliases
@@ -13,7 +14,7 @@ from .sockets import CATEGORY, output
 
 
 class DecodeVideo(io.ComfyNode):
-    """VAE, LATENT -> IMAGE."""
+    """VAE, LATENT -> IMAGE, VIDEO."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -22,7 +23,8 @@ class DecodeVideo(io.ComfyNode):
             display_name="Decode Video (Animate Anyone)",
             category=CATEGORY,
             **aliases("vae decode", "decode in chunks", "latent to video", "low memory decode"),
-            description="Turns latents into frames in the memory of a few frames, with progress.",
+            description="Turns latents into frames and a video in the memory of a few frames, with "
+            "progress.",
             inputs=[
                 io.Vae.Input("vae", tooltip="The VAE that encoded the reference."),
                 io.Latent.Input("latent", tooltip="The denoised clip."),
@@ -33,15 +35,37 @@ class DecodeVideo(io.ComfyNode):
                     max=256,
                     tooltip="Frames decoded at once. Fewer take less memory; the result is the same.",
                 ),
+                io.Float.Input(
+                    "fps",
+                    default=30.0,
+                    min=1.0,
+                    max=120.0,
+                    step=1.0,
+                    optional=True,
+                    tooltip="Frames per second of the video: wire the driving video's.",
+                ),
+                io.Audio.Input(
+                    "audio", optional=True, tooltip="Sound for the video, such as the driver's."
+                ),
             ],
             outputs=[
                 output(io.Image, "images", "The frames."),
+                output(io.Video, "video", 'The frames as a video, for "Save Video".'),
             ],
         )
 
     @classmethod
-    def execute(cls, vae: Any, latent: dict[str, Any], chunk_frames: int) -> io.NodeOutput:
-        return io.NodeOutput(decode(vae, latent["samples"], chunk_frames))
+    def execute(
+        cls,
+        vae: Any,
+        latent: dict[str, Any],
+        chunk_frames: int,
+        fps: float = 30.0,
+        audio: Any = None,
+    ) -> io.NodeOutput:
+        images = decode(vae, latent["samples"], chunk_frames)
+        clip = Types.VideoComponents(images=images, audio=audio, frame_rate=Fraction(fps))
+        return io.NodeOutput(images, InputImpl.VideoFromComponents(clip))
 
 
 def decode(vae: Any, samples: torch.Tensor, chunk_frames: int) -> torch.Tensor:

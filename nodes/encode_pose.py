@@ -7,10 +7,13 @@ import comfy.utils
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.images import check_video_size, fit_clip
 from ..animate_anyone_core.pixels import bytes_from_unit, pixels_01
+from ..animate_anyone_core.pose.drawing_profiles import PROFILES
+from .draw_pose import draw
 from .patchers import run_managed
+from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
 from .sockets import (
     CATEGORY,
@@ -24,10 +27,11 @@ from .sockets import (
 )
 
 CHUNK_FRAMES = 8
+DEFAULT_STYLE = next(iter(PROFILES))
 
 
 class EncodePose(io.ComfyNode):
-    """Skeleton pictures -> AA_POSE."""
+    """Skeleton pictures or poses -> AA_POSE."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -41,14 +45,26 @@ class EncodePose(io.ComfyNode):
                 PoseGuiderSocket.Input("pose_guider", tooltip='From "Load Pose Guider".'),
                 io.Image.Input(
                     "images",
+                    optional=True,
                     tooltip="Skeletons on black, one a frame, in the style the weights were trained "
-                    'on: from "Draw Pose" or a skeleton video.',
+                    'on: from "Draw Pose" or a skeleton video. Or wire poses.',
                 ),
                 ReferenceSocket.Input(
                     "reference",
                     optional=True,
                     tooltip="If wired, the skeletons are stretched to the reference's size, as "
                     "published. Otherwise they keep theirs, which must be a multiple of 8.",
+                ),
+                PoseKeypointSocket.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    tooltip="Poses instead of pictures: they are drawn here, at their own size.",
+                ),
+                io.Combo.Input(
+                    "style",
+                    options=list(PROFILES),
+                    optional=True,
+                    tooltip="How poses are drawn, if those are wired: the weights' own style.",
                 ),
             ],
             outputs=[
@@ -60,9 +76,17 @@ class EncodePose(io.ComfyNode):
     def execute(
         cls,
         pose_guider: NetworkHandle,
-        images: torch.Tensor,
+        images: torch.Tensor | None = None,
         reference: EncodedReference | None = None,
+        pose_keypoint: Any = None,
+        style: str = DEFAULT_STYLE,
     ) -> io.NodeOutput:
+        if (images is None) == (pose_keypoint is None):
+            both = "neither" if images is None else "both"
+            raise SettingsError(f"Wire skeleton images or pose_keypoint, one of them; got {both}.")
+        if images is None:
+            poses = poses_from_socket(pose_keypoint)
+            images = draw(poses, style, (poses.width, poses.height))
         if images.ndim != 4 or not images.shape[0]:
             raise ShapeError(
                 f"Poses must be pictures (frames, height, width, 3), got {tuple(images.shape)}."

@@ -9,8 +9,14 @@ from comfy.ldm.modules.attention import optimized_attention
 from comfy_api.latest import io
 from PIL import Image
 
-from ..animate_anyone_core.errors import ShapeError
-from ..animate_anyone_core.images import check_picture_size, check_video_size, fit, parse_color
+from ..animate_anyone_core.errors import SettingsError, ShapeError
+from ..animate_anyone_core.images import (
+    SMALLEST_SIDE,
+    check_picture_size,
+    check_video_size,
+    fit,
+    parse_color,
+)
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.models.references import Reference
@@ -37,7 +43,9 @@ class EncodeReference(io.ComfyNode):
             description="Reads the character's look from a picture, once; another seed or another "
             "motion uses it again.",
             inputs=[
-                ReferenceNetSocket.Input("reference_net", tooltip='From "Load ReferenceNet".'),
+                ReferenceNetSocket.Input(
+                    "reference_net", tooltip='From "Load Model Set" or "Load ReferenceNet".'
+                ),
                 io.Vae.Input(
                     "vae",
                     tooltip="The VAE that belongs to the model: sd-vae-ft-mse for published weights, "
@@ -51,18 +59,18 @@ class EncodeReference(io.ComfyNode):
                 io.Int.Input(
                     "width",
                     default=512,
-                    min=16,
+                    min=0,
                     max=LARGEST_SIDE,
                     step=8,
-                    tooltip="Width of the video.",
+                    tooltip="Width of the video. 0: the width that the model set was made for.",
                 ),
                 io.Int.Input(
                     "height",
                     default=784,
-                    min=16,
+                    min=0,
                     max=LARGEST_SIDE,
                     step=8,
-                    tooltip="Height of the video.",
+                    tooltip="Height of the video. 0: the height that the model set was made for.",
                 ),
                 io.Combo.Input(
                     "fit",
@@ -106,7 +114,8 @@ class EncodeReference(io.ComfyNode):
             return True  # linked: known when the node runs
         if max(width, height) > LARGEST_SIDE:
             return f"Width and height are at most {LARGEST_SIDE}, got {width}x{height}."
-        return verdict(lambda: check_video_size(width, height))
+        chosen = [side or SMALLEST_SIDE for side in (width, height)]  # 0: known when the node runs
+        return verdict(lambda: check_video_size(*chosen))
 
     @classmethod
     def execute(
@@ -123,9 +132,25 @@ class EncodeReference(io.ComfyNode):
     ) -> io.NodeOutput:
         if mask is not None:
             image = laid_on(image, mask, background)
-        picture = fitted_picture(image, width, height, fit)
+        picture = fitted_picture(image, *video_size(reference_net, width, height), fit)
         encoded = encode(reference_net, vae, clip_vision, picture)
         return io.NodeOutput(encoded, as_image(picture))
+
+
+def video_size(handle: NetworkHandle, width: int, height: int) -> tuple[int, int]:
+    """The size asked for, with the one the model was made for in place of 0.
+
+    Raises:
+        SettingsError: If 0 is asked for and nothing says what the model was made for.
+    """
+    if width and height:
+        return width, height
+    if handle.size is None:
+        raise SettingsError(
+            f'Width and height are 0 only behind "Load Model Set", which knows the size; "Load '
+            f'ReferenceNet" does not, got {width}x{height}. Set both.'
+        )
+    return width or handle.size[0], height or handle.size[1]
 
 
 def laid_on(image: torch.Tensor, mask: torch.Tensor, background: str) -> torch.Tensor:

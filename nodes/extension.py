@@ -11,6 +11,7 @@ logger = logging.getLogger("animate_anyone")
 
 # (module in this folder, class), in menu order. Node ids inside are frozen for ever.
 NODES = (
+    ("load_model_set", "LoadModelSet"),
     ("builtin_inputs", "BuiltinInputs"),
     ("load_reference_net", "LoadReferenceNet"),
     ("load_unet3d", "LoadUNet3D"),

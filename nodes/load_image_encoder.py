@@ -70,10 +70,19 @@ class LoadImageEncoder(io.ComfyNode):
             if listed(image_encoder, _names_of(marker)):
                 folder = network_folder(image_encoder, marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
                 return io.NodeOutput(load_folder(folder, marker))
-        encoder = comfy.clip_vision.load(str(weight_file(image_encoder, "clip_vision")))
-        if encoder is None:
-            raise CheckpointError(f"{image_encoder} is not a CLIP vision model ComfyUI knows.")
-        return io.NodeOutput(encoder)
+        return io.NodeOutput(load_file(weight_file(image_encoder, "clip_vision")))
+
+
+def load_file(path: Path) -> Any:
+    """Load a CLIP vision network as ComfyUI does.
+
+    Raises:
+        CheckpointError: If ComfyUI does not know it.
+    """
+    encoder = comfy.clip_vision.load(str(path))
+    if encoder is None:
+        raise CheckpointError(f"{path.name} is not a CLIP vision model ComfyUI knows.")
+    return encoder
 
 
 def load_folder(folder: Path, marker: str) -> Any:

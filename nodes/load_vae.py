@@ -1,5 +1,6 @@
 """Load a VAE from a file or a diffusers folder as an ordinary VAE socket."""
 
+from pathlib import Path
 from typing import Any
 
 import comfy.sd
@@ -65,13 +66,19 @@ class LoadVAE(io.ComfyNode):
     @classmethod
     def execute(cls, vae: str) -> io.NodeOutput:
         if listed(vae, _folder_names()):
-            folder = network_folder(vae, MARKER, *FOLDERS, built_in=BUILT_IN_VAE)
-            network = load_autoencoder(folder)
-            return io.NodeOutput(DiffusersVAE(network))
-        weights = comfy.utils.load_torch_file(str(weight_file(vae, "vae")))
-        loaded = comfy.sd.VAE(sd=weights)
-        loaded.throw_exception_if_invalid()
-        return io.NodeOutput(loaded)
+            return io.NodeOutput(
+                load_vae(network_folder(vae, MARKER, *FOLDERS, built_in=BUILT_IN_VAE))
+            )
+        return io.NodeOutput(load_vae(weight_file(vae, "vae")))
+
+
+def load_vae(path: Path) -> Any:
+    """Load a VAE of ComfyUI's from a file, or one in diffusers' layout from a folder."""
+    if path.is_dir():
+        return DiffusersVAE(load_autoencoder(path))
+    loaded = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path)))
+    loaded.throw_exception_if_invalid()
+    return loaded
 
 
 def _folder_names() -> list[str]:

@@ -32,11 +32,13 @@ class NetworkHandle:
         patcher: Holds the network; ComfyUI moves and frees it.
         compute_dtype: What the network computes in.
         report: What was loaded.
+        size: Width and height of the videos its model was made for; None if nothing says it.
     """
 
     patcher: Any
     compute_dtype: Any
     report: LoadReport
+    size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

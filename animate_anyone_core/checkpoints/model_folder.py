@@ -117,8 +117,8 @@ def load_models(
     config_path = folder / "config.json"
     config = read_unet_config(config_path) if config_path.is_file() else None
     # The small networks first: what is wrong with them is told in a moment.
-    autoencoder = load_autoencoder(vae or _in_or_beside(folder, "vae"), dtype)
-    encoder = load_image_encoder(image_encoder or _in_or_beside(folder, "image_encoder"), dtype)
+    autoencoder = load_autoencoder(vae or in_or_beside(folder, "vae"), dtype)
+    encoder = load_image_encoder(image_encoder or in_or_beside(folder, "image_encoder"), dtype)
     pose_guider, pose_report = load_pose_guider(find_weights(folder, "pose_guider"), dtype=dtype)
     files = read_denoising_unet(
         find_weights(folder, "denoising_unet"),
@@ -149,7 +149,7 @@ def load_models(
     return models, [files.report, reference_report, pose_report]
 
 
-def _in_or_beside(folder: Path, name: str) -> Path:
+def in_or_beside(folder: Path, name: str) -> Path:
     """A network's folder: several families share one VAE and one image encoder."""
     beside = folder.resolve().parent / name
     return beside if beside.is_dir() and not (folder / name).is_dir() else folder / name

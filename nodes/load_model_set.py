@@ -1,0 +1,119 @@
+"""Load all five parts of a model at once, with the settings it was made for."""
+
+from dataclasses import replace
+
+from comfy_api.latest import io
+
+from ..animate_anyone_core.checkpoints.families import FAMILIES
+from ..animate_anyone_core.checkpoints.load import load_pose_guider, load_reference_net
+from ..animate_anyone_core.checkpoints.model_folder import find_optional
+from ..animate_anyone_core.pose.drawing_profiles import PROFILES
+from .load_image_encoder import MARKERS, load_file, load_folder
+from .load_unet3d import load_patcher
+from .load_vae import load_vae
+from .model_files import fingerprint, listed_verdict
+from .model_set import ModelSet, find_model_set, model_set_names
+from .patchers import dtype_input, manage
+from .search_aliases import aliases
+from .sockets import CATEGORY, PoseGuiderSocket, ReferenceNetSocket, output
+
+
+class LoadModelSet(io.ComfyNode):
+    """Folder -> MODEL, AA_REFERENCE_NET, AA_POSE_GUIDER, VAE, CLIP_VISION and their settings."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_LoadModelSet",
+            display_name="Load Model Set (Animate Anyone)",
+            category=CATEGORY,
+            **aliases("checkpoint loader", "load all models", "model folder", "pipeline loader"),
+            description="Loads a whole model from one folder, or the built-in one, and hands out the "
+            "settings that its weights were made for.",
+            inputs=[
+                io.Combo.Input(
+                    "model_set",
+                    options=model_set_names(),
+                    tooltip="A folder in models/animate_anyone that holds denoising_unet, "
+                    "reference_unet, motion_module and pose_guider, or the small built-in model.",
+                ),
+                io.Combo.Input(
+                    "family",
+                    options=["auto", *FAMILIES],
+                    default="auto",
+                    tooltip="Whose weights these are. Auto looks into the files; the report says "
+                    "what was taken and why.",
+                ),
+                dtype_input(),
+            ],
+            outputs=[
+                output(io.Model, "model", "For the samplers of this pack or any."),
+                output(ReferenceNetSocket, "reference_net", 'For "Encode Reference".'),
+                output(PoseGuiderSocket, "pose_guider", 'For "Encode Pose".'),
+                output(io.Vae, "vae", "For any node that takes a VAE."),
+                output(io.ClipVision, "clip_vision", 'For "Encode Reference".'),
+                output(io.Int, "width", "Width of the videos that the weights were made for."),
+                output(io.Int, "height", "Height of the videos that the weights were made for."),
+                output(io.Int, "steps", "Steps that suit them."),
+                output(io.Float, "cfg", "Guidance that suits them."),
+                output(io.Int, "context_frames", "Frames of a window."),
+                output(io.Int, "context_overlap", "Frames that neighboring windows share."),
+                io.Combo.Output(
+                    "style",
+                    display_name="style",
+                    options=list(PROFILES),
+                    tooltip='Skeletons that the weights know: for "Draw Pose".',
+                ),
+                output(io.String, "report", "What was found in the files."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model_set: str | None) -> bool | str:
+        return listed_verdict((model_set, model_set_names()))
+
+    @classmethod
+    def fingerprint_inputs(cls, model_set: str, family: str, dtype: str) -> str:
+        return fingerprint(*find_model_set(model_set).files()) + family + dtype
+
+    @classmethod
+    def execute(cls, model_set: str, family: str, dtype: str) -> io.NodeOutput:
+        return io.NodeOutput(*load(find_model_set(model_set), family, dtype))
+
+
+def load(files: ModelSet, family: str, dtype: str) -> tuple[object, ...]:
+    """Load the parts, each as its own loader does; what the node hands out, in its order.
+
+    The small parts come first: what is wrong with them is told in a moment.
+    """
+    vae = load_vae(files.vae)
+    clip_vision = _load_image_encoder(files)
+    guider, guider_report = load_pose_guider(files.pose_guider)
+    model, report = load_patcher(files.denoising_unet, files.motion_module, family, dtype)
+    reference_net, reference_report = load_reference_net(files.reference_unet)
+    profile = model.model.profile
+    handle = manage(reference_net, dtype, reference_report)
+    windows = profile.windows(model.model.diffusion_model.temporal)
+    reports = (report, reference_report, guider_report)
+    return (
+        model,
+        replace(handle, size=(profile.width, profile.height)),
+        manage(guider, "default", guider_report),
+        vae,
+        clip_vision,
+        profile.width,
+        profile.height,
+        profile.num_inference_steps,
+        profile.guidance_scale,
+        windows.context_frames,
+        windows.context_overlap,
+        profile.drawing,
+        "\n".join(map(str, reports)),
+    )
+
+
+def _load_image_encoder(files: ModelSet) -> object:
+    path = files.image_encoder
+    if path.is_file():
+        return load_file(path)
+    return load_folder(path, next(marker for marker in MARKERS if find_optional(path, marker)))
