@@ -89,14 +89,7 @@ def _from_folder(folder: Path, device: torch.device | str) -> PictureFeatures:
         )
     from transformers import AutoModel
 
-    try:
-        network = AutoModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{folder} cannot be loaded as {kind}: {reason}") from error
-    network = network.to(device).eval()
+    network = load_pretrained(AutoModel, folder, kind).to(device)
 
     def first_token(pixels: Tensor) -> Tensor:
         return network(pixel_values=pixels).last_hidden_state[:, 0]
@@ -106,6 +99,27 @@ def _from_folder(folder: Path, device: torch.device | str) -> PictureFeatures:
     # DINOv2 was trained at 518 and is used at 224, as its own evaluation does
     side = min(side, _SIDE)
     return _Network(folder.name, first_token, side, mean, std, device)
+
+
+def load_pretrained(kind: Any, folder: Path, name: str) -> Any:
+    """Load a network of transformers from a folder, in float32; nothing is downloaded or run.
+
+    Args:
+        kind: A class of transformers with `from_pretrained`.
+        folder: Where config.json and the weights as safetensors are.
+        name: What it should be, for the message.
+
+    Raises:
+        CheckpointError: If it cannot be loaded.
+    """
+    try:
+        network = kind.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{folder} cannot be loaded as {name}: {reason}") from error
+    return network.eval()
 
 
 def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -15,7 +15,7 @@ import torch
 from ..borders.json_text import read_json_file
 from ..errors import CheckpointError, ShapeError
 from ..pixels import pixels_01, signed_from_unit, unit_from_signed
-from .picture_features import IMAGENET_MEAN, IMAGENET_STD
+from .picture_features import IMAGENET_MEAN, IMAGENET_STD, load_pretrained
 
 #: Features (N, D) of clips (N, 3, F, 224, 224) in [-1, 1].
 VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
@@ -87,20 +87,13 @@ def load_videomae(folder: Path | str, device: torch.device | str = "cpu") -> Vid
         )
     from transformers import VideoMAEModel
 
-    try:
-        network = VideoMAEModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{folder} cannot be loaded as VideoMAE: {reason}") from error
+    network = load_pretrained(VideoMAEModel, folder, "VideoMAE").to(device)
     expected = (network.config.num_frames, network.config.image_size)
     if expected != (FVD_FRAMES, _SIDE):
         raise CheckpointError(
             f"{folder} takes {expected[0]} frames of {expected[1]} pixels; clips of {FVD_FRAMES} "
             f"frames of {_SIDE} are compared."
         )
-    network = network.to(device).eval()
     mean, std = (torch.tensor(v)[:, None, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
 
     @torch.inference_mode()
