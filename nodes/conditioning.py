@@ -6,6 +6,7 @@ import comfy.model_management as mm
 import torch
 from comfy_api.latest import io
 
+from ..animate_anyone_core.checkpoints.families import FamilyProfile
 from ..animate_anyone_core.errors import ShapeError
 from .condition_rows import ConditionRow
 from .latent_format import latent_channels
@@ -55,7 +56,9 @@ def condition(
         ShapeError: If the parts belong to different models or sizes.
     """
     _check_fit(model, reference, pose)
-    both = {"aa_pose": pose}
+    both: dict[str, Any] = {"aa_pose": pose}
+    if pose.landmarks is not None:  # loaded beside the model while it samples
+        both["additional_models"] = [pose.landmarks.handle.patcher]
     positive = {**both, "aa_reference": ConditionRow(reference, reads=True)}
     negative = {**both, "aa_reference": ConditionRow(reference, reads=False)}
     appearance = reference.reference.appearance
@@ -83,11 +86,38 @@ def _check_fit(model: Any, reference: EncodedReference, pose: EncodedPose) -> No
             f"{reference.height}, the poses {pose.width}x{pose.height}. Wire the reference into "
             '"Encode Pose", which then takes its size.'
         )
+    _check_family(model.model.profile, pose)
     expected = config.block_out_channels[0], config.cross_attention_dim
-    got = pose.features.shape[1], reference.reference.appearance.shape[-1]
+    got = pose.channels, reference.reference.appearance.shape[-1]
     if expected != got:
         raise ShapeError(
             f"The parts belong to different models: the UNet expects poses of {expected[0]} channels "
             f"and an appearance of {expected[1]}, got {got[0]} and {got[1]}. Load all files of one "
             "model."
         )
+
+
+def _check_family(profile: FamilyProfile, pose: EncodedPose) -> None:
+    """Raise ShapeError if the poses carry what another family's network sees."""
+    holds = () if pose.scene is None else pose.scene.holds
+    if holds != profile.extra_inputs:
+        if not profile.extra_inputs:
+            raise ShapeError(
+                f"{profile.title}'s weights cannot see a video around the character. Wire the poses "
+                f'of "Encode Pose" into the sampler, without "{_NODES[holds]}".'
+            )
+        raise ShapeError(
+            f"{profile.title}'s weights see a video around the character: put the node "
+            f'"{_NODES[profile.extra_inputs]}" between the poses and the sampler.'
+        )
+    kind = "common" if pose.landmarks is None else "aniportrait"
+    # AniPortrait's UNet cannot be told from Moore-AnimateAnyone's: its guider is
+    if kind != profile.guider and not (kind == "aniportrait" and profile.name == "moore"):
+        raise ShapeError(
+            f"The parts belong to different models: the UNet is {profile.title}'s, the Pose Guider is "
+            f"{'' if kind == 'aniportrait' else 'not '}AniPortrait's. Load all files of one model, or "
+            'choose the family in "Load UNet3D".'
+        )
+
+
+_NODES = {("target", "mask"): "Replace Inputs", ("background",): "Background Inputs"}

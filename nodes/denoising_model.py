@@ -20,6 +20,7 @@ from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from ..animate_anyone_core.models.denoising_unet import (
     DenoisingUNet,
+    PoseFeatures,
     fold_frames,
     unfold_frames,
 )
@@ -27,6 +28,7 @@ from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .comfy_patches import ComfyPatches
 from .condition_rows import ConditionRow, ConditionRows, join_references, row_strengths
+from .landmark_pose import LandmarkPose
 from .latent_format import check_clip, latent_format_for
 from .patchers import swap_layers
 from .sockets import EncodedPose
@@ -60,7 +62,7 @@ class AnimateAnyoneConfig(comfy.supported_models_base.BASE):
                 "temporal": files.temporal,
             }
         )
-        self.latent_format = latent_format_for(files.config.in_channels, colors)
+        self.latent_format = latent_format_for(files.config.out_channels, colors)
         self.profile: FamilyProfile = files.profile
         noise = files.profile.noise
         self.sampling_settings = {
@@ -88,6 +90,10 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         level_at = self.model_sampling.percent_to_sigma
         if pose is not None:
             conds["pose"] = comfy.conds.CONDNoiseShape(_pose_for(pose, noise))
+            if pose.landmarks is not None:
+                conds["landmarks"] = comfy.conds.CONDConstant(pose.landmarks)
+            if pose.scene is not None:  # joined behind the noisy latents, in both halves
+                conds["c_concat"] = comfy.conds.CONDNoiseShape(pose.scene.channels)
             if not pose.strength.changes_nothing:
                 timed = pose.strength.timed(level_at)
                 conds["pose_strength"] = comfy.conds.CONDConstant(timed)
@@ -147,7 +153,8 @@ class ComfyDenoisingUNet(DenoisingUNet):
             context: Appearance tokens (n·F, T, D).
             control: ControlNet residuals, lists that are consumed.
             transformer_options: ComfyUI's patches and facts of this call.
-            kwargs: `pose`, `pose_strength` and `reference` from our conditioning; others are ignored.
+            kwargs: `pose`, `pose_strength`, `landmarks` and `reference` from our conditioning; others
+                are ignored.
         """
         options = dict(transformer_options or {})
         return comfy.patcher_extension.WrapperExecutor.new_class_executor(
@@ -167,6 +174,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         transformer_options: dict,
         pose: Tensor | None = None,
         pose_strength: TimedStrength | None = None,
+        landmarks: LandmarkPose | None = None,
         reference: list[ConditionRow] | None = None,
         **kwargs: Any,
     ) -> Tensor:
@@ -180,9 +188,10 @@ class ComfyDenoisingUNet(DenoisingUNet):
 
         level = _noise_level(transformer_options, reference, pose_strength)
         strengths = row_strengths(reference, batch, level)
-        if pose is not None and pose_strength is not None:
+        seen = None if pose is None else _pose_features(pose, landmarks, num_frames, x)
+        if seen is not None and pose_strength is not None:
             share = pose_strength.at(level)
-            pose = pose * share if share else None
+            seen = _times(seen, share) if share else None
 
         def attention(
             q: Tensor, k: Tensor, v: Tensor, num_heads: int, bias: Tensor | None = None
@@ -202,7 +211,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
             timesteps.reshape(batch, -1)[:, 0],
             join_references(context, reference, strengths, x),
             strengths=strengths,
-            pose=None if pose is None else unfold_frames(pose, num_frames),
+            pose=seen,
             attention=attention,
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
         )
@@ -223,6 +232,19 @@ def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:
             f"{pose.width}x{pose.height}. Encode the poses at the size of the video."
         )
     return pose.features
+
+
+def _pose_features(
+    pose: Tensor, landmarks: LandmarkPose | None, num_frames: int, like: Tensor
+) -> PoseFeatures:
+    """The features of a call's window; of landmarks, `pose` holds the numbers of the frames."""
+    if landmarks is None:
+        return unfold_frames(pose, num_frames)
+    return landmarks.maps(tuple(pose[:num_frames, 0, 0, 0].long().tolist()), like)
+
+
+def _times(pose: PoseFeatures, share: float) -> PoseFeatures:
+    return pose * share if isinstance(pose, Tensor) else tuple(part * share for part in pose)
 
 
 def _noise_level(

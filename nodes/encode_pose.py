@@ -9,9 +9,11 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.images import check_video_size, fit_clip
+from ..animate_anyone_core.models.landmark_guider import LandmarkGuider
 from ..animate_anyone_core.pixels import bytes_from_unit, pixels_01
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
 from .draw_pose import draw
+from .landmark_pose import LandmarkPose
 from .patchers import run_managed
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
@@ -99,7 +101,16 @@ class EncodePose(io.ComfyNode):
 
 
 def encode(handle: NetworkHandle, images: torch.Tensor, width: int, height: int) -> EncodedPose:
-    """Run the Pose Guider a few frames at a time; the result stays in main memory."""
+    """Run the Pose Guider a few frames at a time; the result stays in main memory.
+
+    AniPortrait's sees the frames of a window together: it runs when the windows are known.
+    """
+    if isinstance(handle.patcher.model, LandmarkGuider):
+        pictures = torch.from_numpy(fit_clip(bytes_from_unit(images[..., :3]), width, height))
+        numbers = torch.arange(len(images))[:, None, None, None]
+        features = numbers.expand(-1, 1, height // 8, width // 8)
+        pose = LandmarkPose(handle, pictures.permute(0, 3, 1, 2))
+        return EncodedPose(features, width, height, landmarks=pose)
     bar = comfy.utils.ProgressBar(images.shape[0])
 
     def work(network: Any, device: torch.device) -> torch.Tensor:

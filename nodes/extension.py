@@ -34,6 +34,10 @@ NODES = (
     ("color_anchor", "ColorAnchor"),
     ("background_plate", "BackgroundPlate"),
     ("frame_range", "FrameRange"),
+    ("replace_region", "CropPerson"),
+    ("replace_inputs", "ReplaceInputs"),
+    ("replace_inputs", "BackgroundInputs"),
+    ("replace_region", "ReplacePaste"),
     ("conditioning", "Conditioning"),
     ("context_windows", "ContextWindows"),
     ("sampler", "Sampler"),
@@ -41,6 +45,7 @@ NODES = (
     ("preflight", "Preflight"),
     ("face_crop", "FaceCrop"),
     ("face_paste", "FacePaste"),
+    ("draw_face", "DrawFace"),
     ("compare", "Compare"),
 )
 

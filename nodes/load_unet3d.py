@@ -119,7 +119,7 @@ def load_patcher(
     """
     files = read_denoising_unet(path, motion_path, family=family)
     storage, compute = choose_dtypes(dtype, files.report.parameters, files.report.dtype)
-    colors = read_latent_colors(Path(path).parent / VAE_FOLDER, files.config.in_channels)
+    colors = read_latent_colors(Path(path).parent / VAE_FOLDER, files.config.out_channels)
     config = AnimateAnyoneConfig(files, colors)
     config.set_inference_dtype(storage, compute)
     model = AnimateAnyoneModel(config)

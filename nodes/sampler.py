@@ -1,6 +1,5 @@
 """Sample a clip: reference, poses and windows in one node."""
 
-from dataclasses import replace
 from typing import Any
 
 import comfy.sample
@@ -110,7 +109,7 @@ class Sampler(io.ComfyNode):
         frames, plan = needed_frames(start, windows, pose.features.shape[0])
         if frames is not None:
             kept = slice(frames.start, frames.stop)
-            conds = condition(model, reference, replace(pose, features=pose.features[kept]))
+            conds = condition(model, reference, pose.at(kept))
         windowed = with_windows(model, windows, plan)
         samples = sample(windowed, conds, start, frames, **sampling)
         return io.NodeOutput({**start, "samples": samples})

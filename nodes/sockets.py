@@ -1,6 +1,6 @@
 """The pack's own socket types, and what travels on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -61,17 +61,47 @@ class EncodedReference:
 
 
 @dataclass(frozen=True)
+class EncodedScene:
+    """The video around the character, for networks that see it beside the noisy latents.
+
+    Attributes:
+        channels: (F, C', h, w), scaled as the network sees latents.
+        holds: What they hold, in order, in the words of `FamilyProfile.extra_inputs`.
+    """
+
+    channels: Tensor
+    holds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EncodedPose:
     """Pose features of a clip; kept in main memory, moved a window at a time.
 
     Attributes:
-        features: (F, C, h, w).
+        features: (F, C, h, w); for a guider that sees a window's frames together, the frames'
+            numbers (F, 1, h, w).
         width: Width of the skeleton pictures as encoded.
         height: Their height.
         strength: How strongly they act, and when.
+        scene: The video around the character; None for networks that see none.
+        landmarks: That guider with the clip's pictures (`landmark_pose.LandmarkPose`); else None.
     """
 
     features: Tensor
     width: int
     height: int
     strength: StrengthWindow = FULL_STRENGTH
+    scene: EncodedScene | None = None
+    landmarks: Any = None
+
+    @property
+    def channels(self) -> int:
+        """Channels that the UNet's first level is given."""
+        return self.features.shape[1] if self.landmarks is None else self.landmarks.channels[0]
+
+    def at(self, frames: slice) -> "EncodedPose":
+        """The poses of some frames."""
+        scene = self.scene
+        if scene is not None:
+            scene = replace(scene, channels=scene.channels[frames])
+        return replace(self, features=self.features[frames], scene=scene)

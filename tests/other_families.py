@@ -54,31 +54,38 @@ def published_landmark_guider(guider: LandmarkGuider) -> dict[str, Tensor]:
     return weights
 
 
-def tiny_unet(family: str) -> DenoisingUNet:
-    config = replace(CONFIG, in_channels=CONFIG.in_channels + EXTRA[family])
+def tiny_unet(family: str, config: UNetConfig = CONFIG) -> DenoisingUNet:
+    config = replace(config, in_channels=config.in_channels + EXTRA[family])
     return randomise(DenoisingUNet(config, TemporalConfig(max_frames=MAX_FRAMES)), 1)
 
 
-def write_model(folder: Path, family: str, save_others: Callable[[Path], None]) -> Path:
+def write_model(
+    folder: Path,
+    family: str,
+    save_others: Callable[[Path], None],
+    config: UNetConfig = CONFIG,
+) -> Path:
     """Write a model as the family published it.
 
     Args:
         folder: Where; it is made.
         family: Its name.
         save_others: Writes VAE and image encoder into a folder.
+        config: Shapes of the UNets, but for the extra channels.
     """
     guider: nn.Module = PublishedPoseGuider((4, 8, 8, 8), 32)
     is_landmarks = family == "aniportrait"
     guider = tiny_landmark_guider() if is_landmarks else randomise(guider, 3)
-    unet = published_weights(tiny_unet(family).state_dict())
+    unet = published_weights(tiny_unet(family, config).state_dict())
     files = {
-        "reference_unet": randomise(ReferenceNet(CONFIG), 2).state_dict(),
+        "reference_unet": randomise(ReferenceNet(config), 2).state_dict(),
         "pose_guider": published_landmark_guider(guider) if is_landmarks else guider.state_dict(),
     }
     folder.mkdir(parents=True)
     save_others(folder)
     if family == "anycharv":
-        write_folders(folder, files | {"denoising_unet": with_position_tables(unet, MAX_FRAMES)})
+        files["denoising_unet"] = with_position_tables(unet, MAX_FRAMES)
+        write_folders(folder, files, config)
         return folder
     temporal = {key: tensor for key, tensor in unet.items() if is_temporal(key)}
     files["motion_module"] = with_position_tables(temporal, MAX_FRAMES)
@@ -88,16 +95,16 @@ def write_model(folder: Path, family: str, save_others: Callable[[Path], None]) 
     return folder
 
 
-def write_folders(folder: Path, files: dict[str, dict[str, Tensor]]) -> None:
+def write_folders(folder: Path, files: dict[str, dict[str, Tensor]], config: UNetConfig) -> None:
     """AnyCharV's layout: a folder and a config.json for each network; 3-D names for the blocks."""
-    plain = CONFIG.to_diffusers()
+    plain = config.to_diffusers()
     wide = {
         key: [name.replace("2D", "3D") for name in value] if key.endswith("block_types") else value
         for key, value in plain.items()
     } | {
         "_class_name": "UNet3DConditionModel",
         "mid_block_type": "UNetMidBlock3DCrossAttn",
-        "in_channels": CONFIG.in_channels + EXTRA["anycharv"],
+        "in_channels": config.in_channels + EXTRA["anycharv"],
         "use_motion_module": True,
         "use_inflated_groupnorm": True,
         "motion_module_mid_block": True,

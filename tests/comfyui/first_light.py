@@ -24,6 +24,7 @@ from animate_anyone_core.checkpoints.builtin import built_in_samples
 from animate_anyone_core.checkpoints.model_folder import Models, load_models
 from animate_anyone_core.images import fit, read_picture
 from animate_anyone_core.models.autoencoder import decode_frames
+from animate_anyone_core.replacement.scene import NO_SCENE, Scene, encode_scene
 from animate_anyone_core.sampling.denoise import denoise, make_noise
 from animate_anyone_core.sampling.schedule import make_solver
 from animate_anyone_core.sampling.windows import WindowSettings
@@ -176,17 +177,21 @@ def core_models() -> Models:
 
 
 @torch.no_grad()
-def core_result(models: Models, steps: int) -> tuple[torch.Tensor, np.ndarray]:
+def core_result(
+    models: Models, steps: int, scene: Scene = NO_SCENE
+) -> tuple[torch.Tensor, np.ndarray]:
     """Unscaled latents (F, C, h, w) and frames (F, H, W, 3) uint8 of the same run in the core."""
     picture = fit(read_picture(PICTURE), WIDTH, HEIGHT, "crop")
     encoded = encode_reference(models, picture)
     skeletons = read_video(SKELETONS, FRAMES).frames
-    pose = encode_pose_pictures(models, skeletons, WIDTH, HEIGHT)
+    pose = encode_pose_pictures(models, skeletons, WIDTH, HEIGHT, WINDOWS)
+    extra_inputs = models.profile.extra_inputs
+    extra = encode_scene(models.vae, extra_inputs, scene, FRAMES, WIDTH, HEIGHT)
     generator = torch.Generator().manual_seed(SEED)
     latents = denoise(
-        window_predictor(models.denoising_unet, encoded, pose),
+        window_predictor(models.denoising_unet, encoded, pose, extra),
         make_noise(
-            FRAMES, models.denoising_unet.config.in_channels, HEIGHT // 8, WIDTH // 8, generator
+            FRAMES, models.denoising_unet.config.out_channels, HEIGHT // 8, WIDTH // 8, generator
         ),
         make_solver(models.profile.noise),
         num_inference_steps=steps,

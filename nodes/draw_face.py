@@ -1,0 +1,69 @@
+"""Face landmarks as the lines that AniPortrait's weights saw."""
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.images import check_video_size
+from ..animate_anyone_core.pixels import unit_from_bytes
+from ..animate_anyone_core.pose.face_landmarks import landmark_shares, read_face_landmarks
+from ..animate_anyone_core.pose.face_lines import draw_landmarks
+from .early_checks import verdict
+from .search_aliases import aliases
+from .sockets import CATEGORY, output
+
+#: Made by ComfyUI's own MediaPipe node (0.33 and newer).
+FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")
+
+
+class DrawFace(io.ComfyNode):
+    """FACE_LANDMARKS -> IMAGE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_DrawFace",
+            display_name="Draw Face (Animate Anyone)",
+            category=f"{CATEGORY}/face",
+            **aliases("aniportrait", "face landmarks", "mediapipe face", "head pose"),
+            description="Draws face landmarks as AniPortrait's weights want them; with a reference, the "
+            "character's own face does what the driver's does.",
+            inputs=[
+                FaceLandmarksSocket.Input(
+                    "face_landmarks",
+                    tooltip="The driver's face, one a frame, from ComfyUI's MediaPipe face landmarker.",
+                ),
+                io.Int.Input(
+                    "width", default=512, min=16, max=8192, step=8, tooltip="Width of the video."
+                ),
+                io.Int.Input(
+                    "height", default=512, min=16, max=8192, step=8, tooltip="Height of the video."
+                ),
+                FaceLandmarksSocket.Input(
+                    "reference_landmarks",
+                    optional=True,
+                    tooltip="The character's face, from its picture at the video's shape: keeps its "
+                    "own features and place, and takes over turns and expressions.",
+                ),
+            ],
+            outputs=[output(io.Image, "images", 'For "Encode Pose", one a frame.')],
+        )
+
+    @classmethod
+    def validate_inputs(cls, width: int | None, height: int | None) -> bool | str:
+        if width is None or height is None:
+            return True
+        return verdict(lambda: check_video_size(width, height))
+
+    @classmethod
+    def execute(
+        cls, face_landmarks: Any, width: int, height: int, reference_landmarks: Any = None
+    ) -> io.NodeOutput:
+        driver = read_face_landmarks(face_landmarks)
+        reference = None
+        if reference_landmarks is not None:
+            reference = read_face_landmarks(reference_landmarks)
+        shares = landmark_shares(driver, reference, (width, height))
+        pictures = unit_from_bytes(draw_landmarks(shares, (width, height)))
+        return io.NodeOutput(torch.as_tensor(pictures))

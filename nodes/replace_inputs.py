@@ -1,0 +1,126 @@
+"""What a network sees of the video around the character."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.images import fit_clip
+from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
+from ..animate_anyone_core.replacement.person_boxes import box_cells, person_boxes
+from .latent_format import scaled
+from .pose_sockets import PoseKeypointSocket, color_frames, poses_from_socket
+from .replace_region import REPLACE_CATEGORY, person_masks
+from .search_aliases import aliases
+from .sockets import EncodedPose, EncodedScene, PoseSocket, output
+
+
+class ReplaceInputs(io.ComfyNode):
+    """VAE, AA_POSE, IMAGE, MASK -> AA_POSE with a scene."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_ReplaceInputs",
+            display_name="Replace Inputs (Animate Anyone)",
+            category=REPLACE_CATEGORY,
+            **aliases("anycharv", "replace character", "inpaint conditioning", "replace person"),
+            description="Lets weights that replace a person (AnyCharV) see the video and who is "
+            "replaced in it. Put it between the encoded poses and any sampler.",
+            inputs=[
+                io.Vae.Input("vae", tooltip="The model's VAE."),
+                PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
+                io.Image.Input(
+                    "target",
+                    tooltip="The video in which a person is replaced, that person included, one "
+                    "picture a pose. It is stretched to the size of the poses.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White where that person is: one, or one a pose, of any size. Its box is "
+                    "what the network sees.",
+                ),
+                PoseKeypointSocket.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    tooltip="Instead of a mask: that person's poses in the video.",
+                ),
+            ],
+            outputs=[output(PoseSocket, "pose_out", "For the samplers, with the video beside it.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        vae: Any,
+        pose: EncodedPose,
+        target: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        pose_keypoint: Any = None,
+    ) -> io.NodeOutput:
+        _frames, _, height, width = pose.features.shape
+        images = color_frames(target)
+        poses = None if pose_keypoint is None else poses_from_socket(pose_keypoint)
+        size = int(images.shape[2]), int(images.shape[1])
+        masks = person_masks(mask, poses, len(images), size)
+        latents = encode_video(vae, pose, images, "target video")
+        cells = box_cells(person_boxes(masks), (masks.shape[2], masks.shape[1]), height, width)
+        channels = torch.cat([latents, cells[0].transpose(0, 1).to(latents)], dim=1)
+        scene = EncodedScene(channels, ("target", "mask"))
+        return io.NodeOutput(replace(pose, scene=scene))
+
+
+class BackgroundInputs(io.ComfyNode):
+    """VAE, AA_POSE, IMAGE -> AA_POSE with a scene."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_BackgroundInputs",
+            display_name="Background Inputs (Animate Anyone)",
+            category=REPLACE_CATEGORY,
+            **aliases("mimo", "background video", "scene"),
+            description="Lets weights that draw before a background (MIMO) see it. Put it between the "
+            "encoded poses and any sampler.",
+            inputs=[
+                io.Vae.Input("vae", tooltip="The model's VAE."),
+                PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
+                io.Image.Input(
+                    "background",
+                    optional=True,
+                    tooltip="One picture, or one a pose; stretched to the size of the poses. White "
+                    "if not wired, as published.",
+                ),
+            ],
+            outputs=[
+                output(PoseSocket, "pose_out", "For the samplers, with the background beside it.")
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, vae: Any, pose: EncodedPose, background: torch.Tensor | None = None
+    ) -> io.NodeOutput:
+        if background is None:
+            background = torch.ones(1, pose.height, pose.width, 3)
+        latents = encode_video(vae, pose, color_frames(background), "background")
+        return io.NodeOutput(replace(pose, scene=EncodedScene(latents, ("background",))))
+
+
+def encode_video(vae: Any, pose: EncodedPose, images: torch.Tensor, what: str) -> torch.Tensor:
+    """Encode pictures stretched to the size of the poses: (F, C, h, w), as the network sees latents.
+
+    Raises:
+        ShapeError: If there is not one picture a pose, or one for all where that may be.
+    """
+    frames = pose.features.shape[0]
+    if len(images) != frames and not (len(images) == 1 and what == "background"):
+        raise ShapeError(
+            f"There are {frames} poses, but {len(images)} pictures of the {what}. Give one a pose."
+        )
+    fitted = unit_from_bytes(fit_clip(bytes_from_unit(images), pose.width, pose.height))
+    latents = scaled(vae.encode(fitted))
+    return latents.expand(frames, -1, -1, -1)

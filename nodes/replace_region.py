@@ -1,0 +1,198 @@
+"""The part of a video in which a person is replaced, cut out and pasted back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+
+from ..animate_anyone_core.errors import SettingsError, ShapeError
+from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
+from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
+from ..animate_anyone_core.pose.skeleton import PoseSequence
+from ..animate_anyone_core.replacement.person_boxes import person_boxes
+from ..animate_anyone_core.replacement.region import (
+    Region,
+    boxes_of_poses,
+    choose_region,
+    masks_of_boxes,
+    paste_region,
+)
+from .pose_sockets import PoseKeypointSocket, color_frames, poses_from_socket
+from .search_aliases import aliases
+from .sockets import CATEGORY, output
+
+REPLACE_CATEGORY = f"{CATEGORY}/replace"
+RegionSocket = io.Custom("AA_REPLACE_REGION")
+
+
+@dataclass(frozen=True)
+class ReplaceRegion:
+    """A part of a video, and where the person is.
+
+    Attributes:
+        region: The part.
+        boxes: The person's box in every frame (F, 4), in pixels of the video.
+    """
+
+    region: Region
+    boxes: np.ndarray
+
+
+class CropPerson(io.ComfyNode):
+    """IMAGE, MASK or POSE_KEYPOINT -> a part of all three, and its place."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_ReplaceCrop",
+            display_name="Replace Crop (Animate Anyone)",
+            category=REPLACE_CATEGORY,
+            **aliases("crop person", "inpaint crop", "crop by mask"),
+            description="Cuts a small person out of a video before it is replaced, with some room "
+            'around it, so that the networks see it large. Put the result back with "Replace Paste".',
+            inputs=[
+                io.Image.Input("target", tooltip="The video, with the person who is replaced."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="White where that person is, one a frame. Without it, a box around the "
+                    "poses is taken.",
+                ),
+                PoseKeypointSocket.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    tooltip='That person\'s poses, one a frame: from "Detect Pose".',
+                ),
+                io.Boolean.Input(
+                    "crop",
+                    default=True,
+                    tooltip="Off keeps the whole picture, also if the person is small.",
+                ),
+            ],
+            outputs=[
+                output(io.Image, "target_out", 'The part, for "Replace Inputs".'),
+                output(io.Mask, "mask_out", "The person in the part."),
+                output(PoseKeypointSocket, "pose_keypoint_out", 'Poses on it, for "Draw Pose".'),
+                output(RegionSocket, "region", 'For "Replace Paste".'),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        target: torch.Tensor,
+        crop: bool,
+        mask: torch.Tensor | None = None,
+        pose_keypoint: Any = None,
+    ) -> io.NodeOutput:
+        frames = color_frames(target)
+        size = int(frames.shape[2]), int(frames.shape[1])
+        poses = None if pose_keypoint is None else poses_from_socket(pose_keypoint)
+        masks = person_masks(mask, poses, len(frames), size)
+        boxes = _on_picture(person_boxes(masks), masks, size)
+        region = choose_region(boxes, size, crop=crop)
+        part = region.poses(poses) if poses is not None else None
+        return io.NodeOutput(
+            torch.from_numpy(region.cut(frames.numpy())).contiguous(),
+            torch.from_numpy(region.cut(masks).astype(np.float32)),
+            None if part is None else to_pose_keypoint(part),
+            ReplaceRegion(region, boxes),
+        )
+
+
+class ReplacePaste(io.ComfyNode):
+    """IMAGE, IMAGE, AA_REPLACE_REGION -> IMAGE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AnimateAnyone_ReplacePaste",
+            display_name="Replace Paste (Animate Anyone)",
+            category=REPLACE_CATEGORY,
+            **aliases("paste back", "inpaint stitch", "composite"),
+            description="Puts the character into the video: away from the person who is replaced, all "
+            "pixels stay the video's own, at its own size.",
+            inputs=[
+                io.Image.Input("images", tooltip="What was made, one a frame, of any size."),
+                io.Image.Input("target", tooltip="The whole video, as it was."),
+                RegionSocket.Input("region", tooltip='From "Replace Crop".'),
+                io.Float.Input(
+                    "feather",
+                    default=0.08,
+                    min=0.0,
+                    max=0.5,
+                    step=0.01,
+                    tooltip="Width of the soft border around the person's box, as a share of the "
+                    "box's longer side.",
+                ),
+            ],
+            outputs=[output(io.Image, "images_out", "The finished frames.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, images: torch.Tensor, target: torch.Tensor, region: ReplaceRegion, feather: float
+    ) -> io.NodeOutput:
+        made, video = color_frames(images), bytes_from_unit(color_frames(target))
+        if len(made) != len(video):
+            raise ShapeError(
+                f"The video has {len(video)} frames, but {len(made)} were made. Wire the video that "
+                "was replaced."
+            )
+        if (video.shape[2], video.shape[1]) != region.region.size:
+            width, height = region.region.size
+            raise ShapeError(
+                f"The region is of a video of {width}x{height}, this one is {video.shape[2]}x"
+                f'{video.shape[1]}. Wire the video that "Replace Crop" got.'
+            )
+        pictures = (bytes_from_unit(frame) for frame in made)
+        pasted = paste_region(video, pictures, region.region, region.boxes, feather)
+        return io.NodeOutput(unit_from_bytes(np.stack(list(pasted))))
+
+
+def person_masks(
+    mask: torch.Tensor | None, poses: PoseSequence | None, frames: int, size: tuple[int, int]
+) -> np.ndarray:
+    """The person's masks (F, H, W): those given, else boxes around the poses.
+
+    Args:
+        mask: (F, H, W) or one for all frames, in [0, 1], of any size; or None.
+        poses: Or None.
+        frames: F.
+        size: (width, height) of the video.
+
+    Raises:
+        SettingsError: If there is neither.
+        ShapeError: If there is not one a frame.
+    """
+    if mask is not None:
+        masks = mask.reshape(-1, *mask.shape[-2:]).float().cpu()
+        if len(masks) not in (1, frames):
+            raise ShapeError(
+                f"The video has {frames} frames, so give 1 or {frames} masks, got {len(masks)}."
+            )
+        return masks.expand(frames, -1, -1).numpy()
+    if poses is None:
+        raise SettingsError(
+            "Who is replaced? Wire a mask that is white where the person is, or the person's poses."
+        )
+    if poses.num_frames != frames:
+        raise ShapeError(
+            f"The video has {frames} frames, so give {frames} poses, got {poses.num_frames}."
+        )
+    on_poses = poses.width, poses.height
+    boxes = boxes_of_poses(poses)
+    return masks_of_boxes(scaled_boxes(boxes, on_poses, size), size)
+
+
+def scaled_boxes(boxes: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
+    """Boxes (F, 4) in pixels of a picture of another size, at least as large."""
+    scaled = boxes * np.tile(np.array(new) / old, 2)
+    ends = np.concatenate([np.floor(scaled[:, :2]), np.ceil(scaled[:, 2:])], axis=1)
+    return ends.astype(np.int64)
+
+
+def _on_picture(boxes: np.ndarray, masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return scaled_boxes(boxes, (masks.shape[2], masks.shape[1]), size)
