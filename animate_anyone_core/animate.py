@@ -7,7 +7,7 @@ decodes.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -232,16 +232,15 @@ def window_predictor(
         pose: Pose features of the clip.
         extra: What the input channels behind the noisy latents hold (1, C', F, h, w).
     """
-    appearance = torch.cat([torch.zeros_like(reference.appearance), reference.appearance])
-    both = replace(reference, appearance=appearance)
+    both = reference.with_appearance(lambda a: torch.cat([torch.zeros_like(a), a]))
 
     def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
         seen = pose.of(window) if isinstance(pose, WindowedPose) else pose[:, :, window]
         if extra is not None:
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
         if not with_unconditional:
-            return denoiser(latents, t, reference, pose=seen)
+            return denoiser(latents, t, reference.at(window), pose=seen)
         pair = latents.expand(2, -1, -1, -1, -1)
-        return denoiser(pair, t, both, strengths=(0.0, 1.0), pose=seen)
+        return denoiser(pair, t, both.at(window), strengths=(0.0, 1.0), pose=seen)
 
     return predict

@@ -5,7 +5,6 @@ out here so that it reads like figure 2 of the paper: resnet, spatial attention 
 cross-attention to the appearance, temporal layer.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -98,14 +97,13 @@ class DenoisingUNet(nn.Module):
         """
         batch, _, num_frames, *_ = sample.shape
         self.check_window(num_frames)
+        reference.check_frames(num_frames)
         host = interventions
         x = fold_frames(sample)
         emb = self._embed_time(timestep, batch, x.dtype).repeat_interleave(num_frames, dim=0)
         emb = host.time_embedding(emb)
         context = SpatialContext(
-            reference=replace(
-                reference, appearance=_each_frame(reference.appearance, batch, num_frames)
-            ),
+            reference=reference.with_appearance(lambda a: _each_frame(a, batch, num_frames)),
             strengths=(strengths or (1.0,) * batch) if reference.features else (0.0,) * batch,
             attention=attention,
             interventions=host,

@@ -6,13 +6,15 @@ rows with and without the reference have different numbers of keys.
 Symbols: B rows, F frames of a row, R references (1, shared by all rows, or B), L tokens, D features.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..errors import ShapeError
 from .attention import AttentionKernel, Tree, reference_attention
 from .interventions import Interventions
 from .references import Reference
@@ -36,7 +38,15 @@ class SpatialContext:
     interventions: Interventions
 
 
-def mixed_attention(attn: Tree, x: Tensor, path: str, context: SpatialContext) -> Tensor:
+def region_shares(context: SpatialContext, height: int, width: int) -> list[Tensor]:
+    """How much each query reads each further character (B·F, L, 1), on maps of this size."""
+    batch = len(context.strengths)
+    return [other.shares(batch, height, width) for other in context.reference.others]
+
+
+def mixed_attention(
+    attn: Tree, x: Tensor, path: str, context: SpatialContext, shares: Sequence[Tensor] = ()
+) -> Tensor:
     """Self-attention of frames, each row of which reads the reference as strongly as it should.
 
     Args:
@@ -44,9 +54,13 @@ def mixed_attention(attn: Tree, x: Tensor, path: str, context: SpatialContext) -
         x: Tokens (B·F, L, D).
         path: Of the block, which names its features.
         context: The reference and who reads it.
+        shares: How much each query reads each further character, see `region_shares`.
 
     Returns:
         (B·F, L, D).
+
+    Raises:
+        ShapeError: If a host split the queries into tiles, whose places nobody knows.
     """
     host, strengths = context.interventions, context.strengths
     q_in, k_in, v_in = host.attention_inputs("attn1", x, x, x)
@@ -54,7 +68,16 @@ def mixed_attention(attn: Tree, x: Tensor, path: str, context: SpatialContext) -
     if q.shape[0] != k.shape[0]:  # a host split the queries into tiles; keys follow their rows
         k, v = (y.reshape(q.shape[0], -1, y.shape[-1]) for y in (k, v))
     if any(strengths):
-        out = _by_strength(attn, (q, k, v), path, context)
+        own = q, k, v
+        out = _by_strength(attn, own, path, context)
+        for other, share in zip(context.reference.others, shares, strict=True):
+            if share.shape[:2] != q.shape[:2]:
+                raise ShapeError(
+                    "Several characters in places of their own do not go together with attention in "
+                    "tiles (HyperTile). Take the tiles out."
+                )
+            there = _by_strength(attn, own, path, replace(context, reference=other.reference))
+            out = torch.lerp(out, there, share.to(out))
     else:
         out = _through_host(q, k, v, attn.heads, context=context, rows=None)
     return host.attention_output("attn1", attn.to_out[0](out))

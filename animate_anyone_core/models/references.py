@@ -1,10 +1,12 @@
 """The reference: what the denoiser knows of the character, from one picture or from several."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..errors import SettingsError, ShapeError
 
@@ -20,11 +22,58 @@ class Reference:
             ReferenceNet is left out.
         bias: Block path -> logarithms (R, L) of the tokens' weights in the softmax; None where
             there is one picture, whose tokens weigh 1.
+        others: Further characters, each read in its own place instead of this one.
     """
 
     appearance: Tensor
     features: dict[str, Tensor]
     bias: dict[str, Tensor] | None = None
+    others: "tuple[RegionalReference, ...]" = ()
+
+    def with_appearance(self, change: Callable[[Tensor], Tensor]) -> "Reference":
+        """The same with changed CLIP tokens, those of the further characters as well."""
+        others = tuple(
+            replace(other, reference=other.reference.with_appearance(change))
+            for other in self.others
+        )
+        return replace(self, appearance=change(self.appearance), others=others)
+
+    def check_frames(self, num_frames: int) -> None:
+        """Raise ShapeError if the places of further characters are those of other frames."""
+        for other in self.others:
+            if len(other.where) != num_frames:
+                raise ShapeError(
+                    f"A character's place is known in {len(other.where)} frames, but the window has "
+                    f"{num_frames}. Give places for every frame of the clip."
+                )
+
+    def at(self, frames: list[int]) -> "Reference":
+        """The same for some frames of the clip: where the further characters are in these."""
+        if not self.others:
+            return self
+        return replace(self, others=tuple(o.at(frames) for o in self.others))
+
+
+@dataclass(frozen=True)
+class RegionalReference:
+    """A character that is read in a part of every frame.
+
+    Attributes:
+        reference: The character.
+        where: (F, h, w) in [0, 1], on latent cells: 1 reads this character alone, 0 not at all.
+    """
+
+    reference: Reference
+    where: Tensor
+
+    def at(self, frames: list[int]) -> "RegionalReference":
+        """The same for some frames."""
+        return replace(self, where=self.where[frames])
+
+    def shares(self, batch: int, height: int, width: int) -> Tensor:
+        """How much each query reads it (B·F, L, 1), on a level of the UNet of this size."""
+        cells = F.adaptive_avg_pool2d(self.where[:, None].float(), (height, width))
+        return cells.flatten(1).repeat(batch, 1)[..., None]
 
 
 def combine_references(first: Reference, second: Reference, share: float) -> Reference:
@@ -65,6 +114,38 @@ def combine_references(first: Reference, second: Reference, share: float) -> Ref
             for path in first.features
         },
     )
+
+
+def place_characters(
+    background: Reference, characters: Sequence[tuple[Reference, Tensor]]
+) -> Reference:
+    """Let several characters be read, each where it is, and one of choice everywhere else.
+
+    A query reads its frame's own tokens, as ever, and the tokens of the one character whose place it
+    lies in: so characters that cross cannot take each other's look. Where places overlap, the later
+    one lies in front.
+
+    Args:
+        background: Read where no character is; one of the characters, or a picture of the scene.
+        characters: References of the same model, and their places (F, h, w) in [0, 1] on the cells of
+            the latents.
+
+    Raises:
+        ShapeError: If the references come from different models, or the places do not match.
+    """
+    shapes = {tuple(where.shape) for _, where in characters}
+    if len(shapes) > 1 or any(len(shape) != 3 for shape in shapes):
+        raise ShapeError(
+            f"Characters need places of one shape (frames, h, w), got {sorted(shapes)}. Make them for "
+            "the same clip."
+        )
+    for reference, _ in characters:
+        if _widths(reference) != _widths(background):
+            raise ShapeError(
+                "The references come from different models: their features differ in number or "
+                "width. Encode all with the same ReferenceNet and image encoder."
+            )
+    return replace(background, others=tuple(RegionalReference(r, w) for r, w in characters))
 
 
 def _widths(reference: Reference) -> tuple[int, dict[str, int]]:

@@ -3,11 +3,14 @@
 The modules are diffusers' parameter trees; what is computed with them stands here.
 """
 
+from dataclasses import replace
+
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from .attention import Tree
-from .reference_mixing import SpatialContext, mixed_attention
+from .reference_mixing import SpatialContext, mixed_attention, region_shares
 
 
 def spatial_transformer(module: Tree, x: Tensor, path: str, context: SpatialContext) -> Tensor:
@@ -25,15 +28,27 @@ def spatial_transformer(module: Tree, x: Tensor, path: str, context: SpatialCont
     host = context.interventions
     host.enter_transformer(x)
     tokens = tokens_in(module, x)
+    shares = region_shares(context, *x.shape[-2:])
     for index, block in enumerate(module.transformer_blocks):
         host.enter_transformer_block(index, block.attn1)
         name = f"{path}.transformer_blocks.{index}"
-        tokens = tokens + mixed_attention(block.attn1, block.norm1(tokens), name, context)
+        tokens = tokens + mixed_attention(block.attn1, block.norm1(tokens), name, context, shares)
         tokens = host.between_attentions(tokens)
-        tokens = tokens + _appearance_attention(block, tokens, context)
+        tokens = tokens + _placed_appearance(block, tokens, context, shares)
         tokens = tokens + block.ff(block.norm3(tokens))
     host.leave_transformer()
     return tokens_out(module, tokens, x)
+
+
+def _placed_appearance(
+    block: Tree, x: Tensor, context: SpatialContext, shares: list[Tensor]
+) -> Tensor:
+    """Cross-attention to the appearance of whoever is in a query's place."""
+    out = _appearance_attention(block, x, context)
+    for other, share in zip(context.reference.others, shares, strict=True):
+        there = _appearance_attention(block, x, replace(context, reference=other.reference))
+        out = torch.lerp(out, there, share.to(out))
+    return out
 
 
 def _appearance_attention(block: Tree, x: Tensor, context: SpatialContext) -> Tensor:

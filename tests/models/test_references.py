@@ -8,7 +8,7 @@ from animate_anyone_core.errors import SettingsError, ShapeError
 from animate_anyone_core.models.attention import scaled_dot_product
 from animate_anyone_core.models.interventions import Interventions
 from animate_anyone_core.models.reference_mixing import SpatialContext, mixed_attention
-from animate_anyone_core.models.references import Reference, combine_references
+from animate_anyone_core.models.references import Reference, combine_references, place_characters
 
 
 @pytest.fixture
@@ -145,3 +145,89 @@ def test_a_share_outside_is_refused(features, normal):
     one = tokens(features(), normal)
     with pytest.raises(SettingsError, match=r"from 0 to 1, got 1\.2"):
         combine_references(one, one, 1.2)
+
+
+class TestPlaces:
+    """Several characters, each read where it is."""
+
+    @pytest.fixture
+    def given(self, normal, reference_net):
+        """Two characters, a window of three frames of 6x4 cells, poses."""
+        characters = []
+        for _ in range(2):
+            appearance = normal(1, 1, 24)
+            characters.append(Reference(appearance, reference_net(normal(1, 4, 6, 4), appearance)))
+        return (*characters, normal(1, 4, 3, 6, 4), normal(1, 32, 3, 6, 4))
+
+    def test_everywhere_is_that_character_and_nowhere_the_background(self, unet, given):
+        a, b, sample, pose = given
+        t = torch.tensor([480])
+        everywhere = place_characters(a, [(b, torch.ones(3, 6, 4))])
+        nowhere = place_characters(a, [(b, torch.zeros(3, 6, 4))])
+        assert torch.equal(unet(sample, t, everywhere, pose=pose), unet(sample, t, b, pose=pose))
+        assert torch.equal(unet(sample, t, nowhere, pose=pose), unet(sample, t, a, pose=pose))
+
+    def test_a_later_character_lies_in_front(self, unet, given):
+        a, b, sample, pose = given
+        t, full = torch.tensor([480]), torch.ones(3, 6, 4)
+        front = place_characters(a, [(a, full), (b, full)])
+        assert torch.equal(unet(sample, t, front, pose=pose), unet(sample, t, b, pose=pose))
+
+    def test_a_query_reads_the_character_of_its_place_only(self, image_unet, given, normal):
+        """In the first spatial attention, before cells look at each other."""
+        a, b, sample, _ = given
+        where = torch.zeros(3, 6, 4)
+        where[1, :, :2] = 1
+        seen = {}
+
+        def run(reference):
+            block = image_unet.down_blocks[0].attentions[0].transformer_blocks[0]
+            found = []
+            hook = block.norm2.register_forward_pre_hook(lambda m, x: found.append(x[0]))
+            hook_out = block.attn1.to_out[0].register_forward_hook(lambda m, i, o: found.append(o))
+            image_unet(sample, torch.tensor([480]), reference)
+            hook.remove()
+            hook_out.remove()
+            return found[0].reshape(3, 6, 4, -1)
+
+        for name, reference in (("a", a), ("b", b), ("both", place_characters(a, [(b, where)]))):
+            seen[name] = run(reference)
+        chosen = where[..., None].bool()
+        assert_close(seen["both"], torch.where(chosen, seen["b"], seen["a"]))
+        assert not torch.allclose(seen["a"], seen["b"])
+
+    def test_the_unconditional_row_sees_nobody(self, unet, given):
+        a, b, sample, pose = given
+        t, pair = torch.tensor([480]), sample.expand(2, -1, -1, -1, -1)
+        half = torch.zeros(3, 6, 4)
+        half[:, :3] = 1
+        placed = place_characters(a, [(b, half)]).with_appearance(
+            lambda x: torch.cat([torch.zeros_like(x), x])
+        )
+        out = unet(pair, t, placed, strengths=(0.0, 1.0), pose=pose)
+        nobody = Reference(torch.zeros(1, 1, 24), {})
+        assert_close(out[:1], unet(sample, t, nobody, pose=pose), rtol=1e-4, atol=1e-4)
+        alone = unet(sample, t, place_characters(a, [(b, half)]), pose=pose)
+        assert_close(out[1:], alone, rtol=1e-4, atol=1e-4)
+
+    def test_places_follow_the_window(self, given):
+        a, b, *_ = given
+        where = torch.arange(5.0)[:, None, None].expand(5, 6, 4)
+        placed = place_characters(a, [(b, where)])
+        assert placed.at([3, 1]).others[0].where[:, 0, 0].tolist() == [3.0, 1.0]
+        assert a.at([0]) is a
+
+    def test_what_does_not_belong_together_is_refused(self, unet, given):
+        a, b, sample, pose = given
+        other = Reference(b.appearance[..., :5], b.features)
+        with pytest.raises(ShapeError, match="The references come from different models"):
+            place_characters(a, [(other, torch.ones(3, 6, 4))])
+        with pytest.raises(ShapeError, match="Characters need places of one shape"):
+            place_characters(a, [(b, torch.ones(3, 6, 4)), (a, torch.ones(2, 6, 4))])
+        with pytest.raises(ShapeError, match="place is known in 2 frames, but the window has 3"):
+            unet(
+                sample,
+                torch.tensor([1]),
+                place_characters(a, [(b, torch.ones(2, 6, 4))]),
+                pose=pose,
+            )
