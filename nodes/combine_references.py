@@ -1,11 +1,16 @@
 """Several pictures of one character as one reference."""
 
 from dataclasses import replace
+from typing import Any
 
+import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError
-from ..animate_anyone_core.models.references import combine_references
+from ..animate_anyone_core.models.references import combine_references, place_characters
+from ..animate_anyone_core.replacement.region import boxes_of_poses, masks_of_boxes
+from ..animate_anyone_core.sampling.masks import cell_mask
+from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
 from .share_input import share_input
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket, output
@@ -37,6 +42,26 @@ class CombineReferences(io.ComfyNode):
                     "The same picture twice is that picture once, at any share.",
                     step=0.05,
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="For two characters: white where the second one is, one a frame. There only "
+                    "the second picture is read, elsewhere only the first; share is then not used.",
+                ),
+                PoseKeypointSocket.Input(
+                    "pose_keypoint",
+                    optional=True,
+                    tooltip="Instead of a mask: the clip's poses, of which one person is the second "
+                    "character. Their canvas must have the video's shape.",
+                ),
+                io.Int.Input(
+                    "person",
+                    default=1,
+                    min=0,
+                    max=100,
+                    optional=True,
+                    tooltip="Which person of the poses is the second character. 0 is the first.",
+                ),
             ],
             outputs=[
                 output(ReferenceSocket, "reference_out", "Both, as one reference."),
@@ -45,7 +70,13 @@ class CombineReferences(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, reference_a: EncodedReference, reference_b: EncodedReference, share: float
+        cls,
+        reference_a: EncodedReference,
+        reference_b: EncodedReference,
+        share: float,
+        mask: torch.Tensor | None = None,
+        pose_keypoint: Any = None,
+        person: int = 1,
     ) -> io.NodeOutput:
         for reference in (reference_a, reference_b):
             if not reference.strength.changes_nothing:
@@ -53,5 +84,27 @@ class CombineReferences(io.ComfyNode):
                     "A reference with a strength of its own cannot be combined. Combine first, and "
                     'put "Reference Strength" behind it; the share says how much each counts.'
                 )
+        if pose_keypoint is not None and mask is None:
+            mask = _around(pose_keypoint, person)
+        if mask is not None:
+            masks = mask.reshape(-1, *mask.shape[-2:])
+            where = cell_mask(masks, reference_a.height // 8, reference_a.width // 8, 0, 0)[:, 0]
+            placed = place_characters(reference_a.reference, [(reference_b.reference, where.cpu())])
+            return io.NodeOutput(replace(reference_a, reference=placed))
         both = combine_references(reference_a.reference, reference_b.reference, share)
         return io.NodeOutput(replace(reference_a, reference=both))
+
+
+def _around(pose_keypoint: Any, person: int) -> torch.Tensor:
+    """A mask (F, H, W) around one person of the poses.
+
+    Raises:
+        SettingsError: If there is no such person.
+    """
+    poses = poses_from_socket(pose_keypoint)
+    if person >= poses.num_persons:
+        raise SettingsError(
+            f"There is no person {person}: the poses have {poses.num_persons}, counted from 0."
+        )
+    boxes = boxes_of_poses(poses.of([person]))
+    return torch.from_numpy(masks_of_boxes(boxes, (poses.width, poses.height))).float()

@@ -8,7 +8,8 @@ import comfy.conds
 import torch
 from torch import Tensor
 
-from ..animate_anyone_core.models.references import Reference
+from ..animate_anyone_core.errors import SettingsError
+from ..animate_anyone_core.models.references import Reference, RegionalReference
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .sockets import EncodedReference
 
@@ -70,7 +71,11 @@ def row_strengths(rows: list[ConditionRow] | None, batch: int, level: float) -> 
 
 
 def join_references(
-    context: Tensor, rows: list[ConditionRow] | None, strengths: tuple[float, ...], like: Tensor
+    context: Tensor,
+    rows: list[ConditionRow] | None,
+    strengths: tuple[float, ...],
+    like: Tensor,
+    frames: list[int] | None = None,
 ) -> Reference:
     """All conditions' references as one argument of the core's forward.
 
@@ -79,6 +84,10 @@ def join_references(
         rows: One a condition.
         strengths: What `row_strengths` says of them.
         like: Has the device and type the network computes in.
+        frames: Of this window, for characters in places of their own.
+
+    Raises:
+        SettingsError: If conditions with different characters in places share a call.
     """
     appearance = _scaled_appearance(context, rows, strengths)
     if rows is None or not any(strengths):
@@ -91,6 +100,38 @@ def join_references(
         appearance=appearance,
         features=_stacked([one.features for one in used], like),
         bias=_stacked(bias, like) if bias else None,
+        others=_placed(reading, strengths, like, frames),
+    )
+
+
+def _placed(
+    reading: list[Reference],
+    strengths: tuple[float, ...],
+    like: Tensor,
+    frames: list[int] | None,
+) -> tuple[RegionalReference, ...]:
+    """Characters in places of their own, in this window; rows that read none see no appearance."""
+    first = reading[0]
+    if frames is None or not first.others:
+        return ()
+    if not all(one is first for one in reading):
+        raise SettingsError(
+            "Conditions with different characters in places of their own cannot be sampled together. "
+            "Use one combined reference for all."
+        )
+    shares = like.new_tensor(strengths)[:, None, None]
+    return tuple(
+        RegionalReference(
+            Reference(
+                shares * other.reference.appearance.to(like),
+                {path: tokens.to(like) for path, tokens in other.reference.features.items()},
+                None
+                if other.reference.bias is None
+                else {path: bias.to(like) for path, bias in other.reference.bias.items()},
+            ),
+            other.where.to(like.device),
+        )
+        for other in first.at(frames).others
     )
 
 
@@ -111,6 +152,6 @@ def _stacked(parts: list[dict[str, Tensor]], like: Tensor) -> dict[str, Tensor]:
     return {path: torch.cat([part[path].to(like) for part in parts]) for path in parts[0]}
 
 
-def _shapes(reference: Reference) -> tuple[Any, bool]:
+def _shapes(reference: Reference) -> tuple[Any, tuple[bool, int]]:
     shapes = {path: tokens.shape for path, tokens in reference.features.items()}
-    return shapes, reference.bias is None
+    return shapes, (reference.bias is None, len(reference.others))

@@ -87,6 +87,7 @@ def _check_fit(model: Any, reference: EncodedReference, pose: EncodedPose) -> No
             '"Encode Pose", which then takes its size.'
         )
     _check_family(model.model.profile, pose)
+    reference.reference.check_frames(pose.features.shape[0])
     expected = config.block_out_channels[0], config.cross_attention_dim
     got = pose.channels, reference.reference.appearance.shape[-1]
     if expected != got:

@@ -100,6 +100,8 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         reference: ConditionRow | None = kwargs.get("aa_reference")
         if reference is not None:
             conds["reference"] = ConditionRows([reference.timed(level_at)])
+            if reference.encoded.reference.others:  # characters in places: which frames are these?
+                conds["frame_numbers"] = comfy.conds.CONDNoiseShape(_frame_numbers(noise))
         return conds
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
@@ -176,6 +178,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         pose_strength: TimedStrength | None = None,
         landmarks: LandmarkPose | None = None,
         reference: list[ConditionRow] | None = None,
+        frame_numbers: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
         batch = len(transformer_options.get("cond_or_uncond", (0,)))
@@ -209,7 +212,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         out = super().forward(
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
-            join_references(context, reference, strengths, x),
+            join_references(context, reference, strengths, x, _frames(frame_numbers, num_frames)),
             strengths=strengths,
             pose=seen,
             attention=attention,
@@ -245,6 +248,17 @@ def _pose_features(
 
 def _times(pose: PoseFeatures, share: float) -> PoseFeatures:
     return pose * share if isinstance(pose, Tensor) else tuple(part * share for part in pose)
+
+
+def _frame_numbers(noise: Tensor) -> Tensor:
+    """The number of every frame (F, 1, h, w), which windows are cut out of as of the latents."""
+    numbers = torch.arange(len(noise), device=noise.device)[:, None, None, None]
+    return numbers.expand(-1, 1, *noise.shape[-2:])
+
+
+def _frames(numbers: Tensor | None, num_frames: int) -> list[int] | None:
+    """The frames of a call's window; None where nobody asks."""
+    return None if numbers is None else numbers[:num_frames, 0, 0, 0].long().tolist()
 
 
 def _noise_level(

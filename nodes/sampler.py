@@ -109,7 +109,7 @@ class Sampler(io.ComfyNode):
         frames, plan = needed_frames(start, windows, pose.features.shape[0])
         if frames is not None:
             kept = slice(frames.start, frames.stop)
-            conds = condition(model, reference, pose.at(kept))
+            conds = condition(model, reference.at(frames), pose.at(kept))
         windowed = with_windows(model, windows, plan)
         samples = sample(windowed, conds, start, frames, **sampling)
         return io.NodeOutput({**start, "samples": samples})

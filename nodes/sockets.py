@@ -59,6 +59,10 @@ class EncodedReference:
     height: int
     strength: StrengthWindow = FULL_STRENGTH
 
+    def at(self, frames: range) -> "EncodedReference":
+        """The same for some frames of the clip, where it holds characters in places."""
+        return replace(self, reference=self.reference.at(list(frames)))
+
 
 @dataclass(frozen=True)
 class EncodedScene:

@@ -100,6 +100,8 @@ def combine_references(first: Reference, second: Reference, share: float) -> Ref
             "The two references come from different models: their features differ in number or "
             "width. Encode both with the same ReferenceNet and image encoder."
         )
+    for one in (first, second):
+        _check_alone(one)
     if share in (0.0, 1.0):
         return second if share else first
     parts = ((first, 1.0 - share), (second, share))
@@ -126,14 +128,17 @@ def place_characters(
     one lies in front.
 
     Args:
-        background: Read where no character is; one of the characters, or a picture of the scene.
+        background: Read where no character is; one of the characters, or a picture of the scene. It
+            may hold placed characters already.
         characters: References of the same model, and their places (F, h, w) in [0, 1] on the cells of
             the latents.
 
     Raises:
         ShapeError: If the references come from different models, or the places do not match.
+        SettingsError: If a character's reference holds placed characters itself.
     """
-    shapes = {tuple(where.shape) for _, where in characters}
+    places = [*(other.where for other in background.others), *(where for _, where in characters)]
+    shapes = {tuple(where.shape) for where in places}
     if len(shapes) > 1 or any(len(shape) != 3 for shape in shapes):
         raise ShapeError(
             f"Characters need places of one shape (frames, h, w), got {sorted(shapes)}. Make them for "
@@ -145,7 +150,17 @@ def place_characters(
                 "The references come from different models: their features differ in number or "
                 "width. Encode all with the same ReferenceNet and image encoder."
             )
-    return replace(background, others=tuple(RegionalReference(r, w) for r, w in characters))
+        _check_alone(reference)
+    placed = tuple(RegionalReference(reference, where) for reference, where in characters)
+    return replace(background, others=(*background.others, *placed))
+
+
+def _check_alone(reference: Reference) -> None:
+    if reference.others:
+        raise SettingsError(
+            "A reference that holds several characters in places of their own can only be the first "
+            "of two: it is read where the second is not."
+        )
 
 
 def _widths(reference: Reference) -> tuple[int, dict[str, int]]:

@@ -137,3 +137,30 @@ def test_a_person_is_cut_out_and_pasted_back(server, names):
     assert len(server.files(entry, "save")) == line.FRAMES
     video = read_video(line.SKELETONS, line.FRAMES).frames
     assert np.ndim(video) == 4
+
+
+def two_characters(graph, names):
+    """The first picture everywhere but in a mask, where another one is read."""
+    changed = json.loads(json.dumps(graph).replace('["reference", 0]', '["both", 0]'))
+    changed["pose"]["inputs"]["reference"] = ["reference", 0]
+    turned = line.node("ImageInvert", image=["picture", 0])
+    other = json.loads(json.dumps(changed["reference"]).replace('"picture"', '"turned"'))
+    mask = line.node("ImageToMask", image=["skeletons", 0], channel="red")
+    both = line.ours(
+        "CombineReferences",
+        reference_a=["reference", 0],
+        reference_b=["other", 0],
+        share=0.5,
+        mask=["mask", 0],
+    )
+    return changed | {"turned": turned, "other": other, "mask": mask, "both": both}
+
+
+def test_two_characters_in_places_with_every_sampler(server, names):
+    """Places follow the windows of stock KSampler as of our sampler, and they change the clip."""
+    ours = line.sampler_graph(names, sampler_name="euler", steps=2)
+    one = latents_of(server, ours)
+    two = latents_of(server, two_characters(ours, names))
+    stock = latents_of(server, two_characters(line.stock_graph(names, steps=2), names))
+    assert relative_l2(two, stock) < 1e-6
+    assert relative_l2(two, one) > 1e-2

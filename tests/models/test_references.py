@@ -231,3 +231,14 @@ class TestPlaces:
                 place_characters(a, [(b, torch.ones(2, 6, 4))]),
                 pose=pose,
             )
+
+
+def test_placed_characters_are_not_averaged_or_nested(features, normal):
+    a, b = (Reference(normal(1, 1, 24), features()) for _ in range(2))
+    placed = place_characters(a, [(b, torch.ones(2, 8, 6))])
+    with pytest.raises(SettingsError, match="can only be the first"):
+        place_characters(a, [(placed, torch.ones(2, 8, 6))])
+    with pytest.raises(SettingsError, match="can only be the first"):
+        combine_references(placed, b, 0.5)
+    more = place_characters(placed, [(a, torch.zeros(2, 8, 6))])
+    assert [other.reference for other in more.others] == [b, a]
