@@ -5,8 +5,12 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.families import FAMILIES
-from ..animate_anyone_core.checkpoints.load import load_pose_guider, load_reference_net
-from ..animate_anyone_core.checkpoints.model_folder import find_optional
+from ..animate_anyone_core.checkpoints.load import (
+    guider_kind,
+    load_pose_guider,
+    load_reference_net,
+)
+from ..animate_anyone_core.checkpoints.model_folder import check_guider, find_optional
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
 from .load_image_encoder import MARKERS, load_file, load_folder
 from .load_unet3d import load_patcher
@@ -89,7 +93,9 @@ def load(files: ModelSet, family: str, dtype: str) -> tuple[object, ...]:
     vae = load_vae(files.vae)
     clip_vision = _load_image_encoder(files)
     guider, guider_report = load_pose_guider(files.pose_guider)
-    model, report = load_patcher(files.denoising_unet, files.motion_module, family, dtype)
+    kind = guider_kind(guider)
+    model, report = load_patcher(files.denoising_unet, files.motion_module, family, dtype, kind)
+    check_guider(model.model.profile, guider)
     reference_net, reference_report = load_reference_net(files.reference_unet)
     profile = model.model.profile
     handle = manage(reference_net, dtype, reference_report)

@@ -106,6 +106,7 @@ def load_patcher(
     motion_path: Path | str | None,
     family: str,
     dtype: str,
+    guider: str | None = None,
     disable_dynamic: bool = False,
 ) -> tuple[Any, LoadReport]:
     """Load the files as ComfyUI loads its own: build, choose types, put under the memory manager.
@@ -115,9 +116,10 @@ def load_patcher(
         motion_path: The temporal layers' file.
         family: A family's name, or "auto".
         dtype: One of `patchers.DTYPES`.
+        guider: Kind of the Pose Guider beside it, if that is known: it may tell the family.
         disable_dynamic: Asked for by ComfyUI where it needs a plain patcher.
     """
-    files = read_denoising_unet(path, motion_path, family=family)
+    files = read_denoising_unet(path, motion_path, family=family, guider=guider)
     storage, compute = choose_dtypes(dtype, files.report.parameters, files.report.dtype)
     colors = read_latent_colors(Path(path).parent / VAE_FOLDER, files.config.out_channels)
     config = AnimateAnyoneConfig(files, colors)
@@ -129,7 +131,7 @@ def load_patcher(
     patcher = kind(
         model, load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device()
     )
-    patcher.cached_patcher_init = (reload_patcher, (path, motion_path, family, dtype))
+    patcher.cached_patcher_init = (reload_patcher, (path, motion_path, family, dtype, guider))
     return patcher, files.report
 
 

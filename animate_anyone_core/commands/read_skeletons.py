@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from ..files import check_writable
-from ..pose.drawing_profiles import PROFILES
+from ..pose.drawing_profiles import SKELETON_STYLES
 from ..pose.openpose_json import save_poses
 from ..pose.reading.clip import MOST_PEOPLE, read_skeletons
 from .excerpt_options import add_excerpt_options, read_excerpt
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, required=True, metavar="OUT.json", help="file of poses to write")
     add(
         "--style",
-        choices=list(PROFILES),
+        choices=list(SKELETON_STYLES),
         help="what they are drawn in (default: it is found out)",
     )
     add(

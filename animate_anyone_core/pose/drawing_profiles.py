@@ -166,6 +166,8 @@ PROFILES: dict[str, DrawingProfile] = {
         ANIPORTRAIT,
     )
 }
+#: Those that draw skeletons, which can be read back.
+SKELETON_STYLES = tuple(name for name, profile in PROFILES.items() if not profile.face_lines)
 
 
 def find_profile(name: str) -> DrawingProfile:

@@ -100,6 +100,10 @@ def read_skeletons(
             f"{most_people}."
         )
     chosen = None if style is None else find_profile(style)
+    if chosen is not None and chosen.face_lines:
+        raise SettingsError(
+            f"The style {style} draws faces and no skeletons, so there are none to read."
+        )
     samples = _samples(frames)
     profile = _style_of(samples, chosen, most_people)
     people, before = [], NOBODY

@@ -197,3 +197,8 @@ def test_published_skeletons_drawn_again_lie_on_themselves(name):
     assert (ink & ours).sum() / (ink | ours).sum() > 0.8
     bodies = draw_poses(read, "moore", parts=Parts(hands=False, face=False), seen_score=0.01)
     assert ((bodies.max(axis=-1) > 56) & ~ink).sum() < 0.05 * ink.sum()
+
+
+def test_faces_as_lines_are_no_skeletons():
+    with pytest.raises(SettingsError, match="aniportrait draws faces and no skeletons"):
+        read_skeletons(np.zeros((1, 64, 64, 3), np.uint8), style="aniportrait")
