@@ -16,13 +16,14 @@ from PIL import Image
 from torch import Tensor
 
 from .checkpoints.model_folder import Models
-from .errors import SettingsError, ShapeError
-from .images import check_video_size, fit, fit_clip, pixels_01, vae_pixels
+from .errors import SettingsError
+from .images import check_video_size, fit, fit_clip, vae_pixels
 from .models.autoencoder import Autoencoder, decode_pictures, encode_picture
 from .models.image_encoder import encode_appearance
 from .models.landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
-from .models.pose_guider import encode_poses
+from .models.pose_features import Pictures, PoseFeatures, check_pictures, features_of
 from .models.references import Reference
+from .pixels import pixels_01
 from .progress import OnStep, silent
 from .replacement.scene import NO_SCENE, Scene, encode_scene
 from .sampling.denoise import PredictWindow, denoise, make_noise
@@ -33,7 +34,7 @@ from .sampling.windows import Window, WindowSettings
 #: (latents (B, C, f, h, w), time, reference, strengths=..., pose=...) -> (B, C, f, h, w).
 Denoiser = Callable[..., Tensor]
 #: Pose features of a clip: (1, C, F, h, w), or of each window.
-Pose = Tensor | WindowedPose
+Pose = Tensor | PoseFeatures | WindowedPose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ class AnimateSettings:
 def animate(
     models: Models,
     reference: Image.Image,
-    poses: np.ndarray,
+    poses: Pictures,
     settings: AnimateSettings,
     on_step: OnStep = silent,
     scene: Scene = NO_SCENE,
@@ -103,7 +104,8 @@ def animate(
     Args:
         models: The networks.
         reference: The character, RGB.
-        poses: Skeleton pictures (F, H, W, 3) uint8, one a frame, drawn in the weights' style.
+        poses: Skeleton pictures (F, H, W, 3) uint8, one a frame, drawn in the weights' style; an
+            array, or what reads them when they are needed.
         settings: How.
         on_step: Told after every window of every step; raise from it to cancel.
         scene: Videos around the character, for weights that see them.
@@ -144,14 +146,15 @@ def encode_reference(models: Models, picture: Image.Image) -> Reference:
 
 
 @torch.no_grad()
+@torch.no_grad()
 def encode_pose_pictures(
     models: Models,
-    poses: np.ndarray,
+    poses: Pictures,
     width: int,
     height: int,
     windows: WindowSettings | None = None,
 ) -> Pose:
-    """Stretch pose pictures (F, H, W, 3) to the video's size and encode them: (1, C, F, h, w).
+    """Stretch pose pictures (F, H, W, 3) to the video's size and encode them, when windows ask.
 
     Args:
         models: The networks.
@@ -159,18 +162,15 @@ def encode_pose_pictures(
         width: Of the video.
         height: Of the video.
         windows: Those that will be sampled; a guider that looks at a window's frames together
-            (AniPortrait's) gives its features by them. None is one window of all frames.
+            (AniPortrait's) gives its features by them, at once. None is one window of all frames.
     """
-    if poses.ndim != 4 or poses.shape[-1] != 3 or not len(poses):
-        raise ShapeError(
-            f"Pose pictures must have the shape (frames, height, width, 3), got {poses.shape}."
-        )
-    stretched = fit_clip(poses, width, height)
+    if not isinstance(models.pose_guider, LandmarkGuider):
+        return PoseFeatures(models.pose_guider, poses, width, height)
+    check_pictures(poses)
+    stretched = fit_clip(poses[list(range(len(poses)))], width, height)
     pictures = pixels_01(stretched).transpose(0, 1)[None].to(models.device, models.dtype)
-    if isinstance(models.pose_guider, LandmarkGuider):
-        plan = [list(range(len(poses)))] if windows is None else windows.windows(len(poses))
-        return encode_landmarks(models.pose_guider, pictures, plan)
-    return encode_poses(models.pose_guider, pictures)
+    plan = [list(range(len(poses)))] if windows is None else windows.windows(len(poses))
+    return encode_landmarks(models.pose_guider, pictures, plan)
 
 
 @torch.no_grad()
@@ -207,7 +207,7 @@ def sample_frames(
     noise = make_noise(num_frames, vae.config.latent_channels, height, width, generator)
     latents = denoise(
         window_predictor(denoiser, reference, pose, extra),
-        noise.to(like),
+        noise.to(like.device, like.dtype),
         make_solver(noise_schedule, settings.solver),
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
@@ -235,7 +235,7 @@ def window_predictor(
     both = reference.with_appearance(lambda a: torch.cat([torch.zeros_like(a), a]))
 
     def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
-        seen = pose.of(window) if isinstance(pose, WindowedPose) else pose[:, :, window]
+        seen = features_of(pose, window)
         if extra is not None:
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
         if not with_unconditional:

@@ -1,12 +1,16 @@
 """Clips however people keep them: a video, a folder of pictures, or a pattern of their names."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from .errors import MediaError
 from .images import pictures_in, read_picture
+from .media.sound import Sound
+from .media.stream import VideoStream
 from .media.timing import WHOLE, Excerpt, Timed, constant_rate
 from .video import VideoClip, check_frames_fit, read_video
 
@@ -15,10 +19,30 @@ PICTURES_FPS = 25.0
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
-def read_clip(
+class ClipStream(Protocol):
+    """Frames (H, W, 3) uint8 RGB of one size, read anew whenever they are gone over.
+
+    Attributes:
+        name: What the clip is called.
+        fps: Frames per second.
+        sound: Where the sound of frame 0 begins; None if there is none.
+        promised: How many frames there are; 0 if that is only known at the end.
+    """
+
+    name: str
+    fps: float
+    sound: Sound | None
+    promised: int
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Go over the frames."""
+        ...
+
+
+def open_clip(
     path: Path | str, max_frames: int | None = None, excerpt: Excerpt = WHOLE
-) -> VideoClip:
-    """Read a clip's frames.
+) -> ClipStream:
+    """Open a clip whose frames are then read one after the other.
 
     Args:
         path: A video; a folder of pictures, taken in the order of the numbers in their names; or a
@@ -27,14 +51,82 @@ def read_clip(
         excerpt: Which part. For pictures, its `fps` is the rate they have (25 if None).
 
     Raises:
-        MediaError: If there is nothing to read, if pictures differ in size or do not fit into memory.
+        MediaError: If there is nothing to read. Going over the frames raises it if they differ in
+            size or cannot be read.
     """
     path = Path(path)
     if path.is_dir():
-        return _from_pictures(path.name, pictures_in(path), max_frames, excerpt)
+        return PictureStream(path.name, pictures_in(path), max_frames, excerpt)
     if _NUMBER.search(path.name) and not path.exists():
-        return _from_pictures(path.name, _matching(path), max_frames, excerpt)
-    return read_video(path, max_frames, excerpt)
+        return PictureStream(path.name, _matching(path), max_frames, excerpt)
+    return VideoStream(path, max_frames, excerpt)
+
+
+def read_clip(
+    path: Path | str, max_frames: int | None = None, excerpt: Excerpt = WHOLE
+) -> VideoClip:
+    """Read a whole clip into memory; see `open_clip`.
+
+    Raises:
+        MediaError: If there is nothing to read, if pictures differ in size or do not fit into memory.
+    """
+    stream = open_clip(path, max_frames, excerpt)
+    if isinstance(stream, VideoStream):
+        return read_video(path, max_frames, excerpt)
+    frames: list[np.ndarray] = []
+    for frame in stream:
+        if not frames:
+            check_frames_fit(stream.promised, frame.shape[1], frame.shape[0], stream.name)
+        frames.append(frame)
+    return VideoClip(np.stack(frames), stream.fps)
+
+
+class PictureStream:
+    """Pictures as a clip; see `ClipStream`."""
+
+    sound: Sound | None = None
+
+    def __init__(
+        self, name: str, paths: list[Path], max_frames: int | None, excerpt: Excerpt
+    ) -> None:
+        """Choose the pictures.
+
+        Args:
+            name: What they are called together.
+            paths: In order.
+            max_frames: Stop after this many; None takes all.
+            excerpt: Which part; its `fps` is the rate they have (25 if None).
+        """
+        if not paths:
+            raise MediaError(f"{name} holds no pictures. Give a folder of PNG or JPEG files.")
+        rate = excerpt.fps or PICTURES_FPS
+        stored = (Timed(i / rate, 1 / rate, path) for i, path in enumerate(paths))
+        self._chosen = list(constant_rate(stored, rate, excerpt))[:max_frames]
+        if not self._chosen:
+            raise MediaError(
+                f"{name} is {len(paths) / rate:.2f} s long: nothing is left from "
+                f"{excerpt.start:g} s on."
+            )
+        self.name, self.fps, self.promised = name, rate / excerpt.every_nth, len(self._chosen)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Read one picture after the other.
+
+        Raises:
+            MediaError: If one cannot be read, or they differ in size.
+        """
+        first: np.ndarray | None = None
+        for path in self._chosen:
+            frame = np.asarray(read_picture(path))
+            if first is None:
+                first = frame
+            if frame.shape != first.shape:
+                raise MediaError(
+                    f"Pictures of a clip must have one size: {path.name} is "
+                    f"{frame.shape[1]}x{frame.shape[0]}, {self._chosen[0].name} is "
+                    f"{first.shape[1]}x{first.shape[0]}."
+                )
+            yield frame
 
 
 def _matching(pattern: Path) -> list[Path]:
@@ -46,29 +138,3 @@ def _matching(pattern: Path) -> list[Path]:
     )
     numbers = {path: int(match[1]) for path, match in found.items() if match}
     return sorted(numbers, key=lambda path: (numbers[path], path.name))
-
-
-def _from_pictures(
-    name: str, paths: list[Path], max_frames: int | None, excerpt: Excerpt
-) -> VideoClip:
-    if not paths:
-        raise MediaError(f"{name} holds no pictures. Give a folder of PNG or JPEG files.")
-    fps = excerpt.fps or PICTURES_FPS
-    stored = (Timed(i / fps, 1 / fps, path) for i, path in enumerate(paths))
-    chosen = list(constant_rate(stored, fps, excerpt))[:max_frames]
-    if not chosen:
-        raise MediaError(
-            f"{name} is {len(paths) / fps:.2f} s long: nothing is left from {excerpt.start:g} s on."
-        )
-    frames: list[np.ndarray] = []
-    for path in chosen:
-        frames.append(np.asarray(read_picture(path)))
-        if len(frames) == 1:
-            check_frames_fit(len(chosen), frames[0].shape[1], frames[0].shape[0], name)
-        if frames[-1].shape != frames[0].shape:
-            height, width = frames[-1].shape[:2]
-            raise MediaError(
-                f"Pictures of a clip must have one size: {path.name} is {width}x{height}, "
-                f"{chosen[0].name} is {frames[0].shape[1]}x{frames[0].shape[0]}."
-            )
-    return VideoClip(np.stack(frames), fps / excerpt.every_nth)

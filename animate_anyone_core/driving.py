@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from .clips import ClipStream
 from .errors import PoseError
 from .pose.detection import PoseDetector
 from .pose.retarget import retarget_poses
@@ -49,20 +50,30 @@ class DrivenPoses:
 
 def detect_driver(
     detector: PoseDetector,
-    frames: np.ndarray,
+    frames: ClipStream | np.ndarray,
     fps: float | None,
     settings: DrivingSettings,
     on_step: OnStep = silent,
 ) -> PoseSequence:
-    """Find the poses of all people in a driving video, (F, H, W, 3) uint8 RGB, and smooth them.
+    """Find the poses of all people in a driving video, and smooth them.
+
+    Args:
+        detector: Finds them.
+        frames: RGB uint8 (H, W, 3) each; a stream is read frame by frame.
+        fps: Frames per second.
+        settings: How.
+        on_step: Called after each run of a network.
 
     Raises:
         PoseError: If no frame shows a person.
     """
-    poses, _ = detector.detect(frames, fps=fps, interval=settings.interval, on_step=on_step)
+    count = len(frames) if isinstance(frames, np.ndarray) else frames.promised
+    poses, _ = detector.detect(
+        frames, fps=fps, num_frames=count, interval=settings.interval, on_step=on_step
+    )
     if not (poses.scores > 0).any():
         raise PoseError(
-            f"No person was found in the {len(frames)} frames of the driving video. Give a video "
+            f"No person was found in the {poses.num_frames} frames of the driving video. Give a video "
             "that shows a person, or another detector."
         )
     return poses if settings.smoothing is None else smooth_poses(poses, settings.smoothing)[0]

@@ -3,47 +3,23 @@
 Convention: frames are RGB uint8 (F, H, W, 3), frame 0 first, upright, with square pixels.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import av
 import numpy as np
-from PIL import Image
 
 from .borders import limits
-from .borders.files import check_file
 from .borders.memory import free_memory
 from .errors import MediaError
-from .files import check_download, check_writable, whole_file
-from .media.animation import animation_frames, animation_size, is_animation, shown_times
-from .media.color import Bt709Writer, RgbReader, on_white
-from .media.container import (
-    DEFAULT_FPS,
-    TolerantDecoder,
-    average_rate,
-    open_input,
-    picture_track,
-    promised_frames,
-)
-from .media.sound import Sound, SoundTrack, has_sound
-from .media.timing import WHOLE, Excerpt, Timed, constant_rate
-
-logger = logging.getLogger("animate_anyone")
-
-_UNREADABLE = (
-    av.FFmpegError,
-    OSError,
-    ValueError,
-    OverflowError,
-    MemoryError,
-    SyntaxError,
-    Image.DecompressionBombError,
-)
+from .files import check_writable, whole_file
+from .media.color import Bt709Writer, RgbReader
+from .media.container import average_rate, open_input, picture_track, promised_frames
+from .media.sound import Sound, SoundTrack
+from .media.stream import VideoStream, in_a_sentence
+from .media.timing import WHOLE, Excerpt
 
 #: Endings by which videos are found in folders.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
@@ -80,85 +56,17 @@ def read_video(
         MediaError: If the file is missing, is no video, has no frames in that part, or does not fit
             into memory.
     """
-    path = _checked(path)
-    with _in_a_sentence(path.name):
-        if is_animation(path):
-            return _read_animation(path, max_frames, excerpt)
-        with open_input(path) as container:
-            stream = picture_track(container, path.name)
-            fps = _frame_rate(stream, path.name)
-            most = _most_frames(stream.codec_context.width, stream.codec_context.height, path.name)
-            if excerpt == WHOLE:
-                _check_promise(promised_frames(stream), most, max_frames, path.name)
-            stream.thread_type = "AUTO"
-            to_rgb = RgbReader(path.name, stream.sample_aspect_ratio)
-            source = TolerantDecoder(container, stream, path.name)
-            clip = _collect(path.name, source, to_rgb, fps, max_frames, excerpt, most)
-            to_rgb.check_transfer(stream.codec_context.color_trc)
-            sound = Sound(path, source.zero + excerpt.start) if has_sound(container) else None
-    return clip._replace(sound=sound)
-
-
-def _read_animation(path: Path, max_frames: int | None, excerpt: Excerpt) -> VideoClip:
-    most = _most_frames(*animation_size(path), path.name)
-    times = shown_times(path)
-    fps = len(times) / sum(times)
-    return _collect(path.name, animation_frames(path), on_white, fps, max_frames, excerpt, most)
-
-
-def _collect(
-    name: str,
-    source: Iterable[Timed[Any]],
-    to_rgb: Callable[[Any], np.ndarray],
-    own_fps: float,
-    max_frames: int | None,
-    excerpt: Excerpt,
-    most: int,
-) -> VideoClip:
-    """Take frames at a constant rate and convert those that are shown."""
-    fps = excerpt.fps or own_fps
-    stored = _Counter(source)
+    stream = VideoStream(path, max_frames, excerpt)
+    most = most_frames(*stream.size)
+    if stream.promised > most:
+        raise _too_long(stream.name, most)
     frames: list[np.ndarray] = []
-    last, distinct = None, 0
-    for item in islice(constant_rate(stored, fps, excerpt), max_frames):
-        if item is not last:
-            frames.append(to_rgb(item))
-            last, distinct = item, distinct + 1
-        else:
-            frames.append(frames[-1])
-        if frames[-1].shape != frames[0].shape:
-            raise MediaError(f"{name} changes its size in the middle. Re-encode it at one size.")
-        if len(frames) > most:
-            raise _too_long(name, most)
-    if not frames:
-        if stored.count:
-            raise MediaError(
-                f"{name} is {stored.ends:.2f} s long: nothing is left from {excerpt.start:g} s on."
-            )
-        raise MediaError(f"{name} holds no frames. Is it cut short?")
-    if excerpt.fps is None and len(frames) > distinct:
-        logger.info(
-            "%s has a varying frame rate: brought to %g frames per second by its time stamps, "
-            "%d of %d frames are shown again.",
-            name,
-            fps,
-            len(frames) - distinct,
-            len(frames),
-        )
-    return VideoClip(np.stack(frames), fps / excerpt.every_nth)
-
-
-class _Counter:
-    """Passes frames on; knows how many there were and when the last ended."""
-
-    def __init__(self, source: Iterable[Timed[Any]]) -> None:
-        self._source = source
-        self.count, self.ends = 0, 0.0
-
-    def __iter__(self) -> Iterator[Timed[Any]]:
-        for frame in self._source:
-            self.count, self.ends = self.count + 1, frame.time + frame.duration
-            yield frame
+    with in_a_sentence(stream.name):
+        for frame in stream:
+            frames.append(frame)
+            if len(frames) > most:
+                raise _too_long(stream.name, most)
+        return VideoClip(np.stack(frames), stream.fps, stream.sound)
 
 
 def stored_frames(path: Path, wanted: set[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
@@ -174,7 +82,7 @@ def stored_frames(path: Path, wanted: set[int] | None = None) -> Iterator[tuple[
     Raises:
         MediaError: If the file is no video or any frame up to the last wanted one is damaged.
     """
-    with _in_a_sentence(path.name), open_input(path) as container:
+    with in_a_sentence(path.name), open_input(path) as container:
         stream = picture_track(container, path.name)
         to_rgb = RgbReader(path.name, stream.sample_aspect_ratio)
         for number, frame in enumerate(container.decode(stream)):
@@ -190,7 +98,7 @@ def count_stored_frames(path: Path) -> int:
     Raises:
         MediaError: If it cannot be read.
     """
-    with _in_a_sentence(path.name), open_input(path) as container:
+    with in_a_sentence(path.name), open_input(path) as container:
         stream = picture_track(container, path.name)
         return promised_frames(stream) or sum(1 for _ in container.decode(stream))
 
@@ -201,52 +109,12 @@ def stored_rate(path: Path) -> float | None:
     Raises:
         MediaError: If it cannot be read.
     """
-    with _in_a_sentence(path.name), open_input(path) as container:
+    with in_a_sentence(path.name), open_input(path) as container:
         return average_rate(picture_track(container, path.name))
 
 
-def _checked(path: Path | str) -> Path:
-    path = Path(path)
-    check_file(path, MediaError, f"There is no video {path}.")
-    check_download(path, "video", MediaError)
-    return path
-
-
-@contextmanager
-def _in_a_sentence(name: str) -> Iterator[None]:
-    try:
-        yield
-    except MediaError:
-        raise
-    except _UNREADABLE as error:
-        raise MediaError(
-            f"{name} cannot be read as a video: {error}. It is damaged, or no video but a playlist "
-            "or the like; give an .mp4, .mov, .mkv, .webm, .avi or .gif."
-        ) from error
-
-
-def _frame_rate(stream: av.VideoStream, name: str) -> float:
-    """Frames per second as the file says, or a default if it does not."""
-    fps = average_rate(stream)
-    if fps is None:
-        logger.warning("%s does not say its frames per second: %g are taken.", name, DEFAULT_FPS)
-        return DEFAULT_FPS
-    if not 0 < fps <= limits.FPS:
-        raise MediaError(
-            f"{name} claims {fps:g} frames per second, at most {limits.FPS:g} are read. Re-encode it."
-        )
-    return fps
-
-
-def _most_frames(width: int, height: int, name: str) -> int:
-    """How many frames of this size fit into memory; raise if one alone is too large."""
-    if width < 1 or height < 1:
-        raise MediaError(f"{name} does not say the size of its frames. Is it cut short?")
-    if width * height > limits.VIDEO_PIXELS or max(width, height) > limits.PICTURE_SIDE:
-        raise MediaError(
-            f"{name} is too large: {width}x{height} pixels; at most {limits.VIDEO_PIXELS} pixels "
-            "are read (8K). Make it smaller."
-        )
+def most_frames(width: int, height: int) -> int:
+    """How many frames of this size fit into memory."""
     free = free_memory()
     if free is None:
         return limits.FRAMES
@@ -256,14 +124,8 @@ def _most_frames(width: int, height: int, name: str) -> int:
 
 def check_frames_fit(count: int, width: int, height: int, name: str) -> None:
     """Raise MediaError if so many frames of a size do not fit into memory; says how many would."""
-    most = _most_frames(width, height, name)
+    most = most_frames(width, height)
     if count > most:
-        raise _too_long(name, most)
-
-
-def _check_promise(promised: int, most: int, max_frames: int | None, name: str) -> None:
-    """Raise if a file says that it holds more frames than fit."""
-    if min(promised, promised if max_frames is None else max_frames) > most:
         raise _too_long(name, most)
 
 

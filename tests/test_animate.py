@@ -11,11 +11,15 @@ from PIL import Image
 from animate_anyone_core.animate import (
     AnimateSettings,
     animate,
-    encode_pose_pictures,
     encode_reference,
+    sample_frames,
 )
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.errors import SettingsError, ShapeError
+from animate_anyone_core.images import fit_clip
+from animate_anyone_core.media.stored_frames import StoredFrames
+from animate_anyone_core.models.pose_guider import encode_poses
+from animate_anyone_core.pixels import pixels_01
 from animate_anyone_core.sampling.windows import WindowSettings
 
 
@@ -161,17 +165,26 @@ def test_the_reference_is_encoded_once_and_by_its_parts(models, reference):
     assert {tokens.shape[1] for tokens in encoded.features.values()} == {5 * 4, 3 * 2}
 
 
-class TestPosePictures:
-    def test_are_stretched_to_the_videos_size(self, models, poses):
-        assert encode_pose_pictures(models, poses, 32, 40).shape == (1, 32, 7, 5, 4)
+def test_pictures_in_a_file_give_the_frames_of_pictures_in_memory(models, reference):
+    """Longer than what is kept of the features, so that they are encoded again in every step."""
+    rng = np.random.default_rng(1)
+    poses = rng.integers(0, 256, (60, 33, 29, 3)).astype(np.uint8)
+    pose = encode_poses(
+        models.pose_guider, pixels_01(fit_clip(poses, 32, 40)).transpose(0, 1)[None]
+    )
+    character = encode_reference(models, reference.resize((32, 40), Image.Resampling.LANCZOS))
+    whole = sample_frames(
+        models.denoising_unet, character, pose, models.vae, models.profile.noise, SETTINGS
+    )
+    frames = run(models, reference, StoredFrames(poses))
+    assert np.array_equal(frames, np.stack(list(whole)))
+    assert np.array_equal(frames, run(models, reference, poses))
 
-    @pytest.mark.parametrize("shape", [(7, 33, 29), (7, 33, 29, 4), (0, 33, 29, 3)])
-    def test_of_other_shapes_are_refused(self, models, shape):
-        with pytest.raises(ShapeError) as error:
-            encode_pose_pictures(models, np.zeros(shape, np.uint8), 32, 40)
-        assert str(error.value) == (
-            f"Pose pictures must have the shape (frames, height, width, 3), got {shape}."
-        )
+
+@pytest.mark.parametrize("shape", [(7, 33, 29), (0, 33, 29, 3)])
+def test_poses_that_are_no_pictures_are_refused(models, reference, shape):
+    with pytest.raises(ShapeError, match=r"^Pose pictures must have the shape "):
+        run(models, reference, np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from animate_anyone_core.clips import read_clip
+from animate_anyone_core.clips import open_clip, read_clip
 from animate_anyone_core.errors import MediaError, SettingsError
 from animate_anyone_core.media.timing import Excerpt, Timed, constant_rate
+from animate_anyone_core.video import write_video
 
 
 @pytest.fixture
@@ -93,3 +94,37 @@ def test_more_pictures_than_fit_are_refused_with_the_number_that_would(folder, m
     with pytest.raises(MediaError, match="holds more frames than fit into memory: 3 would"):
         read_clip(folder)
     assert numbers(read_clip(folder, max_frames=3)) == [1, 2, 3]
+
+
+def test_a_stream_gives_the_frames_of_the_whole_clip_as_often_as_wanted(folder, tmp_path):
+    write_video(tmp_path / "a.mp4", read_clip(folder).frames, 25)
+    for path, excerpt in (
+        (folder, Excerpt(start=0.1, every_nth=2)),
+        (tmp_path / "a.mp4", Excerpt(start=0.1, fps=30)),
+        (tmp_path / "a.mp4", Excerpt()),
+    ):
+        whole, stream = read_clip(path, 9, excerpt), open_clip(path, 9, excerpt)
+        for _ in range(2):
+            assert np.array_equal(np.stack(list(stream)), whole.frames)
+        assert (stream.fps, stream.sound, stream.name) == (whole.fps, whole.sound, path.name)
+        assert stream.promised in (0, len(whole.frames))
+
+
+def test_a_stream_is_not_held_to_the_memory(folder, monkeypatch):
+    monkeypatch.setattr("animate_anyone_core.video.free_memory", lambda: 1)
+    assert len(list(open_clip(folder))) == 12
+
+
+def test_a_stream_refuses_what_cannot_be_a_clip(folder, tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mp4", read_clip(folder).frames, 25)
+    monkeypatch.setattr("animate_anyone_core.borders.limits.FRAMES", 5)
+    with pytest.raises(MediaError) as error:
+        open_clip(tmp_path / "a.mp4")
+    assert str(error.value) == (
+        "a.mp4 holds more than 5 frames, the most that are read. Give --max-frames 5 or less, or "
+        "cut it."
+    )
+    stream = open_clip(tmp_path / "a.mp4", excerpt=Excerpt(fps=25))  # promises nothing
+    with pytest.raises(MediaError, match=r"^a\.mp4 holds more than 5 frames"):
+        list(stream)
+    assert len(list(open_clip(tmp_path / "a.mp4", 5))) == 5

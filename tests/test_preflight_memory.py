@@ -38,6 +38,19 @@ def test_a_size_that_fits_is_told_and_fits(unet, free):
     check_fits(unet, (width, height), 24, 12, 3.5)
 
 
+def test_a_clip_whose_length_is_not_known_yet_is_taken_for_a_window(unet, free):
+    free(GIGABYTE)
+    with pytest.raises(SettingsError, match="12 frames of 4096x4096 pixels in windows of 12"):
+        check_fits(unet, (4096, 4096), 0, 12, 3.5)
+
+
+def test_the_clip_costs_its_latents_alone(unet):
+    """Beyond what two windows keep: four sets of latents, 1/64 of the pixels each."""
+    channels, element = unet.config.in_channels, unet.conv_in.weight.element_size()
+    more = needed_bytes(unet, 64, 64, 1048, 8) - needed_bytes(unet, 64, 64, 48, 8)
+    assert more == pytest.approx(1000 * 64 * channels * element * 4)
+
+
 def test_without_a_measure_nothing_is_refused(unet, free):
     free(None)
     check_fits(unet, (4096, 4096), 10_000, 12, 3.5)

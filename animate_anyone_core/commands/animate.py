@@ -12,6 +12,7 @@ from ..checkpoints.families import FAMILIES
 from ..checkpoints.model_folder import load_models
 from ..errors import SettingsError
 from ..images import fit, read_picture
+from ..models.pose_features import Pictures
 from ..preflight.memory import check_fits
 from ..replacement.scene import check_scene
 from ..sampling.blending import BLENDINGS
@@ -116,19 +117,14 @@ def run(args: argparse.Namespace) -> None:
     )
     window = settings.windows.context_frames
     models.denoising_unet.check_window(window)
-    check_fits(
-        models.denoising_unet,
-        (settings.width, settings.height),
-        driving.num_frames,
-        window,
-        settings.guidance_scale,
-    )
-    size = settings.width, settings.height
+    size, guidance = (settings.width, settings.height), settings.guidance_scale
+    check_fits(models.denoising_unet, size, driving.num_frames, window, guidance)
     if replacement is None:
         fitted = fit(reference, *size, settings.fit)
-        skeletons = skeleton_pictures(args, driving, fitted, profile.drawing)
+        skeletons: Pictures = skeleton_pictures(args, driving, fitted, profile.drawing)
     else:
         skeletons = draw_in_place(replacement, driving, poses, profile.drawing, size)
+    check_fits(models.denoising_unet, size, len(skeletons), window, guidance)
     with progress_bar("animate") as on_step:
         frames = animate(models, reference, skeletons, settings, on_step, scene)
         if replacement is not None:

@@ -10,7 +10,7 @@ from ..pose.pose_keypoint import SEEN_SCORE
 from .excerpt_options import add_excerpt_options, read_excerpt
 from .number_option import add_max_frames
 from .person_option import add_person_options, choose_by_option
-from .picture_or_clip import read_picture_or_clip
+from .picture_or_clip import open_picture_or_clip
 from .pose_networks import add_network_options, open_detector
 from .progress_bar import progress_bar
 
@@ -48,12 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     check_writable(args.output)
-    frames, fps = read_picture_or_clip(args.video, args.max_frames, read_excerpt(args))
+    frames, fps, count = open_picture_or_clip(args.video, args.max_frames, read_excerpt(args))
     detector = open_detector(args, [args.video])
     with progress_bar("detect poses") as on_step:
         poses, report = detector.detect(
             frames,
             fps=fps,
+            num_frames=count,
             interval=args.interval,
             batch_size=args.batch_size,
             seen_score=args.seen_score,

@@ -2,22 +2,18 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 from ..errors import SettingsError
 from ..images import check_picture_output, write_picture
 from ..pose.drawing import FITS, Parts, draw_frames
 from ..pose.drawing_profiles import PROFILES
 from ..pose.openpose_json import load_poses
-from ..progress import OnStep
 from ..video import check_video_output, write_video
 from .canvas_option import parse_canvas
 from .excerpt_options import DEFAULT_FPS
 from .person_option import add_person_options, choose_by_option
-from .progress_bar import progress_bar
+from .progress_bar import counted, progress_bar
 
 logger = logging.getLogger("animate_anyone")
 
@@ -77,23 +73,16 @@ def run(args: argparse.Namespace) -> None:
         parts=Parts(not args.no_body, not args.no_hands, face, args.feet),
     )
     with progress_bar("draw") as on_step:
-        counted = _counted(frames, poses.num_frames, on_step)
+        pictures = counted(frames, poses.num_frames, on_step)
         if kind == ".png":
-            write_picture(next(counted), args.output)
+            write_picture(next(pictures), args.output)
         elif kind:
-            write_video(args.output, counted, poses.fps or DEFAULT_FPS)
+            write_video(args.output, pictures, poses.fps or DEFAULT_FPS)
         else:
-            for index, frame in enumerate(counted):
+            for index, frame in enumerate(pictures):
                 write_picture(frame, args.output / f"{index:05d}.png")
     logger.info("Wrote %s.", args.output)
 
 
 def _given(value: int | None, default: int) -> int:
     return default if value is None else value
-
-
-def _counted(frames: Iterator[np.ndarray], total: int, on_step: OnStep) -> Iterator[np.ndarray]:
-    """Report each frame that is taken."""
-    for index, frame in enumerate(frames):
-        yield frame
-        on_step(index + 1, total)

@@ -5,16 +5,16 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from ..checkpoints.families import MADE_ELSEWHERE
-from ..clips import read_clip
+from ..clips import ClipStream, open_clip
 from ..driving import DrivingSettings, detect_driver, fit_to_character
 from ..errors import SettingsError
 from ..media.sound import Sound
+from ..media.stored_frames import StoredFrames
 from ..media.timing import Excerpt
-from ..pose.drawing import draw_poses
+from ..pose.drawing import draw_frames
 from ..pose.openpose_json import load_poses
 from ..pose.retarget_settings import RetargetSettings
 from ..pose.skeleton import PoseSequence
@@ -23,7 +23,7 @@ from .canvas_option import parse_canvas
 from .excerpt_options import DEFAULT_FPS, add_excerpt_options, read_excerpt, take_poses
 from .person_option import add_person_options, choose_by_option
 from .pose_networks import add_network_options, check_network_options, open_detector
-from .progress_bar import progress_bar
+from .progress_bar import counted, progress_bar
 
 logger = logging.getLogger("animate_anyone")
 
@@ -32,23 +32,27 @@ class Driving(NamedTuple):
     """What was read.
 
     Attributes:
-        frames: (F, H, W, 3) uint8 of a skeleton or driving video; None if poses were read.
-        poses: Poses that were read from a file; None if a video was read.
+        clip: A skeleton or driving video, to be read frame by frame; None if poses were read.
+        poses: Poses that were read from a file; None if there is a video.
         fps: Frames per second.
         sound: What is heard with it, None if nothing.
     """
 
-    frames: np.ndarray | None
+    clip: ClipStream | None
     poses: PoseSequence | None
     fps: float
     sound: Sound | None = None
 
     @property
     def num_frames(self) -> int:
-        """Frames of the clip."""
+        """Frames of the clip; 0 if that is only known when it has been read."""
         if self.poses is not None:
             return self.poses.num_frames
-        return 0 if self.frames is None else len(self.frames)
+        return 0 if self.clip is None else self.clip.promised
+
+    def count_frames(self) -> int:
+        """Frames of the clip, read for that if need be."""
+        return self.poses.num_frames if self.poses is not None else sum(1 for _ in self.clip or ())
 
 
 def add_driving_options(parser: argparse.ArgumentParser) -> None:
@@ -122,19 +126,20 @@ def _are_data(path: Path) -> bool:
 
 
 def _from_clip(args: argparse.Namespace, path: Path, excerpt: Excerpt) -> Driving:
-    clip = read_clip(path, args.max_frames, excerpt)
-    return Driving(clip.frames, None, clip.fps, clip.sound if args.sound else None)
+    clip = open_clip(path, args.max_frames, excerpt)
+    next(iter(clip))  # what cannot be read is told before a model is loaded
+    return Driving(clip, None, clip.fps, clip.sound if args.sound else None)
 
 
 def poses_of_clip(args: argparse.Namespace, driving: Driving) -> PoseSequence | None:
     """The poses of the person who drives, where they are; None if skeleton pictures were read."""
     if driving.poses is not None or args.poses is not None:
         return driving.poses
-    assert driving.frames is not None
+    assert driving.clip is not None
     settings = DrivingSettings(smoothing=SmoothingSettings() if args.smooth else None)
     detector = open_detector(args, [args.driving or args.replace])
     with progress_bar("detect poses") as on_step:
-        found = detect_driver(detector, driving.frames, driving.fps, settings, on_step)
+        found = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
     poses = choose_by_option(found, args.person, args.person_frame)
     for doubt in poses.doubts:
         logger.warning("Warning: %s", doubt)
@@ -143,8 +148,10 @@ def poses_of_clip(args: argparse.Namespace, driving: Driving) -> PoseSequence | 
 
 def skeleton_pictures(
     args: argparse.Namespace, driving: Driving, reference: Image.Image, style: str
-) -> np.ndarray:
+) -> StoredFrames:
     """Turn what was read into skeleton pictures (F, H, W, 3) uint8 for the character.
+
+    Neither a video's frames nor the pictures are in memory at once.
 
     Args:
         args: The command's options.
@@ -152,8 +159,8 @@ def skeleton_pictures(
         reference: The character at the result's size.
         style: How the weights saw skeletons.
     """
-    if args.poses is not None and driving.frames is not None:
-        return driving.frames
+    if args.poses is not None and driving.clip is not None:
+        return StoredFrames(driving.clip)
     if style == MADE_ELSEWHERE:
         raise SettingsError(
             "These weights are driven by pictures of a rendered body, which are made elsewhere. Give "
@@ -169,9 +176,9 @@ def skeleton_pictures(
     detector = open_detector(args, pictures) if poses is None or retarget else None
     if poses is None:
         assert detector is not None
-        assert driving.frames is not None
+        assert driving.clip is not None
         with progress_bar("detect poses") as on_step:
-            found = detect_driver(detector, driving.frames, driving.fps, settings, on_step)
+            found = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
         poses = choose_by_option(found, args.person, args.person_frame)
     if detector is not None and retarget:
         driven = fit_to_character(poses, reference, detector, settings)
@@ -181,4 +188,5 @@ def skeleton_pictures(
     for doubt in poses.doubts:
         logger.warning("Warning: %s", doubt)
     with progress_bar("draw") as on_step:
-        return draw_poses(poses, style, reference.size, on_step=on_step)
+        frames = draw_frames(poses, style, reference.size)
+        return StoredFrames(counted(frames, poses.num_frames, on_step))

@@ -1,11 +1,14 @@
 """A progress bar with the time left, for work that reports through `OnStep`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from tqdm import tqdm
 
 from ..progress import OnStep
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -18,3 +21,10 @@ def progress_bar(label: str) -> Iterator[OnStep]:
             bar.update(done - bar.n)
 
         yield on_step
+
+
+def counted(items: Iterable[Item], total: int, on_step: OnStep) -> Iterator[Item]:
+    """Hand items on and report each when the next is asked for."""
+    for index, item in enumerate(items):
+        yield item
+        on_step(index + 1, total)

@@ -137,11 +137,11 @@ def read_replacement(
     """
     if args.replace is None:
         return None
-    count = driving.num_frames
-    target = _frames(args, args.replace, driving, count)
+    count = driving.count_frames()
+    target = _frames(args, args.replace, count)
     size = target.shape[2], target.shape[1]
     if args.mask is not None:
-        masks = _frames(args, args.mask, driving, count).max(axis=-1)
+        masks = _frames(args, args.mask, count).max(axis=-1)
         boxes = _scaled(person_boxes(masks), (masks.shape[2], masks.shape[1]), size)
     elif poses is not None:
         found = boxes_of_poses(poses)
@@ -163,8 +163,8 @@ def read_scene(args: argparse.Namespace, driving: Driving) -> Scene:
     """The videos around the character without `--replace`."""
     if args.background_video is None:
         return NO_SCENE
-    count = driving.num_frames
-    return Scene(background=_frames(args, args.background_video, driving, count))
+    count = driving.count_frames()
+    return Scene(background=_frames(args, args.background_video, count))
 
 
 def draw_in_place(
@@ -176,15 +176,12 @@ def draw_in_place(
 ) -> np.ndarray:
     """Pose pictures (F, H, W, 3) of the part that is made, where the person is in the video."""
     if poses is None:
-        assert driving.frames is not None
-        return replacement.region.cut(driving.frames)
+        assert driving.clip is not None
+        return replacement.region.cut(np.stack(list(driving.clip)))
     return draw_poses(replacement.region.poses(poses), style, size, fit="stretch")
 
 
-def _frames(args: argparse.Namespace, path: Path, driving: Driving, count: int) -> np.ndarray:
-    drives = path == args.replace and args.driving is None and args.poses is None
-    if drives and driving.frames is not None:
-        return driving.frames
+def _frames(args: argparse.Namespace, path: Path, count: int) -> np.ndarray:
     clip = read_clip(path, count, read_excerpt(args))
     if len(clip.frames) < count:
         raise MediaError(

@@ -9,9 +9,13 @@ from ..errors import SettingsError
 from ..images import SMALLEST_SIDE
 from ..models.denoising_unet import DenoisingUNet
 from ..models.memory import activation_bytes
+from ..models.pose_features import KEPT_FRAMES
 
 #: The estimate of the UNet is at most twice what is measured: only what is beyond that is refused.
 _SURELY = 0.5
+
+#: Latents of the whole clip that are there at once: the noise, the state, two summed predictions.
+_LATENTS = 4
 
 
 def check_fits(
@@ -26,7 +30,7 @@ def check_fits(
     Args:
         unet: The network, where it will run.
         size: (width, height) of the video.
-        num_frames: Frames of the clip.
+        num_frames: Frames of the clip; 0 if not known yet.
         window: Frames of a window.
         guidance_scale: Above 1 takes two rows.
     """
@@ -34,7 +38,8 @@ def check_fits(
     if free is None:
         return
     width, height = size
-    window = min(window, num_frames)
+    window = min(window, num_frames or window)
+    num_frames = max(num_frames, window)
     rows = 2 if guidance_scale > 1 else 1
     needed = needed_bytes(unet, width, height, num_frames, rows * window)
     if _SURELY * needed <= free:
@@ -49,12 +54,13 @@ def check_fits(
 
 
 def needed_bytes(unet: DenoisingUNet, width: int, height: int, num_frames: int, rows: int) -> float:
-    """Bytes of one window (`rows` pictures) through the UNet, and of all frames' skeletons."""
+    """Bytes of one window (`rows` pictures) through the UNet, and of what all frames keep."""
     size = unet.conv_in.weight.element_size()
+    cells = height // 8 * (width // 8)
     window = activation_bytes(unet.config, rows, height // 8, width // 8, size)
-    pictures = num_frames * height * width * 3 * (1 + size)
-    features = num_frames * height * width / 64 * unet.config.block_out_channels[0] * size
-    return window + pictures + features
+    features = min(num_frames, KEPT_FRAMES) * cells * unet.config.block_out_channels[0] * size
+    latents = num_frames * cells * unet.config.in_channels * size * _LATENTS
+    return window + features + latents
 
 
 def _free(device: torch.device) -> int | None:

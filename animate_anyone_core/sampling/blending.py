@@ -54,5 +54,5 @@ class Blend:
         self._weight.index_add_(0, index, weights)
 
     def result(self) -> Tensor:
-        """The mean (B, C, F, h, w)."""
-        return self._sum / self._weight[:, None, None]
+        """The mean (B, C, F, h, w); the sum becomes it, so it is asked for once."""
+        return self._sum.div_(self._weight[:, None, None])

@@ -1,6 +1,7 @@
 """The denoising loop: every step predicts all windows, blends, guides, and takes a solver step."""
 
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -68,24 +69,40 @@ def denoise(
             f"{num_inference_steps}. Use fewer: 20 to 50 are usual."
         )
     solver.set_timesteps(num_inference_steps, device=noise.device)
-    with_unconditional = needs_unconditional(guidance_scale)
     latents = noise * solver.init_noise_sigma
-    plan = windows.windows(noise.shape[2])
-    total, done = len(solver.timesteps) * len(plan), 0
+    total = len(solver.timesteps) * len(windows.windows(noise.shape[2]))
     takes_generator = "generator" in inspect.signature(solver.step).parameters
     extra = {"generator": generator} if takes_generator and generator is not None else {}
 
-    for t in solver.timesteps:
+    for number, t in enumerate(solver.timesteps):
         scaled = solver.scale_model_input(latents, t)
-        blend = Blend(latents.expand(2 if with_unconditional else 1, -1, -1, -1, -1))
-        for window in plan:
-            prediction = predict(scaled[:, :, window], t, window, with_unconditional)
-            weights = window_weights(len(window), windows.blending, windows.context_overlap)
-            blend.add(prediction, window, weights)
-            done += 1
-            on_step(done, total)
-        prediction = blend.result()
-        if with_unconditional:
-            prediction = guide(prediction[:1], prediction[1:], guidance_scale)
+        reported = _counting(on_step, number * total // len(solver.timesteps), total)
+        prediction = _predict_clip(predict, scaled, t, guidance_scale, windows, reported)
         latents = solver.step(prediction, t, latents, **extra).prev_sample
     return latents
+
+
+def _predict_clip(
+    predict: PredictWindow,
+    scaled: Tensor,
+    t: Tensor,
+    guidance_scale: float,
+    windows: WindowSettings,
+    on_window: Callable[[], None],
+) -> Tensor:
+    """Predict all windows, blend and guide: (1, C, F, h, w)."""
+    with_unconditional = needs_unconditional(guidance_scale)
+    blend = Blend(scaled.expand(2 if with_unconditional else 1, -1, -1, -1, -1))
+    for window in windows.windows(scaled.shape[2]):
+        prediction = predict(scaled[:, :, window], t, window, with_unconditional)
+        weights = window_weights(len(window), windows.blending, windows.context_overlap)
+        blend.add(prediction, window, weights)
+        on_window()
+    both = blend.result()
+    return guide(both[:1], both[1:], guidance_scale) if with_unconditional else both
+
+
+def _counting(on_step: OnStep, done: int, total: int) -> Callable[[], None]:
+    """Report one more window each time it is called."""
+    counter = itertools.count(done + 1)
+    return lambda: on_step(next(counter), total)

@@ -81,7 +81,7 @@ def _without(pose: Pose) -> Pose:
     if isinstance(pose, WindowedPose):
         zeros = {w: tuple(map(torch.zeros_like, maps)) for w, maps in pose.windows.items()}
         return WindowedPose(zeros, pose.num_frames)
-    return torch.zeros_like(pose)
+    return torch.zeros(pose.shape, dtype=pose.dtype, device=pose.device)
 
 
 def through_codec(models: Models, frames: np.ndarray, chunk_frames: int = 8) -> np.ndarray:

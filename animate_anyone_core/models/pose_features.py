@@ -1,0 +1,129 @@
+"""The Pose Guider's features of a clip, encoded as windows ask for them.
+
+Symbols: C channels, F frames of the clip, f frames of a window, h w latent cells.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import ShapeError
+from ..images import fit_clip
+from ..pixels import pixels_01
+
+#: Frames encoded at once.
+CHUNK_FRAMES = 16
+#: Frames whose features are kept in main memory: two usual windows, whatever the clip's length.
+KEPT_FRAMES = 48
+#: Share of a GPU's free memory that features may take.
+_SHARE = 0.1
+
+
+class Pictures(Protocol):
+    """Skeleton pictures by their numbers: an array (F, H, W, 3) uint8, or what reads as one."""
+
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, numbers: list[int], /) -> np.ndarray:
+        """Some of them, (f, H, W, 3) uint8."""
+        ...
+
+
+class PoseFeatures:
+    """Features of a clip that need not be in memory at once.
+
+    Pictures are encoded 16 at a time, always the same 16, so a frame's features do not depend on who
+    asks. What was asked for last is kept: a short clip is encoded once, a long one once a step.
+
+    Attributes:
+        shape: (1, C, F, h, w).
+        device: Where they are.
+        dtype: What they are.
+    """
+
+    def __init__(
+        self,
+        guider: nn.Module,
+        pictures: Pictures,
+        width: int,
+        height: int,
+        kept_frames: int | None = None,
+    ) -> None:
+        """Encode the first frames.
+
+        Args:
+            guider: A Pose Guider.
+            pictures: One a frame; they are stretched to the video's size.
+            width: Width of the video.
+            height: Height of the video.
+            kept_frames: Bounds the memory, not the result. None is two windows' in main memory, and
+                what a tenth of a GPU's free memory holds.
+
+        Raises:
+            ShapeError: If these are no pictures.
+        """
+        check_pictures(pictures)
+        self._guider, self._pictures, self._size = guider, pictures, (width, height)
+        self._most_chunks = 1
+        self._chunks: OrderedDict[int, Tensor] = OrderedDict()  # (f, C, h, w), oldest first
+        first = self._chunk(0)
+        self.device, self.dtype = first.device, first.dtype
+        self.shape = (1, first.shape[1], len(pictures), *first.shape[2:])
+        if kept_frames is None:
+            free = torch.cuda.mem_get_info(self.device)[0] if first.is_cuda else None
+            kept_frames = frames_within(free, first[0].nbytes)
+        self._most_chunks = max(-(-kept_frames // CHUNK_FRAMES), 1)
+
+    def of(self, window: Sequence[int]) -> Tensor:
+        """Features (1, C, f, h, w) of some frames, in their order."""
+        rows = [self._chunk(number // CHUNK_FRAMES)[number % CHUNK_FRAMES] for number in window]
+        return torch.stack(rows, dim=1)[None]
+
+    @torch.no_grad()
+    def _chunk(self, index: int) -> Tensor:
+        if index in self._chunks:
+            self._chunks.move_to_end(index)
+            return self._chunks[index]
+        while len(self._chunks) >= self._most_chunks:
+            self._chunks.popitem(last=False)
+        start = index * CHUNK_FRAMES
+        numbers = list(range(start, min(start + CHUNK_FRAMES, len(self._pictures))))
+        weight = next(self._guider.parameters())
+        pixels = pixels_01(fit_clip(self._pictures[numbers], *self._size))
+        self._chunks[index] = self._guider(pixels.to(weight.device, weight.dtype))
+        return self._chunks[index]
+
+
+def check_pictures(pictures: Pictures) -> None:
+    """Raise ShapeError if these are no pictures (F, H, W, 3)."""
+    if len(pictures.shape) != 4 or pictures.shape[-1] != 3 or not len(pictures):
+        raise ShapeError(
+            "Pose pictures must have the shape (frames, height, width, 3), got "
+            f"{tuple(pictures.shape)}."
+        )
+
+
+class OnDemand(Protocol):
+    """Features that are asked for by window."""
+
+    def of(self, window: Any, /) -> Any:
+        """Features (1, C, f, h, w) of some frames, or several such maps."""
+        ...
+
+
+def features_of(pose: Tensor | OnDemand, window: Sequence[int]) -> Any:
+    """Features (1, C, f, h, w) of a window, of a whole clip's (1, C, F, h, w) or on demand."""
+    return pose[:, :, list(window)] if isinstance(pose, Tensor) else pose.of(window)
+
+
+def frames_within(free_bytes: int | None, frame_bytes: int) -> int:
+    """Frames whose features are kept: a GPU has memory of its own, main memory is the window's."""
+    return max(KEPT_FRAMES, int(_SHARE * (free_bytes or 0)) // frame_bytes)
