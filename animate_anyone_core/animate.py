@@ -26,7 +26,7 @@ from .models.references import Reference
 from .pixels import pixels_01
 from .progress import OnStep, silent
 from .replacement.scene import NO_SCENE, Scene, encode_scene
-from .sampling.denoise import PredictWindow, denoise, make_noise
+from .sampling.denoise import Keeper, PredictWindow, denoise, make_noise
 from .sampling.schedule import NoiseSchedule, make_solver
 from .sampling.windows import Window, WindowSettings
 
@@ -98,6 +98,8 @@ def animate(
     settings: AnimateSettings,
     on_step: OnStep = silent,
     scene: Scene = NO_SCENE,
+    keeper: Keeper | None = None,
+    first_frame: int = 0,
 ) -> Iterator[np.ndarray]:
     """Animate a character.
 
@@ -109,9 +111,12 @@ def animate(
         settings: How.
         on_step: Told after every window of every step; raise from it to cancel.
         scene: Videos around the character, for weights that see them.
+        keeper: Keeps what is done between steps, and knows where to go on.
+        first_frame: The first frame to decode.
 
     Yields:
-        Frames (height, width, 3) uint8, as many as there are poses, decoded as they are asked for.
+        Frames (height, width, 3) uint8, as many as there are poses from the first frame on, decoded
+        as they are asked for.
 
     Raises:
         SettingsError: If a window is longer than the weights can see, or the weights see other
@@ -125,10 +130,18 @@ def animate(
     size = settings.width, settings.height
     pose = encode_pose_pictures(models, poses, *size, settings.windows)
     extra = encode_scene(models.vae, models.profile.extra_inputs, scene, len(poses), *size)
-    noise = models.profile.noise
-    yield from sample_frames(
-        models.denoising_unet, character, pose, models.vae, noise, settings, on_step, extra
+    latents = sample_latents(
+        models.denoising_unet,
+        character,
+        pose,
+        models.vae.config.latent_channels,
+        models.profile.noise,
+        settings,
+        on_step,
+        extra,
+        keeper,
     )
+    yield from decode_pictures(models.vae, latents[:, :, first_frame:])
 
 
 @torch.no_grad()
@@ -145,7 +158,6 @@ def encode_reference(models: Models, picture: Image.Image) -> Reference:
     return Reference(appearance, models.reference_net(latents, appearance))
 
 
-@torch.no_grad()
 @torch.no_grad()
 def encode_pose_pictures(
     models: Models,
@@ -173,7 +185,6 @@ def encode_pose_pictures(
     return encode_landmarks(models.pose_guider, pictures, plan)
 
 
-@torch.no_grad()
 def sample_frames(
     denoiser: Denoiser,
     reference: Reference,
@@ -184,28 +195,52 @@ def sample_frames(
     on_step: OnStep = silent,
     extra: Tensor | None = None,
 ) -> Iterator[np.ndarray]:
-    """Turn noise into the frames of a clip: what everything that makes frames calls.
+    """Turn noise into the frames (height, width, 3) uint8 of a clip; see `sample_latents`.
+
+    The VAE decodes them as they are asked for.
+    """
+    channels = vae.config.latent_channels
+    latents = sample_latents(
+        denoiser, reference, pose, channels, noise_schedule, settings, on_step, extra
+    )
+    yield from decode_pictures(vae, latents)
+
+
+@torch.no_grad()
+def sample_latents(
+    denoiser: Denoiser,
+    reference: Reference,
+    pose: Pose,
+    channels: int,
+    noise_schedule: NoiseSchedule,
+    settings: AnimateSettings,
+    on_step: OnStep = silent,
+    extra: Tensor | None = None,
+    keeper: Keeper | None = None,
+) -> Tensor:
+    """Turn noise into the latents of a clip: what everything that makes frames calls.
 
     Args:
         denoiser: The denoising UNet, or what stands in for it.
         reference: The character, as the denoiser reads it.
         pose: Pose features (1, C, F, h, w); zeros say nothing.
-        vae: Decodes.
+        channels: Channels of the latents.
         noise_schedule: What the weights were trained on.
         settings: How.
         on_step: Told after every window of every step; raise from it to cancel.
         extra: What the family's further input channels hold (1, C', F, h, w); None for families
             without.
+        keeper: Keeps what is done between steps, and knows where to go on.
 
-    Yields:
-        Frames (height, width, 3) uint8, decoded as they are asked for.
+    Returns:
+        Scaled latents (1, channels, F, h, w).
     """
     generator = torch.Generator().manual_seed(settings.seed)
     like = pose.first if isinstance(pose, WindowedPose) else pose
     num_frames = pose.num_frames if isinstance(pose, WindowedPose) else pose.shape[2]
     height, width = like.shape[-2:]
-    noise = make_noise(num_frames, vae.config.latent_channels, height, width, generator)
-    latents = denoise(
+    noise = make_noise(num_frames, channels, height, width, generator)
+    return denoise(
         window_predictor(denoiser, reference, pose, extra),
         noise.to(like.device, like.dtype),
         make_solver(noise_schedule, settings.solver),
@@ -214,8 +249,8 @@ def sample_frames(
         windows=settings.windows,
         generator=generator,
         on_step=on_step,
+        keeper=keeper,
     )
-    yield from decode_pictures(vae, latents)
 
 
 def window_predictor(

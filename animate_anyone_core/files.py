@@ -70,6 +70,11 @@ def whole_file(path: Path | str, write_errors: tuple[type[Exception], ...] = ())
                 part.unlink(missing_ok=True)
 
 
+def is_file_place(path: Path | str) -> bool:
+    """Whether `whole_file` makes or replaces a file here, rather than hand bytes on to a device."""
+    return not _is_stream(Path(path))
+
+
 def check_writable(path: Path | str) -> None:
     """Tell before long work starts whether `whole_file` can write here; makes nothing.
 

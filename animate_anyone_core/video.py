@@ -3,13 +3,14 @@
 Convention: frames are RGB uint8 (F, H, W, 3), frame 0 first, upright, with square pixels.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.container import OutputContainer
 
 from .borders import limits
 from .borders.memory import free_memory
@@ -167,6 +168,49 @@ def write_video(
     return count
 
 
+def join_videos(parts: Sequence[Path], path: Path, fps: float, sound: Sound | None = None) -> None:
+    """Join videos that `write_video` wrote, as they are: nothing is encoded again but the sound.
+
+    Args:
+        parts: Of one size and rate, in order; without sound.
+        path: As for `write_video`.
+        fps: Their frames per second.
+        sound: What is heard from frame 0 on, as long as there are frames; None is silent.
+
+    Raises:
+        MediaError: If there is no part, or a file cannot be read or written.
+    """
+    path = Path(path)
+    _check_name(path)
+    if not parts:
+        raise MediaError(f"There are no frames to write to {path.name}.")
+    rate = _rate(fps)
+    with whole_file(path, (av.FFmpegError,)) as joined, _new_container(str(joined)) as container:
+        stream, track, count = None, None, 0
+        for part in parts:
+            with open_input(part) as source:
+                stored = picture_track(source, part.name)
+                if stream is None:
+                    stream = container.add_stream_from_template(stored)
+                    track = None if sound is None else SoundTrack(container, sound)
+                assert stored.time_base is not None
+                shift = round(count / rate / stored.time_base)
+                for packet in source.demux(stored):
+                    if packet.dts is None or packet.pts is None:
+                        continue  # the empty one at the end
+                    packet.pts, packet.dts, packet.stream = (
+                        packet.pts + shift,
+                        packet.dts + shift,
+                        stream,
+                    )
+                    container.mux(packet)
+                    count += 1
+                    if track is not None:
+                        track.write_until(float(count / rate))
+        if track is not None:
+            track.finish(float(count / rate))
+
+
 def check_video_output(path: Path) -> None:
     """Tell before long work whether `write_video` can write here; raises MediaError if not."""
     _check_name(path)
@@ -178,10 +222,18 @@ def _check_name(path: Path) -> None:
         raise MediaError(f"Videos are written as .mp4, .mov or .mkv, got the name {path.name}.")
 
 
-def _encode(path: str, frames: Iterable[np.ndarray], fps: float, sound: Sound | None) -> int:
-    count, rate = 0, Fraction(fps).limit_denominator(1001)
+def _rate(fps: float) -> Fraction:
+    return Fraction(fps).limit_denominator(1001)
+
+
+def _new_container(path: str) -> OutputContainer:
     options = {} if path.lower().endswith(".mkv") else {"movflags": "+faststart"}
-    with av.open(path, mode="w", options=options) as container:
+    return av.open(path, mode="w", options=options)
+
+
+def _encode(path: str, frames: Iterable[np.ndarray], fps: float, sound: Sound | None) -> int:
+    count, rate = 0, _rate(fps)
+    with _new_container(path) as container:
         stream, track, size = None, None, (0, 0)
         for frame in frames:
             if stream is None:

@@ -17,7 +17,7 @@ from animate_anyone_core.animate import (
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.errors import SettingsError, ShapeError
 from animate_anyone_core.images import fit_clip
-from animate_anyone_core.media.stored_frames import StoredFrames
+from animate_anyone_core.media.stored_frames import store_frames
 from animate_anyone_core.models.pose_guider import encode_poses
 from animate_anyone_core.pixels import pixels_01
 from animate_anyone_core.sampling.windows import WindowSettings
@@ -176,7 +176,7 @@ def test_pictures_in_a_file_give_the_frames_of_pictures_in_memory(models, refere
     whole = sample_frames(
         models.denoising_unet, character, pose, models.vae, models.profile.noise, SETTINGS
     )
-    frames = run(models, reference, StoredFrames(poses))
+    frames = run(models, reference, store_frames(poses))
     assert np.array_equal(frames, np.stack(list(whole)))
     assert np.array_equal(frames, run(models, reference, poses))
 

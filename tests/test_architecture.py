@@ -30,6 +30,7 @@ FLOORS = {
     "driving": 6,
     "face_pass": 6,
     "preflight": 6,
+    "unfinished": 6,
     "evaluation": 7,
     "self_test": 7,
     "commands": 8,

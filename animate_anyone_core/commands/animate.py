@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,15 +11,17 @@ import torch
 from ..animate import AnimateSettings, animate
 from ..checkpoints.builtin import BUILT_IN
 from ..checkpoints.families import FAMILIES
-from ..checkpoints.model_folder import load_models
+from ..checkpoints.model_folder import Models, load_models
 from ..errors import SettingsError
+from ..files import is_file_place
 from ..images import fit, read_picture
-from ..models.pose_features import Pictures
+from ..media.stored_frames import store_frames
 from ..preflight.memory import check_fits
 from ..replacement.scene import check_scene
 from ..sampling.blending import BLENDINGS
 from ..sampling.schedule import SOLVERS
 from ..sampling.windows import SCHEDULES
+from ..unfinished import UnfinishedVideo, file_digest, weights_digest
 from ..video import check_video_output, write_video
 from .driving_options import (
     add_driving_options,
@@ -69,6 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--blending", default="pyramid", choices=list(BLENDINGS), help="how windows are joined")
     add("--solver", default="ddim", choices=list(SOLVERS), help="rule of a denoising step")
     add_max_frames(parser, "animate only the first N frames")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on where a run to the same --output was stopped, and keep what is done if stopped",
+    )
     add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
     add("--dtype", default="auto", choices=["auto", *DTYPES], help="precision (default auto)")
 
@@ -119,19 +128,44 @@ def run(args: argparse.Namespace) -> None:
     models.denoising_unet.check_window(window)
     size, guidance = (settings.width, settings.height), settings.guidance_scale
     check_fits(models.denoising_unet, size, driving.num_frames, window, guidance)
+    made = size if replacement is None or not replacement.is_pasted else replacement.region.size
     if replacement is None:
         fitted = fit(reference, *size, settings.fit)
-        skeletons: Pictures = skeleton_pictures(args, driving, fitted, profile.drawing)
+        pictures = skeleton_pictures(args, driving, fitted, profile.drawing)
     else:
-        skeletons = draw_in_place(replacement, driving, poses, profile.drawing, size)
-    check_fits(models.denoising_unet, size, len(skeletons), window, guidance)
-    with progress_bar("animate") as on_step:
-        frames = animate(models, reference, skeletons, settings, on_step, scene)
-        if replacement is not None:
-            frames = replacement.finish(frames)
-            size = replacement.region.size if replacement.is_pasted else size
-        count = write_video(args.output, frames, driving.fps, driving.sound)
-    logger.info("%d frames of %dx%d: %s", count, *size, args.output)
+        pictures = iter(draw_in_place(replacement, driving, poses, profile.drawing, size))
+    facts = _facts(args, models, device, dtype)
+    video = UnfinishedVideo(args.output, facts) if is_file_place(args.output) else None
+    with nullcontext() if video is None else video.begun(args.resume):
+        if video is None:
+            skeletons = store_frames(pictures)
+        else:
+            skeletons = video.stored_skeletons() or video.store_skeletons(pictures)
+        check_fits(models.denoising_unet, size, len(skeletons), window, guidance)
+        first = 0 if video is None else video.frames_done
+        with progress_bar("animate") as on_step:
+            frames = animate(models, reference, skeletons, settings, on_step, scene, video, first)
+            if replacement is not None:
+                frames = replacement.finish(frames, first)
+            write = partial(write_video, args.output) if video is None else video.write
+            count = write(frames, driving.fps, driving.sound)
+    logger.info("%d frames of %dx%d: %s", count, *made, args.output)
+
+
+def _facts(
+    args: argparse.Namespace, models: Models, device: torch.device, dtype: torch.dtype
+) -> dict[str, str]:
+    """What decides the frames: the options, and what is in the files that they name."""
+    ways = ("command", "output", "resume", "sound")
+    facts = {f"--{k.replace('_', '-')}": str(v) for k, v in vars(args).items() if k not in ways}
+    facts |= {"--device": device.type, "--dtype": str(dtype).removeprefix("torch.")}
+    for name in ("reference", "driving", "poses", "replace", "mask", "background_video"):
+        path = getattr(args, name)
+        if path is not None:
+            facts[f"the content of --{name.replace('_', '-')}"] = file_digest(path)
+    networks = (models.denoising_unet, models.reference_net, models.pose_guider, models.vae)
+    facts["the weights"] = weights_digest((*networks, models.image_encoder))
+    return facts
 
 
 def choose_device(name: str) -> torch.device:

@@ -2,9 +2,11 @@
 
 import argparse
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from ..checkpoints.families import MADE_ELSEWHERE
@@ -12,7 +14,6 @@ from ..clips import ClipStream, open_clip
 from ..driving import DrivingSettings, detect_driver, fit_to_character
 from ..errors import SettingsError
 from ..media.sound import Sound
-from ..media.stored_frames import StoredFrames
 from ..media.timing import Excerpt
 from ..pose.drawing import draw_frames
 from ..pose.openpose_json import load_poses
@@ -148,8 +149,8 @@ def poses_of_clip(args: argparse.Namespace, driving: Driving) -> PoseSequence | 
 
 def skeleton_pictures(
     args: argparse.Namespace, driving: Driving, reference: Image.Image, style: str
-) -> StoredFrames:
-    """Turn what was read into skeleton pictures (F, H, W, 3) uint8 for the character.
+) -> Iterator[np.ndarray]:
+    """Turn what was read into skeleton pictures (H, W, 3) uint8 for the character, one a frame.
 
     Neither a video's frames nor the pictures are in memory at once.
 
@@ -160,7 +161,8 @@ def skeleton_pictures(
         style: How the weights saw skeletons.
     """
     if args.poses is not None and driving.clip is not None:
-        return StoredFrames(driving.clip)
+        yield from driving.clip
+        return
     if style == MADE_ELSEWHERE:
         raise SettingsError(
             "These weights are driven by pictures of a rendered body, which are made elsewhere. Give "
@@ -189,4 +191,4 @@ def skeleton_pictures(
         logger.warning("Warning: %s", doubt)
     with progress_bar("draw") as on_step:
         frames = draw_frames(poses, style, reference.size)
-        return StoredFrames(counted(frames, poses.num_frames, on_step))
+        yield from counted(frames, poses.num_frames, on_step)

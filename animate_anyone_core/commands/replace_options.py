@@ -59,11 +59,11 @@ class Replacement:
         width, height = (max(round(side / _MULTIPLE), 1) * _MULTIPLE for side in sides)
         return width, height
 
-    def finish(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Frames as they come out: pasted into the video, or as they were made."""
+    def finish(self, frames: Iterable[np.ndarray], first: int) -> Iterator[np.ndarray]:
+        """Frames from the first on as they come out: pasted into the video, or as they were made."""
         if not self.is_pasted:
             return iter(frames)
-        return paste_region(self.target, frames, self.region, self.boxes)
+        return paste_region(self.target[first:], frames, self.region, self.boxes[first:])
 
 
 def add_replace_options(parser: argparse.ArgumentParser) -> None:

@@ -32,13 +32,14 @@ def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> I
 
     Args:
         vae: The autoencoder.
-        latents: Scaled latents (1, C, F, h, w).
+        latents: Scaled latents (1, C, F, h, w); F may be 0.
         chunk_frames: Frames decoded at once: bounds the memory, not the result.
 
     Yields:
         Frames (f, 3, H, W) in [0, 1], f <= chunk_frames.
     """
-    for chunk in latents[0].transpose(0, 1).split(chunk_frames):
+    frames = latents[0].transpose(0, 1)
+    for chunk in frames.split(chunk_frames) if len(frames) else ():
         yield unit_from_signed(vae.decode(chunk / vae.config.scaling_factor).sample)
 
 

@@ -3,7 +3,7 @@
 import inspect
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +17,20 @@ from .windows import Window, WindowSettings
 #: Predict one window. (latents (1, C, f, h, w), diffusion time, frame indices, with unconditional)
 #: -> (B, C, f, h, w); B = 2, [unconditional, conditional], if asked for both, else B = 1.
 PredictWindow = Callable[[Tensor, Tensor, Window, bool], Tensor]
+
+
+class Keeper(Protocol):
+    """Keeps what is done of a long run, between its steps."""
+
+    def load(self, solver: Any, generator: torch.Generator | None) -> tuple[int, Tensor] | None:
+        """Bring solver and generator where they were; steps done and latents, None at the start."""
+        ...
+
+    def save(
+        self, steps: int, latents: Tensor, solver: Any, generator: torch.Generator | None
+    ) -> None:
+        """Keep what there is after so many steps."""
+        ...
 
 
 def make_noise(
@@ -42,6 +56,7 @@ def denoise(
     windows: WindowSettings,
     generator: torch.Generator | None = None,
     on_step: OnStep = silent,
+    keeper: Keeper | None = None,
 ) -> Tensor:
     """Turn noise into the latents of a clip.
 
@@ -54,6 +69,7 @@ def denoise(
         windows: Windows and their blending.
         generator: For solvers that add noise.
         on_step: Told after every window (done, total); raise from it to cancel.
+        keeper: Keeps what is done after every step, and knows where to go on.
 
     Returns:
         Scaled latents (1, C, F, h, w), exactly as many frames as the noise.
@@ -69,16 +85,20 @@ def denoise(
             f"{num_inference_steps}. Use fewer: 20 to 50 are usual."
         )
     solver.set_timesteps(num_inference_steps, device=noise.device)
-    latents = noise * solver.init_noise_sigma
+    kept = None if keeper is None else keeper.load(solver, generator)
+    first, latents = kept or (0, noise * solver.init_noise_sigma)
+    latents = latents.to(noise)
     total = len(solver.timesteps) * len(windows.windows(noise.shape[2]))
     takes_generator = "generator" in inspect.signature(solver.step).parameters
     extra = {"generator": generator} if takes_generator and generator is not None else {}
 
-    for number, t in enumerate(solver.timesteps):
+    for number, t in enumerate(solver.timesteps[first:], first):
         scaled = solver.scale_model_input(latents, t)
         reported = _counting(on_step, number * total // len(solver.timesteps), total)
         prediction = _predict_clip(predict, scaled, t, guidance_scale, windows, reported)
         latents = solver.step(prediction, t, latents, **extra).prev_sample
+        if keeper is not None:
+            keeper.save(number + 1, latents, solver, generator)
     return latents
 
 
