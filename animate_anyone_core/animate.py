@@ -19,6 +19,7 @@ from .checkpoints.model_folder import Models
 from .errors import SettingsError
 from .images import check_video_size, fit, fit_clip, vae_pixels
 from .models.autoencoder import Autoencoder, decode_pictures, encode_picture
+from .models.careful_denoiser import CarefulDenoiser
 from .models.image_encoder import encode_appearance
 from .models.landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
 from .models.pose_features import Pictures, PoseFeatures, check_pictures, features_of
@@ -119,9 +120,10 @@ def animate(
         as they are asked for.
 
     Raises:
-        SettingsError: If a window is longer than the weights can see, or the weights see other
-            videos than those of the scene.
+        SettingsError: If a window is longer than the weights can see, or does not fit into memory, or
+            the weights see other videos than those of the scene.
         ShapeError: If the poses are no pictures, or a video has not one frame a pose.
+        NotFiniteError: If NaN or infinite numbers come up: says in which step, window and layer.
     """
     models.denoising_unet.check_window(min(settings.windows.context_frames, len(poses)))
     character = encode_reference(
@@ -131,7 +133,7 @@ def animate(
     pose = encode_pose_pictures(models, poses, *size, settings.windows)
     extra = encode_scene(models.vae, models.profile.extra_inputs, scene, len(poses), *size)
     latents = sample_latents(
-        models.denoising_unet,
+        CarefulDenoiser(models.denoising_unet),
         character,
         pose,
         models.vae.config.latent_channels,

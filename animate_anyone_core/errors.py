@@ -7,6 +7,7 @@ AnimateAnyoneError
 ├─ CheckpointError                      a file of weights that cannot be used
 │  ├─ UnknownCheckpointError            no known layout
 │  └─ MissingWeightsError               a network whose weights are not all there
+├─ NotFiniteError                      a network computed NaN or infinite numbers
 ├─ PoseError (also ValueError)          poses that cannot be used
 └─ MissingDependencyError (also ImportError)   an optional package that a feature needs
 """
@@ -38,6 +39,10 @@ class UnknownCheckpointError(CheckpointError):
 
 class MissingWeightsError(CheckpointError):
     """A network's weights are not all there."""
+
+
+class NotFiniteError(AnimateAnyoneError):
+    """A network computed NaN or infinite numbers."""
 
 
 class PoseError(AnimateAnyoneError, ValueError):

@@ -3,10 +3,13 @@
 ComfyUI hands over all rows at once, (conditions · frames, C, h, w); here they become (B, C, F, h, w).
 """
 
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import comfy.conds
 import comfy.model_base
+import comfy.model_management as mm
 import comfy.patcher_extension
 import comfy.supported_models_base
 import torch
@@ -23,6 +26,12 @@ from ..animate_anyone_core.models.denoising_unet import (
     PoseFeatures,
     fold_frames,
     unfold_frames,
+)
+from ..animate_anyone_core.models.less_memory import (
+    Way,
+    first_that_fits,
+    in_pieces,
+    is_out_of_memory,
 )
 from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.sampling.strength import TimedStrength
@@ -136,6 +145,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         with torch.device("meta"):  # nothing is initialised that the file would overwrite
             super().__init__(config, temporal)
         self.dtype = dtype
+        self._ways: dict[torch.Size, int] = {}  # shape -> what fitted the last time
         swap_layers(self, operations)
 
     def forward(  # type: ignore[override]
@@ -181,19 +191,59 @@ class ComfyDenoisingUNet(DenoisingUNet):
         frame_numbers: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
+        """The prediction in the first way for which there is memory; ComfyUI's own error if none."""
+        options = transformer_options
+        given = _Conditions(context, pose, pose_strength, landmarks, reference, frame_numbers)
+
+        def whole(pieces: bool = False) -> Tensor:
+            residuals = {place: list(parts) for place, parts in (control or {}).items()}  # consumed
+            return self._predict(x, timesteps, residuals, options, given, pieces)
+
+        def by_row() -> Tensor:
+            rows = options["cond_or_uncond"]
+            each = len(x) // len(rows)
+            parts = []
+            for row, kind in enumerate(rows):
+                own = slice(row * each, (row + 1) * each)
+                own_options = {**options, "cond_or_uncond": [kind]}
+                parts.append(
+                    self._predict(x[own], timesteps[own], None, own_options, given.row(row, own))
+                )
+            return torch.cat(parts)
+
+        ways = [Way("everything at once", whole)]
+        is_patched = control or ComfyPatches(options, None, x.shape, self.config).is_active
+        if len(options.get("cond_or_uncond", ())) > 1 and not is_patched:
+            ways.append(Way("one half of guidance at a time", by_row))
+        ways.append(Way("attention in pieces", partial(whole, pieces=True)))
+        first = min(self._ways.get(x.shape, 0), len(ways) - 1)
+        out, self._ways[x.shape] = first_that_fits(ways, first, _is_full)
+        return out
+
+    def _predict(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        control: dict | None,
+        transformer_options: dict,
+        given: "_Conditions",
+        pieces: bool = False,
+    ) -> Tensor:
         batch = len(transformer_options.get("cond_or_uncond", (0,)))
         num_frames = x.shape[0] // batch
-        if context is None:
+        if given.context is None:
             raise ShapeError(
                 "The model got no appearance tokens. Use the conditioning of the node "
                 '"Animate Anyone Conditioning".'
             )
 
-        level = _noise_level(transformer_options, reference, pose_strength)
-        strengths = row_strengths(reference, batch, level)
-        seen = None if pose is None else _pose_features(pose, landmarks, num_frames, x)
-        if seen is not None and pose_strength is not None:
-            share = pose_strength.at(level)
+        level = _noise_level(transformer_options, given.reference, given.pose_strength)
+        strengths = row_strengths(given.reference, batch, level)
+        seen = None
+        if given.pose is not None:
+            seen = _pose_features(given.pose, given.landmarks, num_frames, x)
+        if seen is not None and given.pose_strength is not None:
+            share = given.pose_strength.at(level)
             seen = _times(seen, share) if share else None
 
         def attention(
@@ -212,13 +262,50 @@ class ComfyDenoisingUNet(DenoisingUNet):
         out = super().forward(
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
-            join_references(context, reference, strengths, x, _frames(frame_numbers, num_frames)),
+            join_references(
+                given.context,
+                given.reference,
+                strengths,
+                x,
+                _frames(given.frame_numbers, num_frames),
+            ),
             strengths=strengths,
             pose=seen,
-            attention=attention,
+            attention=in_pieces(attention) if pieces else attention,
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
         )
         return fold_frames(out)
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """What a call is conditioned on; tensors have a row for every frame of every condition."""
+
+    context: Tensor | None
+    pose: Tensor | None
+    pose_strength: TimedStrength | None
+    landmarks: LandmarkPose | None
+    reference: list[ConditionRow] | None
+    frame_numbers: Tensor | None
+
+    def row(self, number: int, own: slice) -> "_Conditions":
+        """Of one condition alone, whose frames are `own`."""
+        context, pose, frames = (
+            None if part is None else part[own]
+            for part in (self.context, self.pose, self.frame_numbers)
+        )
+        return replace(
+            self,
+            context=context,
+            pose=pose,
+            frame_numbers=frames,
+            reference=None if self.reference is None else [self.reference[number]],
+        )
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether memory ran out, in ComfyUI's word or another's."""
+    return isinstance(error, mm.OOM_EXCEPTION) or is_out_of_memory(error)
 
 
 def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:

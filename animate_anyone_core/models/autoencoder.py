@@ -1,5 +1,6 @@
 """Pictures to latents and back with a diffusers autoencoder."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import SettingsError
 from ..pixels import bytes_from_unit, unit_from_signed
+from .less_memory import is_out_of_memory
+
+logger = logging.getLogger("animate_anyone")
 
 #: diffusers' `AutoencoderKL` (Stable Diffusion's) or `AutoencoderTiny` (TAESD's layout); diffusers
 #: types neither.
@@ -28,7 +33,7 @@ def encode_picture(vae: Autoencoder, pixels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> Iterator[Tensor]:
-    """Decode a clip a few frames at a time.
+    """Decode a clip a few frames at a time; fewer where memory runs out, which is said.
 
     Args:
         vae: The autoencoder.
@@ -37,10 +42,42 @@ def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> I
 
     Yields:
         Frames (f, 3, H, W) in [0, 1], f <= chunk_frames.
+
+    Raises:
+        SettingsError: If there is no memory for a single frame.
     """
-    frames = latents[0].transpose(0, 1)
-    for chunk in frames.split(chunk_frames) if len(frames) else ():
-        yield unit_from_signed(vae.decode(chunk / vae.config.scaling_factor).sample)
+    rest = latents[0].transpose(0, 1)
+    while len(rest):
+        made = _decoded(vae, rest[:chunk_frames])
+        if made is None:
+            chunk_frames = _fewer(min(chunk_frames, len(rest)), latents)
+            continue
+        rest = rest[chunk_frames:]
+        yield made
+
+
+def _decoded(vae: Autoencoder, chunk: Tensor) -> Tensor | None:
+    """Pixels of a few frames; None if there is no memory for so many."""
+    try:
+        return unit_from_signed(vae.decode(chunk / vae.config.scaling_factor).sample)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def _fewer(chunk_frames: int, latents: Tensor) -> int:
+    height, width = latents.shape[-2:]
+    if chunk_frames == 1:
+        raise SettingsError(
+            f"There is not enough memory to decode a single frame of {width * 8}x{height * 8} pixels."
+            f" Half of the sides needs a quarter: --width {max(width // 2, 2) * 8} --height "
+            f"{max(height // 2, 2) * 8}."
+        )
+    if latents.is_cuda:
+        torch.cuda.empty_cache()
+    logger.warning("Out of memory: decoding %d frames at a time.", chunk_frames // 2)
+    return chunk_frames // 2
 
 
 @torch.no_grad()

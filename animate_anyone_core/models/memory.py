@@ -49,6 +49,27 @@ def activation_bytes(
     return _ALLOCATOR * element_bytes * (frames + reference)
 
 
+def fitting_frames(
+    config: UNetConfig, frames: int, height: int, width: int, element_bytes: int, free: int | None
+) -> int:
+    """Frames of a window that fit where `frames` did not: at most half as many; 0 if none does.
+
+    Args:
+        config: The network's shapes.
+        frames: What did not fit.
+        height: h, in latent cells.
+        width: w, in latent cells.
+        element_bytes: Bytes of a number.
+        free: Bytes that are free; None if nobody tells.
+    """
+    fits = (
+        count
+        for count in range(frames // 2, 0, -1)
+        if free is None or activation_bytes(config, count, height, width, element_bytes) <= free
+    )
+    return next(fits, 0)
+
+
 def _widest(config: UNetConfig) -> int:
     """Channels into the widest convolution of the finest level: from below, and a skip."""
     widths = config.block_out_channels

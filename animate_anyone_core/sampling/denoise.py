@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..errors import SettingsError
+from ..errors import NotFiniteError, SettingsError
 from ..progress import OnStep, silent
 from .blending import Blend, window_weights
 from .guidance import guide, needs_unconditional
@@ -76,6 +76,7 @@ def denoise(
 
     Raises:
         SettingsError: If there is no step to take, or more than the noise schedule has.
+        NotFiniteError: If the prediction raises it: with the step and the window before its words.
     """
     if num_inference_steps < 1:
         raise SettingsError(f"Sampling needs at least 1 step, got {num_inference_steps}.")
@@ -95,7 +96,11 @@ def denoise(
     for number, t in enumerate(solver.timesteps[first:], first):
         scaled = solver.scale_model_input(latents, t)
         reported = _counting(on_step, number * total // len(solver.timesteps), total)
-        prediction = _predict_clip(predict, scaled, t, guidance_scale, windows, reported)
+        try:
+            prediction = _predict_clip(predict, scaled, t, guidance_scale, windows, reported)
+        except NotFiniteError as error:
+            step = f"step {number + 1} of {len(solver.timesteps)}"
+            raise NotFiniteError(f"In {step}, {error}") from error
         latents = solver.step(prediction, t, latents, **extra).prev_sample
         if keeper is not None:
             keeper.save(number + 1, latents, solver, generator)
@@ -114,7 +119,11 @@ def _predict_clip(
     with_unconditional = needs_unconditional(guidance_scale)
     blend = Blend(scaled.expand(2 if with_unconditional else 1, -1, -1, -1, -1))
     for window in windows.windows(scaled.shape[2]):
-        prediction = predict(scaled[:, :, window], t, window, with_unconditional)
+        try:
+            prediction = predict(scaled[:, :, window], t, window, with_unconditional)
+        except NotFiniteError as error:
+            place = f"the window of frames {window[0]} to {window[-1]}"
+            raise NotFiniteError(f"{place}: {error}") from error
         weights = window_weights(len(window), windows.blending, windows.context_overlap)
         blend.add(prediction, window, weights)
         on_window()

@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 
 from animate_anyone_core.animate import (
-    encode_pose_pictures,
     encode_reference,
     window_predictor,
 )

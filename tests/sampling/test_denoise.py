@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.errors import NotFiniteError, SettingsError
 from animate_anyone_core.sampling.denoise import denoise, make_noise
 from animate_anyone_core.sampling.schedule import SOLVERS, NoiseSchedule, make_solver
 from animate_anyone_core.sampling.windows import SCHEDULES, WindowSettings
@@ -171,3 +171,17 @@ def test_noise_is_standard_normal():
     values = make_noise(50, 4, 16, 16, torch.Generator().manual_seed(0))
     assert abs(values.mean()) < 0.02
     assert abs(values.std() - 1) < 0.02
+
+
+def test_numbers_that_are_none_are_told_with_step_and_window():
+    calls = []
+
+    def predict(*given):
+        calls.append(given)
+        if len(calls) == 5:
+            raise NotFiniteError("NaN came up.")
+        return by_frame(*given)
+
+    with pytest.raises(NotFiniteError) as error:
+        run(predict, frames=10, steps=4, windows=settings())
+    assert str(error.value) == "In step 2 of 4, the window of frames 3 to 6: NaN came up."
