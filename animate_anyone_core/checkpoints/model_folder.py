@@ -237,8 +237,9 @@ def read_image_encoder_config(folder: Path | str) -> dict[str, Any]:
         )
     settings, where = _encoder_settings(config), str(folder / "config.json")
     check_values(where, settings, IMAGE_ENCODER)
+    usual = CLIPVisionConfig()  # what is left out; compared here before transformers does
+    check_divisible(where, {k: settings.get(k, getattr(usual, k)) for k in IMAGE_ENCODER})
     network = CLIPVisionConfig(**settings)
-    check_divisible(where, {name: getattr(network, name) for name in IMAGE_ENCODER})
     if network.image_size < network.patch_size:
         raise SettingsError(
             f"{where}: image_size must be at least patch_size ({network.patch_size}), got "

@@ -3,10 +3,13 @@
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.sampling.blending import BLENDINGS, Blend, window_weights
 from animate_anyone_core.sampling.windows import (
     SCHEDULES,
     WindowSettings,
@@ -21,6 +24,21 @@ def clips(draw):
     """(frames of the clip, frames of a window, overlap)."""
     length = draw(st.integers(1, 60))
     return draw(st.integers(1, 400)), length, draw(st.integers(0, length - 1))
+
+
+@st.composite
+def long_clips(draw):
+    """(frames of a clip, any settings for it), of at most 200,000 predictions in all."""
+    num_frames = draw(st.integers(1, 10_000))
+    length = draw(st.one_of(st.integers(1, 128), st.integers(1, 10_000)))
+    least = min(-(-num_frames * min(length, num_frames) // 200_000), length)
+    overlap = length - draw(st.integers(max(least, 1), length))
+    return num_frames, WindowSettings(
+        context_frames=length,
+        context_overlap=overlap,
+        schedule=draw(st.sampled_from(list(SCHEDULES))),
+        blending=draw(st.sampled_from(BLENDINGS)),
+    )
 
 
 def spans(windows):
@@ -118,6 +136,20 @@ class TestSettings:
         wanted = WindowSettings(context_frames=length, context_overlap=overlap, schedule=schedule)
         windows = wanted.windows(num_frames)
         assert {frame for window in windows for frame in window} == set(range(num_frames))
+
+    @given(long_clips())
+    @settings(max_examples=60, deadline=None)
+    def test_any_settings_of_any_clip_give_every_frame_weights_that_sum_to_one(self, drawn):
+        """Through the blend itself: predictions of 1 everywhere come out as 1 everywhere."""
+        num_frames, wanted = drawn
+        blend = Blend(torch.empty(1, 1, num_frames, 1, 1, dtype=torch.float64))
+        for window in wanted.windows(num_frames):
+            assert all(0 <= frame < num_frames for frame in window)
+            assert len(window) == min(wanted.context_frames, num_frames)
+            weights = window_weights(len(window), wanted.blending, wanted.context_overlap)
+            blend.add(torch.ones(1, 1, len(window), 1, 1), window, weights)
+        # a frame in no window would be 0 / 0
+        assert_close(blend.result(), torch.ones(1, 1, num_frames, 1, 1, dtype=torch.float64))
 
     def test_the_default_is_open(self):
         windows = WindowSettings(context_frames=8, context_overlap=2).windows(20)
