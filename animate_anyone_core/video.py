@@ -3,7 +3,7 @@
 Convention: frames are RGB uint8 (F, H, W, 3), frame 0 first, upright, with square pixels.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -138,7 +138,11 @@ def _too_long(name: str, most: int) -> MediaError:
 
 
 def write_video(
-    path: Path | str, frames: Iterable[np.ndarray], fps: float, sound: Sound | None = None
+    path: Path | str,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    sound: Sound | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> int:
     """Write an H.264 video; a file of that name is replaced only when the new one is complete.
 
@@ -150,6 +154,7 @@ def write_video(
             last row or column, which H.264's color layout cannot hold.
         fps: Frames per second.
         sound: What is heard from frame 0 on, as long as there are frames; None is silent.
+        metadata: Texts to write into the file, by name.
 
     Returns:
         Number of frames written.
@@ -162,7 +167,7 @@ def write_video(
     if not 0 < fps <= 1000:
         raise MediaError(f"Frames per second must be above 0 and at most 1000, got {fps}.")
     with whole_file(path, (av.FFmpegError,)) as part:
-        count = _encode(str(part), frames, fps, sound)
+        count = _encode(str(part), frames, fps, sound, metadata or {})
         if count == 0:
             raise MediaError(f"There are no frames to write to {path.name}.")
     return count
@@ -186,7 +191,7 @@ def join_videos(parts: Sequence[Path], path: Path, fps: float, sound: Sound | No
         raise MediaError(f"There are no frames to write to {path.name}.")
     rate = _rate(fps)
     with whole_file(path, (av.FFmpegError,)) as joined, _new_container(str(joined)) as container:
-        stream, track, count = None, None, 0
+        stream, track, count, decoded = None, None, 0, -(2**62)
         for part in parts:
             with open_input(part) as source:
                 stored = picture_track(source, part.name)
@@ -198,11 +203,9 @@ def join_videos(parts: Sequence[Path], path: Path, fps: float, sound: Sound | No
                 for packet in source.demux(stored):
                     if packet.dts is None or packet.pts is None:
                         continue  # the empty one at the end
-                    packet.pts, packet.dts, packet.stream = (
-                        packet.pts + shift,
-                        packet.dts + shift,
-                        stream,
-                    )
+                    # parts of two frames begin to be decoded later than others: keep the order
+                    decoded = max(packet.dts + shift, decoded + 1)
+                    packet.pts, packet.dts, packet.stream = packet.pts + shift, decoded, stream
                     container.mux(packet)
                     count += 1
                     if track is not None:
@@ -227,13 +230,20 @@ def _rate(fps: float) -> Fraction:
 
 
 def _new_container(path: str) -> OutputContainer:
-    options = {} if path.lower().endswith(".mkv") else {"movflags": "+faststart"}
+    options = {} if path.lower().endswith(".mkv") else {"movflags": "+faststart+use_metadata_tags"}
     return av.open(path, mode="w", options=options)
 
 
-def _encode(path: str, frames: Iterable[np.ndarray], fps: float, sound: Sound | None) -> int:
+def _encode(
+    path: str,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    sound: Sound | None,
+    metadata: Mapping[str, str],
+) -> int:
     count, rate = 0, _rate(fps)
     with _new_container(path) as container:
+        container.metadata.update(metadata)
         stream, track, size = None, None, (0, 0)
         for frame in frames:
             if stream is None:

@@ -42,6 +42,7 @@ NODES = (
     ("context_windows", "ContextWindows"),
     ("sampler", "Sampler"),
     ("decode_video", "DecodeVideo"),
+    ("stream_video", "StreamVideo"),
     ("preflight", "Preflight"),
     ("face_crop", "FaceCrop"),
     ("face_paste", "FacePaste"),

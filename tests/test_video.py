@@ -12,7 +12,7 @@ from PIL import Image
 from animate_anyone_core.checkpoints.builtin import BUILT_IN_FOLDER
 from animate_anyone_core.errors import MediaError
 from animate_anyone_core.pose.openpose_json import load_poses
-from animate_anyone_core.video import read_video, write_video
+from animate_anyone_core.video import join_videos, read_video, write_video
 
 
 def frames(count=6, height=48, width=64):
@@ -238,3 +238,34 @@ class TestFailures:
             for path in (tmp_path / "other", tmp_path / "new" / "deep" / "a.mp4")
         ]
         assert modes[0] == modes[1]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+class TestJoining:
+    @pytest.mark.parametrize("counts", [[5], [1, 1, 1], [7, 2, 9], [40, 40, 3]])
+    def test_joined_parts_are_shown_as_they_were(self, tmp_path, suffix, counts):
+        """Every frame in its place, with its time; nothing is encoded again."""
+        rng = np.random.default_rng(0)
+        parts = []
+        for number, count in enumerate(counts):
+            part = tmp_path / f"{number}.mp4"
+            write_video(part, rng.integers(0, 256, (count, 32, 48, 3), dtype=np.uint8), 24)
+            parts.append(part)
+        whole = tmp_path / f"whole{suffix}"
+        join_videos(parts, whole, 24)
+        expected = np.concatenate([read_video(part).frames for part in parts])
+        clip = read_video(whole)
+        assert np.array_equal(clip.frames, expected)
+        assert clip.fps == pytest.approx(24)
+
+    def test_no_part_is_no_video(self, tmp_path, suffix):
+        with pytest.raises(MediaError, match=r"^There are no frames to write to a\."):
+            join_videos([], tmp_path / f"a{suffix}", 24)
+        assert not list(tmp_path.iterdir())
+
+    def test_texts_are_written_into_the_file(self, tmp_path, suffix):
+        frames = np.zeros((2, 32, 48, 3), np.uint8)
+        write_video(tmp_path / f"a{suffix}", frames, 24, metadata={"workflow": '{"a": "é"}'})
+        with av.open(str(tmp_path / f"a{suffix}")) as container:
+            texts = {key.lower(): text for key, text in container.metadata.items()}
+        assert texts["workflow"] == '{"a": "é"}'
