@@ -22,7 +22,7 @@ from .models.autoencoder import Autoencoder, decode_pictures, encode_picture
 from .models.careful_denoiser import CarefulDenoiser
 from .models.image_encoder import encode_appearance
 from .models.landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
-from .models.pose_features import Pictures, PoseFeatures, check_pictures, features_of
+from .models.pose_features import Pictures, PosesOnDemand, check_pictures, features_of
 from .models.references import Reference
 from .pixels import pixels_01
 from .progress import OnStep, silent
@@ -35,7 +35,7 @@ from .sampling.windows import Window, WindowSettings
 #: (latents (B, C, f, h, w), time, reference, strengths=..., pose=...) -> (B, C, f, h, w).
 Denoiser = Callable[..., Tensor]
 #: Pose features of a clip: (1, C, F, h, w), or of each window.
-Pose = Tensor | PoseFeatures | WindowedPose
+Pose = Tensor | PosesOnDemand | WindowedPose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ def encode_pose_pictures(
             (AniPortrait's) gives its features by them, at once. None is one window of all frames.
     """
     if not isinstance(models.pose_guider, LandmarkGuider):
-        return PoseFeatures(models.pose_guider, poses, width, height)
+        return PosesOnDemand(models.pose_guider, poses, width, height)
     check_pictures(poses)
     stretched = fit_clip(poses[list(range(len(poses)))], width, height)
     pictures = pixels_01(stretched).transpose(0, 1)[None].to(models.device, models.dtype)

@@ -37,7 +37,7 @@ class Pictures(Protocol):
         ...
 
 
-class PoseFeatures:
+class PosesOnDemand:
     """Features of a clip that need not be in memory at once.
 
     Pictures are encoded 16 at a time, always the same 16, so a frame's features do not depend on who

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from animate_anyone_core.animate import (
+    encode_pose_pictures,
     encode_reference,
     window_predictor,
 )

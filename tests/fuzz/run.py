@@ -5,6 +5,7 @@ it into `tests/fuzz/corpus` under its target when it is mended: the tests try ev
 """
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("target", choices=["poses", "checkpoint", "config"])
     parser.add_argument("--minutes", type=float, default=10)
     args = parser.parse_args()
+    logging.getLogger("animate_anyone").setLevel(logging.CRITICAL)
     with atheris.instrument_imports(include=["animate_anyone_core"], enable_loader_override=False):
         import targets
     new = tempfile.mkdtemp(prefix=f"fuzz-{args.target}-")

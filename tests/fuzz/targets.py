@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,6 @@ from animate_anyone_core.errors import AnimateAnyoneError
 from animate_anyone_core.models.config import UNetConfig
 from animate_anyone_core.pose.openpose_json import load_poses
 
-logging.getLogger("animate_anyone").setLevel(logging.CRITICAL)
 _PLACE = tempfile.TemporaryDirectory(prefix="fuzz")
 FOLDER = Path(_PLACE.name)
 

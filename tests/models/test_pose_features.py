@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from animate_anyone_core.errors import ShapeError
-from animate_anyone_core.models.pose_features import PoseFeatures, features_of, frames_within
+from animate_anyone_core.models.pose_features import PosesOnDemand, features_of, frames_within
 from animate_anyone_core.models.pose_guider import encode_poses
 from animate_anyone_core.pixels import pixels_01
 
@@ -40,7 +40,7 @@ WINDOWS = [range(24), range(20, 44), range(40, 64), range(51, 75), [*range(70, 7
 
 @pytest.mark.parametrize("kept_frames", [1, 48, 1000])
 def test_any_window_gets_the_whole_clips_numbers(pose_guider, pictures, whole, kept_frames):
-    features = PoseFeatures(pose_guider, pictures, 32, 24, kept_frames)
+    features = PosesOnDemand(pose_guider, pictures, 32, 24, kept_frames)
     assert features.shape == tuple(whole.shape)
     assert (features.device, features.dtype) == (whole.device, whole.dtype)
     for window in [*WINDOWS, *WINDOWS]:
@@ -50,12 +50,12 @@ def test_any_window_gets_the_whole_clips_numbers(pose_guider, pictures, whole, k
 
 def test_a_short_clip_is_encoded_once_a_long_one_once_a_step(pose_guider, pictures):
     guider = Counting(pose_guider)
-    short = PoseFeatures(guider, pictures[:48], 32, 24)
+    short = PosesOnDemand(guider, pictures[:48], 32, 24)
     for window in [*WINDOWS[:2], *WINDOWS[:2]]:
         short.of(window)
     assert guider.runs == 3
     guider.runs = 0
-    long = PoseFeatures(guider, pictures, 32, 24)
+    long = PosesOnDemand(guider, pictures, 32, 24)
     for _ in range(2):
         for window in WINDOWS[:4]:
             long.of(window)
@@ -63,25 +63,25 @@ def test_a_short_clip_is_encoded_once_a_long_one_once_a_step(pose_guider, pictur
 
 
 def test_no_more_than_what_is_kept_is_held(pose_guider, pictures):
-    features = PoseFeatures(pose_guider, pictures, 32, 24, 48)
+    features = PosesOnDemand(pose_guider, pictures, 32, 24, 48)
     for window in WINDOWS:
         features.of(window)
         assert sum(len(chunk) for chunk in features._chunks.values()) <= 48
 
 
 def test_no_gradient_is_kept(pose_guider, pictures):
-    features = PoseFeatures(pose_guider, pictures, 32, 24).of([0, 74])
+    features = PosesOnDemand(pose_guider, pictures, 32, 24).of([0, 74])
     assert not features.requires_grad
 
 
 def test_pictures_of_another_size_are_stretched(pose_guider, pictures):
-    assert PoseFeatures(pose_guider, pictures, 64, 48).shape[2:] == (FRAMES, 6, 8)
+    assert PosesOnDemand(pose_guider, pictures, 64, 48).shape[2:] == (FRAMES, 6, 8)
 
 
 @pytest.mark.parametrize("shape", [(7, 33, 29), (7, 33, 29, 4), (0, 33, 29, 3)])
 def test_pictures_of_other_shapes_are_refused(pose_guider, shape):
     with pytest.raises(ShapeError) as error:
-        PoseFeatures(pose_guider, np.zeros(shape, np.uint8), 32, 40)
+        PosesOnDemand(pose_guider, np.zeros(shape, np.uint8), 32, 40)
     assert str(error.value) == (
         f"Pose pictures must have the shape (frames, height, width, 3), got {shape}."
     )
