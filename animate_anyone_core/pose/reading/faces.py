@@ -13,7 +13,7 @@ _LEAST_MIDDLES = 10
 
 def find_face(
     white: np.ndarray, scale: float, guess: np.ndarray | None = None
-) -> np.ndarray | None:
+) -> tuple[np.ndarray, float] | None:
     """Find where the 68 landmarks are.
 
     Args:
@@ -22,7 +22,7 @@ def find_face(
         guess: Landmarks (68, 2) of a frame before, moved to where they may be now.
 
     Returns:
-        Places (68, 2); None if there is no face.
+        Places (68, 2) and the error that is left, in pixels; None if there is no face.
     """
     patch = make_patch(white, FACE_DOT * scale)
     if patch is None or len(patch.middles) < _LEAST_MIDDLES:
@@ -31,5 +31,4 @@ def find_face(
     shapes = low + np.maximum(high - low, patch.radius) * face_shapes()
     if guess is not None:
         shapes = np.concatenate([guess[None], shapes])
-    places, _ = fit_dots(patch, shapes, _BUILD)
-    return places
+    return fit_dots(patch, shapes, _BUILD)

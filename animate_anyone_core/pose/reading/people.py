@@ -31,7 +31,8 @@ _INFERRED = 0.5
 _LEAST_INKED = 0.25
 _HEAD = [NOSE, NECK, *EYES, *EARS]
 _ROOT_NEAR = 25.0
-_HIDDEN = 0.2
+_GOOD_FACE = 1.5  # pixels of the canvas
+_HIDDEN = 0.2  # of a dot that is seen
 _ALONG_ARM = 0.96  # cosine of 16 degrees
 #: A face has the ink of at least so many dots.
 _LEAST_FACE = 8.0
@@ -85,9 +86,10 @@ def read_people(
         _wrists_under_hands(body, seen, hands, scale)
         face = find_face(white, scale, own.moved(FACE, NOSE, body) if own else None)
         if face is not None:
-            points[person, FACE] = face
-            scores[person, FACE] = _inked(white, face, FACE_DOT * scale)
-            _eyes_under_faces(body, face, ink.lit)
+            points[person, FACE] = face[0]
+            scores[person, FACE] = _inked(white, face[0], FACE_DOT * scale)
+            if face[1] < _GOOD_FACE * scale:
+                _joints_under_faces(body, seen, face[0], ink.lit)
         points[person, BODY] = body.points
         scores[person, BODY] = np.where(body.found, _INFERRED + (1 - _INFERRED) * seen, 0.0)
         for part, hand in zip(_HANDS, hands, strict=True):
@@ -139,12 +141,17 @@ def _gap_to_head(body: Body, places: np.ndarray) -> float:
     return float(gaps.min(axis=1).mean()) if head else 0.0
 
 
-def _eyes_under_faces(body: Body, face: np.ndarray, lit: np.ndarray) -> None:
-    """Add in place eyes and nose that the face's dots hide."""
-    hidden = ((EYES[0], slice(36, 42)), (EYES[1], slice(42, 48)), (NOSE, slice(30, 31)))
+def _joints_under_faces(body: Body, seen: np.ndarray, face: np.ndarray, lit: np.ndarray) -> None:
+    """Take in place eyes and nose from the face where its dots hide them.
+
+    Of the nose's landmarks the mean is taken: which of them is the tip is seen less well.
+    """
+    if not any(body.found[_HEAD]):
+        return
+    hidden = ((EYES[0], slice(36, 42)), (EYES[1], slice(42, 48)), (NOSE, slice(30, 36)))
     for joint, landmarks in hidden:
         place = face[landmarks].mean(axis=0)
-        if not body.found[joint] and any(body.found[_HEAD]) and look_up(lit, place, False):
+        if seen[joint] < _HIDDEN and look_up(lit, place, False):
             body.points[joint], body.found[joint] = place, True
 
 
