@@ -13,7 +13,9 @@ import numpy as np
 
 from .bones import BODY_TREE, RIGID_PARTS, add_mid_hip
 from .over_time import between_known
-from .skeleton import NECK
+from .skeleton import EARS, EYES, NECK, NOSE
+
+_HEAD = [*EYES, *EARS]
 
 
 def _bridge_neck(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -35,6 +37,17 @@ def _bridge_neck(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     return np.where(seen[:, None], neck, estimate)
 
 
+def _neck_to_head(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """Return the way (F, 2) from the neck to the middle of eyes and ears that are seen.
+
+    From behind the nose is never seen, and it is about where the ears are.
+    """
+    shown = visible[:, _HEAD]
+    total = (points[:, _HEAD] * shown[..., None]).sum(axis=1)
+    middle = total / np.maximum(shown.sum(axis=1), 1)[:, None]
+    return between_known(middle - points[:, NECK], shown.any(axis=1) & visible[:, NECK])
+
+
 def bridge_hidden_joints(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Put hidden body joints where the frames around suggest, so that every bone has a vector.
 
@@ -48,6 +61,8 @@ def bridge_hidden_joints(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     for joint, parent, _ in BODY_TREE:
         known = visible[:, joint] & (neck_seen if parent == NECK else visible[:, parent])
         vector = between_known(points[:, joint] - points[:, parent], known)
+        if joint == NOSE and not known.any():
+            vector = _neck_to_head(points, visible)
         seen = visible[:, joint, None]
         points[:, joint] = np.where(seen, points[:, joint], points[:, parent] + vector)
     return points

@@ -22,6 +22,7 @@ from .bones import (
     add_mid_hip,
     measure_segments,
 )
+from .camera_pan import estimate_pan
 from .camera_zoom import estimate_zoom
 from .detection_report import frame_ranges
 from .forward_kinematics import bridge_hidden_joints, rebuild
@@ -93,10 +94,17 @@ def retarget_poses(
 
     notes = _note_absences(actor, model)
     measured = measure_segments(actor.points, _measurable(actor, settings, notes, "driver"))
+    if settings.root_mode == "contact":
+        actor = _without_pan(actor, measured, frame, notes)
     if settings.zoom_mode != "ignore" and driver.num_frames:
         zoom = estimate_zoom(measured, frame)
         if zoom.min() < zoom.max():
-            notes.append(f"Camera zoom from x{zoom.min():.2f} to x{zoom.max():.2f} was found.")
+            kept = (
+                "" if settings.zoom_mode == "remove" else " It is kept; zoom: remove takes it out."
+            )
+            notes.append(
+                f"Camera zoom from x{zoom.min():.2f} to x{zoom.max():.2f} was found.{kept}"
+            )
         measured = [replace(m, lengths=m.lengths / zoom[:, None]) for m in measured]
         if settings.zoom_mode == "remove":
             centre = np.array([driver.width, driver.height]) / 2
@@ -177,6 +185,29 @@ def _note_absences(actor: _Person, model: _Person) -> list[str]:
             "neck's way there."
         )
     return notes
+
+
+def _without_pan(
+    actor: _Person, measured: list[Measurements], frame: int, notes: list[str]
+) -> _Person:
+    """Take out that the camera follows: else feet that stand would slide along with it."""
+    legs = [
+        full_length(m)
+        for s, m in zip(SEGMENTS, measured, strict=True)
+        if s.group in ("thigh", "shin") and m.valid.any()
+    ]
+    if not legs:
+        return actor
+    pan = estimate_pan(actor.points, actor.visible, 2 * float(np.mean(legs)))
+    if not pan.any():
+        return actor
+    notes.append(
+        f"The camera pans: the ground moves by up to {np.ptp(pan):.0f} px across the picture. That "
+        "is taken out; root: scaled or original keeps it."
+    )
+    points = actor.points.copy()
+    points[..., 0] -= (pan - pan[frame])[:, None]
+    return replace(actor, points=points)
 
 
 def _final_ratios(found: BoneRatios, settings: RetargetSettings) -> BoneRatios:

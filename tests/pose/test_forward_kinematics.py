@@ -14,7 +14,9 @@ from animate_anyone_core.pose.bones import (
 )
 from animate_anyone_core.pose.forward_kinematics import bridge_hidden_joints, rebuild
 from animate_anyone_core.pose.skeleton import (
+    EARS,
     ELBOWS,
+    EYES,
     HIPS,
     NECK,
     NOSE,
@@ -111,3 +113,18 @@ def test_frames_without_anybody_stay_finite():
     assert np.isfinite(bridge_hidden_joints(np.where(seen[..., None], points, 0), seen)).all()
     nobody = np.zeros_like(seen)
     assert np.isfinite(bridge_hidden_joints(np.zeros_like(points), nobody)).all()
+
+
+def test_a_head_seen_from_behind_grows_about_its_own_middle():
+    """Nose and eyes are never seen: the neck has the neck's ratio, only the ears move apart."""
+    rng = np.random.default_rng(3)
+    points = rng.uniform(0, 100, (4, NUM_KEYPOINTS, 2))
+    visible = np.ones((4, NUM_KEYPOINTS), bool)
+    visible[:, [NOSE, *EYES]] = False
+    ratios = dict.fromkeys(NAMES, 1.0) | {"neck": 1.5, "head": 2.0}
+    out = rebuild(bridge_hidden_joints(points, visible), ratios)
+    ears, neck = points[:, EARS], points[:, NECK]
+    np.testing.assert_allclose(out[:, EARS].mean(axis=1), 1.5 * (ears.mean(axis=1) - neck))
+    np.testing.assert_allclose(
+        out[:, EARS[0]] - out[:, EARS[1]], 2.0 * (ears[:, 0] - ears[:, 1]), atol=1e-9
+    )

@@ -11,7 +11,7 @@ stand in the order of `pose/skeleton.py`, the middle of the hips behind them. Sy
 keypoints.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -301,3 +301,16 @@ def make_retarget_case(
         body_height=height,
         ratios={group: length / actor[group] for group, length in lengths.items()},
     )
+
+
+def panned(case: RetargetCase, speed: float) -> RetargetCase:
+    """Let the camera follow or pass the driver; the answer stays as it is.
+
+    Args:
+        case: A task.
+        speed: Way of the ground to the right per frame, in % of `DRIVER_HEIGHT`.
+    """
+    points = case.driver.points.copy()
+    steps = np.arange(len(points))[:, None, None]
+    points[..., 0] += speed / 100 * DRIVER_HEIGHT * steps
+    return replace(case, driver=replace(case.driver, points=points))

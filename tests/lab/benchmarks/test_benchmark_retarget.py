@@ -110,12 +110,19 @@ def test_the_command_prints_the_table_and_meets_all_bars(capsys, tmp_path, monke
     arguments = ["benchmark", "retarget", "--seed", "500", "--seeds", "2", "--json", str(file)]
     assert main(arguments) == 0
     table = capsys.readouterr().out
-    for word in ("MusePose", "UniAnimate", "MimicMotion", "Wan", "chibi, foreshortened"):
+    for word in (
+        "MusePose",
+        "UniAnimate",
+        "MimicMotion",
+        "Wan",
+        "chibi, foreshortened",
+        "camera pans",
+    ):
         assert word in table
     assert "All bars are met." in table
     document = json.loads(file.read_text())
     assert document["missed"] == []
-    assert len(document["cases"]) == 8
+    assert len(document["cases"]) == 9
     assert document["cases"][0]["errors"]["ours"]["limb"] < 2
 
 
