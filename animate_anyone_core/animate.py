@@ -87,6 +87,24 @@ class AnimateSettings:
         }
         return cls(**made_for | {name: v for name, v in given.items() if v is not None})
 
+    @classmethod
+    def check_given(
+        cls, context_frames: int | None = None, context_overlap: int | None = None, **given: Any
+    ) -> None:
+        """Check what does not depend on weights, before they are loaded; None is not given.
+
+        Raises:
+            SettingsError: As the settings themselves.
+        """
+        overlap = context_overlap or 0
+        window = max(overlap, 0) + 1 if context_frames is None else context_frames
+        windows = WindowSettings(context_frames=window, context_overlap=overlap)
+        wanted = {name: value for name, value in given.items() if value is not None}
+        if not {"width", "height"} <= wanted.keys():  # the weights' own side may be the other one
+            wanted |= {"width": 64, "height": 64}
+        others: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 1.0}
+        cls(**others | wanted, windows=windows)
+
     def count_windows(self, num_frames: int) -> int:
         """How many windows are predicted for a clip: how often `on_step` is called."""
         return self.num_inference_steps * len(self.windows.windows(num_frames))

@@ -86,6 +86,15 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     check_video_output(args.output)
     check_replace_options(args)
+    AnimateSettings.check_given(
+        args.window,
+        args.overlap,
+        width=args.width,
+        height=args.height,
+        num_inference_steps=args.steps,
+        guidance_scale=args.guidance,
+        seed=args.seed,
+    )
     reference = read_picture(args.reference, args.background)
     driving = read_driving(args)
     device = choose_device(args.device)

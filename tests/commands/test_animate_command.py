@@ -331,6 +331,23 @@ class TestSettings:
     def test_impossible_numbers(self, refuse, changes, message):
         assert refuse(**changes) == message
 
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            *({"seed": -1}, {"window": 4, "overlap": 4}, {"overlap": -1}, {"steps": 0}),
+            *({"width": 33}, {"guidance": "nan"}, {"output": "out.gif"}),
+        ],
+    )
+    def test_impossible_numbers_are_refused_before_weights_are_looked_for(
+        self, refuse, tmp_path, changes
+    ):
+        message = refuse(models=tmp_path / "not there", **changes)
+        assert "not there" not in message
+
+    def test_a_missing_side_is_no_reason_to_refuse_the_other(self, refuse, files, tmp_path):
+        files.pop("width")
+        assert "not there" in refuse(models=tmp_path / "not there", height=40)
+
     def test_a_window_longer_than_the_position_table(self, refuse, files):
         write_video(files["poses"], np.zeros((20, 32, 32, 3), np.uint8), 12)
         assert refuse(window=16) == (
