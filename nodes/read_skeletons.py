@@ -3,9 +3,8 @@
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.pose.drawing_profiles import SKELETON_STYLES
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
-from ..animate_anyone_core.pose.reading.clip import MOST_PEOPLE, read_skeletons
+from ..animate_anyone_core.pose.reading.clip import MOST_PEOPLE, READABLE, read_skeletons
 from .pose_sockets import PoseKeypointSocket, image_frames, node_progress
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
@@ -29,7 +28,7 @@ class ReadSkeletons(io.ComfyNode):
                 io.Image.Input("images", tooltip="Frames of skeletons, drawn on black."),
                 io.Combo.Input(
                     "style",
-                    options=[FIND_OUT, *SKELETON_STYLES],
+                    options=[FIND_OUT, *READABLE],
                     tooltip="What they are drawn in. find out: reads a few frames in every style and "
                     "takes the one that draws them as they are.",
                 ),

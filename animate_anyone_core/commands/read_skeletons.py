@@ -5,9 +5,8 @@ import logging
 from pathlib import Path
 
 from ..files import check_writable
-from ..pose.drawing_profiles import SKELETON_STYLES
 from ..pose.openpose_json import save_poses
-from ..pose.reading.clip import MOST_PEOPLE, read_skeletons
+from ..pose.reading.clip import MOST_PEOPLE, READABLE, read_skeletons
 from .excerpt_options import add_excerpt_options, read_excerpt
 from .number_option import AtLeast, add_max_frames
 from .person_option import add_person_options, choose_by_option
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, required=True, metavar="OUT.json", help="file of poses to write")
     add(
         "--style",
-        choices=list(SKELETON_STYLES),
+        choices=READABLE,
         help="what they are drawn in (default: it is found out)",
     )
     add(

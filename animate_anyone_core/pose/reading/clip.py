@@ -22,6 +22,8 @@ from .people import NOBODY, People, read_people
 
 #: Styles that look different; "dwpose" is drawn as "openpose" is.
 STYLES = ("moore", "musepose", "openpose", "sdpose")
+#: What can be asked for; faces drawn as lines are not read.
+READABLE = (*STYLES, "dwpose")
 MOST_PEOPLE = 4
 #: Share of a skeleton picture that is black, at least.
 _BLACK_SHARE = 0.5
@@ -81,7 +83,7 @@ def read_skeletons(
 
     Args:
         frames: (F, H, W, 3) uint8 RGB, drawn on black.
-        style: A name of `drawing_profiles.PROFILES`; None finds it out.
+        style: One of `READABLE`; None finds it out.
         fps: Frames per second, kept in the poses.
         most_people: How many people a frame shows at most.
         on_step: Called after each frame.
@@ -100,9 +102,10 @@ def read_skeletons(
             f"{most_people}."
         )
     chosen = None if style is None else find_profile(style)
-    if chosen is not None and chosen.face_lines:
+    if chosen is not None and chosen.name not in READABLE:
         raise SettingsError(
-            f"The style {style} draws faces and no skeletons, so there are none to read."
+            f"Pictures in the style {chosen.name} show faces alone, as lines, and are not read back. "
+            f"Styles that are: {', '.join(READABLE)}."
         )
     samples = _samples(frames)
     profile = _style_of(samples, chosen, most_people)

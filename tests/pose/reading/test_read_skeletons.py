@@ -8,8 +8,8 @@ import pytest
 
 from animate_anyone_core.errors import PoseError, SettingsError
 from animate_anyone_core.pose.drawing import Parts, draw_poses
-from animate_anyone_core.pose.drawing_profiles import find_profile
-from animate_anyone_core.pose.reading.clip import STYLES, read_skeletons
+from animate_anyone_core.pose.drawing_profiles import PROFILES, find_profile
+from animate_anyone_core.pose.reading.clip import READABLE, STYLES, read_skeletons
 from animate_anyone_core.pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from animate_anyone_core.video import read_video
 
@@ -183,6 +183,12 @@ def test_there_must_be_a_frame_and_a_person():
         read_skeletons(np.zeros((1, 64, 48, 3), np.uint8), most_people=0)
     with pytest.raises(SettingsError, match="Unknown skeleton style 'x'"):
         read_skeletons(np.zeros((1, 64, 48, 3), np.uint8), "x")
+    with pytest.raises(SettingsError, match="style aniportrait show faces alone, as lines"):
+        read_skeletons(np.zeros((1, 64, 48, 3), np.uint8), "aniportrait")
+
+
+def test_every_style_can_be_read_or_says_why_not():
+    assert set(PROFILES) - set(READABLE) == {n for n, p in PROFILES.items() if p.face_lines}
 
 
 @pytest.mark.parametrize("name", ["anyone-video-2_kps.mp4", "anyone-video-5_kps.mp4"])
