@@ -5,4 +5,4 @@ errors · sampling, video, progress · models, pose · checkpoints, synthetic ·
 training · commands.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

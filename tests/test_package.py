@@ -29,6 +29,7 @@ NEEDED = (
     "web/docs/AnimateAnyone_Sampler.md",
     "web/docs/AnimateAnyone_Sampler/zh.md",
     "workflows/animate_character.json",
+    "subgraphs/Animate from Video.json",
 )
 NOT_NEEDED = ("tests/", ".ci/", ".github/", ".pre-commit", "docs/", "constraints")
 LARGEST_PACKAGE = 20_000_000
@@ -61,7 +62,7 @@ def test_an_installation_gets_what_runs(packed):
 
 
 def test_an_installation_gets_every_help_page_and_workflow(packed):
-    tracked = listed("web", "workflows", "locales", "nodes", "animate_anyone_core")
+    tracked = listed("web", "workflows", "subgraphs", "locales", "nodes", "animate_anyone_core")
     assert tracked - packed == set()
 
 
@@ -94,19 +95,44 @@ def test_the_changelog_speaks_of_this_version(project):
     assert f"## {project['project']['version']}" in changelog
 
 
-def test_workflows_that_load_a_video_and_make_one_keep_its_sound():
-    """From *Get Video Components* to *Create Video*, on stock sockets."""
+def test_workflows_that_load_a_video_and_make_one_keep_its_sound_and_frame_rate():
+    """From *Get Video Components* to *Decode Video*."""
     wired = 0
     for path in sorted((ROOT / "workflows").glob("*.json")):
         workflow = json.loads(path.read_text(encoding="utf-8"))
-        kinds = {node["id"]: node["type"] for node in workflow["nodes"]}
-        if not {"GetVideoComponents", "CreateVideo"} <= set(kinds.values()):
+        nodes = {node["id"]: node for node in workflow["nodes"]}
+        kinds = {node["type"] for node in nodes.values()}
+        if not {"GetVideoComponents", "AnimateAnyone_DecodeVideo"} <= kinds:
             continue
-        sounds = [
-            (kinds[source], kinds[target], output, slot)
-            for _, source, output, target, slot, kind in workflow["links"]
-            if kind == "AUDIO"
-        ]
-        assert ("GetVideoComponents", "CreateVideo", 1, 1) in sounds, path.name
+        kept = {
+            (nodes[source]["outputs"][output]["name"], nodes[target]["inputs"][slot]["name"])
+            for _, source, output, target, slot, _ in workflow["links"]
+            if nodes[target]["type"] == "AnimateAnyone_DecodeVideo"
+            and nodes[source]["type"] == "GetVideoComponents"
+        }
+        assert kept == {("audio", "audio"), ("fps", "fps")}, path.name
         wired += 1
-    assert wired
+    assert wired == 2
+
+
+def test_the_registry_is_told_who_publishes_and_where(project):
+    """One owner everywhere; pictures that a registry page shows come from the repository itself."""
+    comfy, urls = project["tool"]["comfy"], project["project"]["urls"]
+    owner = comfy["PublisherId"]
+    assert set(urls) == {"Repository", "Documentation", "Bug Tracker"}
+    page = f"https://github.com/{owner}/comfyui-animate-anyone"
+    assert all(url.startswith(page) for url in urls.values())
+    assert f"git clone {page}" in (ROOT / "README.md").read_text("utf-8")
+    for name in ("Icon", "Banner"):
+        raw = f"https://raw.githubusercontent.com/{owner}/comfyui-animate-anyone/main/"
+        assert comfy[name].startswith(raw)
+        assert (ROOT / comfy[name].removeprefix(raw)).is_file(), name
+
+
+def test_a_release_is_published_only_by_hand_or_by_its_tag():
+    """The workflow tests first, and needs the registry's token."""
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    assert "uses: ./.github/workflows/tests.yml" in text
+    assert "needs: tests" in text
+    assert "REGISTRY_ACCESS_TOKEN" in text
+    assert "pull_request" not in text

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-VIEWPORT = {"width": 1600, "height": 1000}
+VIEWPORT = {"width": 1920, "height": 1080}
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -167,7 +167,11 @@ class ComfyPage:
                 const nodes = window.app.graph.nodes ?? window.app.graph._nodes;
                 const boxes = nodes.map(n => {
                     const needed = n.computeSize?.() ?? n.size;
-                    return [n.pos[0], n.pos[1] - 30, n.size[0], 30 + Math.max(n.size[1], needed[1])];
+                    return [
+                        n.pos[0], n.pos[1] - 30,
+                        n.type.startsWith("AnimateAnyone_") ? Math.max(n.size[0], needed[0]) : n.size[0],
+                        30 + Math.max(n.size[1], needed[1]),
+                    ];
                 });
                 const pairs = [];
                 boxes.forEach((a, i) => boxes.forEach((b, j) => {
@@ -176,6 +180,69 @@ class ComfyPage:
                         pairs.push([nodes[i].title, nodes[j].title]);
                 }));
                 return pairs;
+            }"""
+        )
+
+    def settings_of(self, node_id: int) -> list[str]:
+        """Names of the settings that a node shows; older pages put an inner node's id before them."""
+        return self.page.evaluate(
+            """id => {
+                const graph = window.app.graph;
+                const node = graph.getNodeById(id) ?? graph.getNodeById(String(id));
+                return node.widgets.map(w => w.name.replace(/^\\d+: /, ""))
+                    .filter(name => name !== "control_after_generate");
+            }""",
+            node_id,
+        )
+
+    def zoom(self) -> float:
+        """How large the open graph is drawn; below 0.6 the page draws no text."""
+        return self.page.evaluate("() => window.app.canvas.ds.scale")
+
+    def wires_under_nodes(self) -> list[list[str]]:
+        """Wires that the page draws under nodes they do not belong to: [from, to, under], by title."""
+        return self.page.evaluate(
+            """() => {
+                const graph = window.app.graph, nodes = graph.nodes ?? graph._nodes;
+                const links = [...(graph.links?.values?.() ?? graph._links.values())];
+                const pen = document.createElement("canvas").getContext("2d");
+                pen.lineWidth = 3;
+                const found = [];
+                for (const link of links) {
+                    const from = graph.getNodeById(link.origin_id);
+                    const to = graph.getNodeById(link.target_id);
+                    const through = [];
+                    for (let id = link.parentId; id != null; id = graph.reroutes.get(id)?.parentId)
+                        through.push(graph.reroutes.get(id));
+                    const paths = [link.path, ...through.map(r => r?.path)].filter(p => p);
+                    for (const node of nodes) {
+                        if (node === from || node === to) continue;
+                        const [x, y] = [node.pos[0], node.pos[1] - 30];
+                        const [w, h] = [node.size[0], node.size[1] + 30];
+                        let under = false;
+                        for (let i = 4; i < w - 4 && !under; i += 4)
+                            for (const j of [4, h / 3, h / 2, 2 * h / 3, h - 4])
+                                under ||= paths.some(p => pen.isPointInStroke(p, x + i, y + j));
+                        for (let j = 4; j < h - 4 && !under; j += 4)
+                            for (const i of [4, w / 3, w / 2, 2 * w / 3, w - 4])
+                                under ||= paths.some(p => pen.isPointInStroke(p, x + i, y + j));
+                        if (under) found.push([from?.title, to?.title, node.title]);
+                    }
+                }
+                return found;
+            }"""
+        )
+
+    def nodes_outside_groups(self) -> list[str]:
+        """Titles of nodes, notes aside, that no group holds as they are drawn now."""
+        return self.page.evaluate(
+            """() => {
+                const graph = window.app.graph, nodes = graph.nodes ?? graph._nodes;
+                const groups = (graph.groups ?? graph._groups).map(g => [...g.pos, ...g.size]);
+                return nodes.filter(n => n.type !== "MarkdownNote" && !groups.some(([x, y, w, h]) =>
+                    x <= n.pos[0] && y <= n.pos[1] - 30
+                    && n.pos[0] + n.size[0] <= x + w && n.pos[1] + n.size[1] <= y + h)
+                ).map(n => n.title);
             }"""
         )
 

@@ -15,6 +15,9 @@ browsers = importlib.import_module("comfyui_harness.browser")
 pages = importlib.import_module("comfyui_harness.pages")
 
 WORKFLOWS = sorted((pages.REPOSITORY / "workflows").glob("*.json"))
+BLUEPRINTS = sorted((pages.REPOSITORY / "subgraphs").glob("*.json"))
+SAVED = sorted((pages.REPOSITORY / "tests" / "comfyui" / "saved_0_1").glob("*.json"))
+SMALLEST_ZOOM = 0.75
 SAMPLES = pages.REPOSITORY / "animate_anyone_core" / "builtin" / "samples"
 INPUTS = {"LoadImage": SAMPLES / "character_a.png", "LoadVideo": SAMPLES / "driving.mp4"}
 EXAMPLE = next(path for path in WORKFLOWS if path.stem == "animate_character")
@@ -74,17 +77,59 @@ def test_a_workflow_opens_as_it_was_saved(page, keep, path):
     assert {node["id"] for node in seen["nodes"]} == set(saved)
     for node in seen["nodes"]:
         if node["type"].startswith("AnimateAnyone_"):
-            assert node["values"] == saved[node["id"]].get("widgets_values", []), node["type"]
+            values = saved[node["id"]].get("widgets_values", [])
+            assert node["values"] == values, node["type"]
 
 
-def test_no_node_of_a_workflow_lies_on_another(page):
-    """As the page lays them out, with the sizes its widgets need."""
-    on_each_other = {}
+def test_workflows_can_be_read_as_they_open(page):
+    """Fitted to a full-HD screen, with the sizes that nodes have there: text is drawn, no node lies
+    on another or outside its group, and no wire runs under a node it does not belong to."""
+    wrong = {}
     for path in WORKFLOWS:
         page.open_workflow(json.loads(path.read_text("utf-8")))
-        if pairs := page.overlapping_nodes():
-            on_each_other[path.stem] = pairs
-    assert on_each_other == {}
+        seen = {
+            "overlap": page.overlapping_nodes(),
+            "outside": page.nodes_outside_groups(),
+            "under": page.wires_under_nodes(),
+            "zoom": [] if page.zoom() >= SMALLEST_ZOOM else [page.zoom()],
+        }
+        if any(seen.values()):
+            wrong[path.stem] = seen
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
+def test_a_workflow_of_version_0_1_opens_unchanged(page, path):
+    """`test_saved_workflows.py` runs the same files."""
+    page.errors.clear()
+    workflow = json.loads(path.read_text("utf-8"))["workflow"]
+
+    seen = page.open_workflow(workflow)
+
+    page.press("Escape", times=2)
+    assert seen["unknown"] == []
+    assert page.errors == []
+    saved = {str(node["id"]): node for node in workflow["nodes"]}
+    for node in seen["nodes"]:
+        values = saved[str(node["id"])].get("widgets_values", [])
+        if node["type"].startswith("AnimateAnyone_"):
+            assert node["values"][: len(values)] == values, node["type"]
+
+
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_a_blueprint_opens_with_its_settings(page, keep, path):
+    page.errors.clear()
+    blueprint = json.loads(path.read_text("utf-8"))
+
+    seen = page.open_workflow(blueprint)
+
+    page.press("Escape", times=2)
+    keep(page, f"blueprint {path.stem}")
+    assert seen["unknown"] == []
+    assert page.errors == []
+    (host,) = blueprint["nodes"]
+    settings = [slot["name"] for slot in host["inputs"] if "widget" in slot]
+    assert page.settings_of(1) == settings
 
 
 def test_the_help_panel_shows_our_page_with_its_picture(page, keep):

@@ -31,6 +31,10 @@ if not (BUILT_IN_FOLDER / "denoising_unet.safetensors").is_file():
 FRAMES, STEPS = 6, 6
 TRUNK = [1, 8, 11]  # neck and hips
 SAMPLERS = ("KSampler", "AnimateAnyone_Sampler")
+OWN = {
+    "LoadImage": built_in_samples().characters[0],
+    "LoadVideo": built_in_samples().driving,
+}
 #: Workflow -> start of its video's name; the character must be seen where the driving poses are.
 SHOWS_CHARACTER = {
     "animate_character": "animate_anyone",
@@ -48,7 +52,13 @@ def frames_of(server, file):
 def run(server, name, change=None):
     """Run a workflow on few frames and steps; returns its videos by name, and its texts."""
     workflow = read_workflow(line.ROOT / "workflows" / f"{name}.json")
-    find(workflow, "AnimateAnyone_BuiltinInputs")["widgets_values"][1] = FRAMES
+    for node in workflow["nodes"]:
+        if node["type"] == "AnimateAnyone_BuiltinInputs":
+            node["widgets_values"][1] = FRAMES
+        elif node["type"] in OWN:  # where users choose theirs
+            node["widgets_values"][0] = server.upload(OWN[node["type"]].name, OWN[node["type"]])
+        elif node["type"] == "ImageFromBatch" and node.get("title") == "How many frames":
+            node["widgets_values"][1] = FRAMES
     for sampler in (n for n in workflow["nodes"] if n["type"] in SAMPLERS):
         sampler["widgets_values"][2] = STEPS
     if change is not None:

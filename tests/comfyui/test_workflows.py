@@ -78,26 +78,6 @@ def test_every_saved_value_is_one_the_node_offers(server, path):
                 assert options.get("min", value) <= value <= options.get("max", value), (kind, name)
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_nothing_lies_on_anything(path):
-    """Nodes do not overlap, and every node but notes belongs to a group."""
-    workflow = read_workflow(path)
-    boxes = [(*node["pos"], *node["size"]) for node in workflow["nodes"]]
-    for i, (x, y, w, h) in enumerate(boxes):
-        for left, top, width, height in boxes[i + 1 :]:
-            apart = (
-                x >= left + width or left >= x + w or y - 30 >= top + height or top - 30 >= y + h
-            )
-            assert apart, (x, y, left, top)
-    for node in workflow["nodes"]:
-        (x, y), (w, h) = node["pos"], node["size"]
-        held = [
-            left <= x and top <= y and x + w <= left + width and y + h <= top + height
-            for left, top, width, height in (g["bounding"] for g in workflow["groups"])
-        ]
-        assert any(held) or node["type"] == "MarkdownNote", node["type"]
-
-
 def models_of(node):
     return node["properties"].get("models", [])
 
