@@ -25,6 +25,7 @@ NODES = (
     ("read_skeletons", "ReadSkeletons"),
     ("smooth_pose", "SmoothPose"),
     ("retarget_pose", "RetargetPose"),
+    ("adjust_pose", "AdjustPose"),
     ("draw_pose", "DrawPose"),
     ("encode_pose", "EncodePose"),
     ("combine_references", "CombineReferences"),
