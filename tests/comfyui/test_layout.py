@@ -127,3 +127,15 @@ def test_two_kinds_of_wires_are_computed_as_the_page_draws_them():
     flat = list(layout.wire((0, 5), [(30, 5), (60, 5)], (90, 5)))
     assert [y for _, y in flat] == pytest.approx([5] * len(flat))
     assert [x for x, _ in flat] == sorted(x for x, _ in flat)
+
+
+@pytest.mark.parametrize("name", ["animate_character", "animate_from_video"])
+def test_the_form_of_app_mode_shows_settings_that_exist(name, widgets):
+    """`linearData` names nodes, their settings, and where the result is shown."""
+    nodes = {str(node["id"]): node for node in GRAPHS[name]["nodes"]}
+    form = GRAPHS[name]["extra"]["linearData"]
+    for node, setting in form["inputs"]:
+        assert setting in widgets[nodes[node]["type"]], (node, setting)
+        wired = [s["name"] for s in nodes[node]["inputs"] if s["link"] is not None]
+        assert setting not in wired, setting
+    assert [nodes[node]["type"] for node in form["outputs"]] == ["SaveVideo"]
