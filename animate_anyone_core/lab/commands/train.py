@@ -18,6 +18,8 @@ from ..training.recipes import PART_RECIPES, RECIPES, recipe_settings
 
 logger = logging.getLogger("animate_anyone")
 
+DRY_RUN = "print the resolved settings, and the memory that a step takes, and stop"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
@@ -47,7 +49,7 @@ several processes: accelerate launch --num_processes 2 -m animate_anyone_core tr
     add("--image-encoder", metavar="DIR", help="folder of the image encoder (init.image_encoder)")
     add("--data", metavar="PATH", help="clips to train on (data.path); sets data.kind to clips")
     add("--max-minutes", type=float, metavar="X", help="stop after this long (run.max_minutes)")
-    add("--dry-run", action="store_true", help="print the resolved settings and stop")
+    add("--dry-run", action="store_true", help=DRY_RUN)
 
 
 def _recipes_text() -> str:
@@ -73,6 +75,9 @@ def run(args: argparse.Namespace) -> None:
     config = make_config(TrainConfig, resolve_settings(args))
     if args.dry_run:
         sys.stdout.write(to_text(config))
+        from ..training.memory_plan import plan_step, table  # heavy
+
+        logger.info("%s", table(plan_step(config)))
         return
     if args.output is None:
         raise SettingsError("--output is missing: name the folder of the run.")

@@ -13,6 +13,7 @@ from ...errors import SettingsError
 from ...images import check_video_size
 from ...models.config import TemporalConfig, UNetConfig
 from ...sampling.schedule import NoiseSchedule
+from .memory import MEMORY, check_memory
 
 
 def _setting(default: Any, *, is_free: bool = False, **limits: Any) -> Any:
@@ -246,6 +247,8 @@ class RunConfig:
 
     Attributes:
         mixed_precision: What layers compute in where it is safe: "no" (float32), "fp16" or "bf16".
+        memory: "plain", or what a card of "24gb", "16gb" or "12gb" takes at the published sizes, see
+            `memory`; other than plain, all is computed in bfloat16, whatever `mixed_precision` says.
         gradient_checkpointing: Compute layers twice and keep less memory.
         attention: Kernel: "fused" (PyTorch's), or "matmul" (faster for small heads on a CPU).
         channels_last: Keep convolutions' weights in the layout that CPUs and tensor cores prefer.
@@ -261,6 +264,7 @@ class RunConfig:
     """
 
     mixed_precision: str = _setting("no", choices=("no", "fp16", "bf16"))
+    memory: str = _setting("plain", choices=tuple(MEMORY))
     gradient_checkpointing: bool = _setting(False, is_free=True)
     attention: str = _setting("fused", is_free=True, choices=("fused", "matmul"))
     channels_last: bool = _setting(False, is_free=True)
@@ -276,6 +280,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check_limits(self, "run.")
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether layers are computed twice."""
+        return self.gradient_checkpointing or MEMORY[self.memory].is_small
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,6 +316,7 @@ class TrainConfig:
         if self.stage not in (1, 2):
             raise SettingsError(f"stage is 1 (pictures) or 2 (clips), got {self.stage}.")
         _check_limits(self)
+        check_memory(self.run.memory, self.optimizer.kind, self.optimizer.ema_decay)
         if self.stage == 2 and self.init.kind == "scratch":
             raise SettingsError(
                 "Stage 2 trains only the temporal layers of a trained model: set init.kind to "

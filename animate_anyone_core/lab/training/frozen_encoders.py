@@ -1,16 +1,14 @@
 """The networks that no stage trains: VAE and image encoder, and what batches become with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
 from ...models.autoencoder import Autoencoder, encode_picture
-
-#: Pictures that the VAE encodes at once: bounds the memory, not the result.
-_CHUNK = 4
+from .memory import Memory, cast, present
 
 
 @dataclass(frozen=True)
@@ -25,6 +23,7 @@ class Batch:
         noise: (B, C, F, h, w).
         t: Diffusion times (B, F) in stage 1, (B, 1) in stage 2.
         is_conditional: Whether reference and appearance are shown; shape of `t`.
+        rows: The same row by row as values, for which a device must not be asked.
     """
 
     reference: Tensor
@@ -34,6 +33,7 @@ class Batch:
     noise: Tensor
     t: Tensor
     is_conditional: Tensor
+    rows: tuple[bool, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,25 @@ class FrozenEncoders:
 
     The VAE gives the mean of its posterior (the published training draws from it; inference takes
     the mean).
+
+    Attributes:
+        vae: Encodes pictures.
+        image_encoder: Gives the appearance.
+        wait: They are on the CPU, and on the device only while they are needed.
+        chunk: Pictures that the VAE encodes at once: bounds the memory, not the result.
     """
 
     vae: Autoencoder
     image_encoder: CLIPVisionModelWithProjection
+    wait: bool = False
+    chunk: int = 4
+
+    def sparing(self, memory: Memory) -> "FrozenEncoders":
+        """Encoders that compute in bfloat16, and wait on the CPU, as far as that is asked for."""
+        if memory.is_small:
+            cast(self.vae, torch.bfloat16)
+            cast(self.image_encoder, torch.bfloat16)
+        return replace(self, wait=True, chunk=1) if memory.encoders_wait else self
 
     @property
     def latent_channels(self) -> int:
@@ -58,8 +73,18 @@ class FrozenEncoders:
         return self.image_encoder.config.image_size
 
     @torch.no_grad()
-    def batch(self, samples: Mapping[str, Tensor], device: torch.device) -> Batch:
-        """Bring collated samples to the device; encode what is not cached."""
+    def batch(
+        self,
+        samples: Mapping[str, Tensor],
+        device: torch.device,
+        rows: tuple[bool, ...] | None = None,
+    ) -> Batch:
+        """Bring collated samples to the device; encode what is not cached.
+
+        Rows are those of `is_conditional`, if the caller knows them.
+        """
+        if rows is None:
+            rows = tuple(samples["is_conditional"].flatten().tolist())
         entries = {name: value.to(device, non_blocking=True) for name, value in samples.items()}
         if "latents" in entries:
             latents = entries["latents"].float()
@@ -76,16 +101,19 @@ class FrozenEncoders:
             noise=entries["noise"],
             t=entries["t"],
             is_conditional=entries["is_conditional"],
+            rows=rows,
         )
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) uint8 to scaled latents (N, C, h, w) in float32."""
-        chunks = (chunk.to(self.vae.dtype) / 127.5 - 1.0 for chunk in pictures.split(_CHUNK))
-        return torch.cat([encode_picture(self.vae, pixels).float() for pixels in chunks])
+        chunks = (chunk.to(self.vae.dtype) / 127.5 - 1.0 for chunk in pictures.split(self.chunk))
+        with present([self.vae], pictures.device, self.wait):
+            return torch.cat([encode_picture(self.vae, pixels).float() for pixels in chunks])
 
     @torch.no_grad()
     def embed(self, clip_pictures: Tensor) -> Tensor:
         """Pictures as CLIP takes them (N, 3, S, S) to appearance tokens (N, D) in float32."""
         dtype = self.image_encoder.visual_projection.weight.dtype
-        return self.image_encoder(clip_pictures.to(dtype)).image_embeds.float()
+        with present([self.image_encoder], clip_pictures.device, self.wait):
+            return self.image_encoder(clip_pictures.to(dtype)).image_embeds.float()

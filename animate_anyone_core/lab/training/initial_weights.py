@@ -50,6 +50,26 @@ def make_networks(
         )
 
 
+def shapes_from_files(
+    init: InitConfig, network: NetworkConfig
+) -> tuple[UNetConfig, TemporalConfig]:
+    """Shapes of the UNet and its temporal layers, as `init` names them; else the settings'.
+
+    Raises:
+        CheckpointError: If a file cannot be read.
+    """
+    if init.kind == "scratch" or init.unet is None:
+        return network.unet, network.temporal
+    place = Path(init.unet)
+    if not place.exists():
+        return network.unet, network.temporal
+    path = find_file(init.unet, _UNET_NAMES)
+    weights = without_prefix(read_weights(path))
+    shapes, _ = find_unet_config(weights, path, own_settings(path))
+    motion_path, motion = _motion_weights(init, path, weights)
+    return shapes, _temporal_shapes(network.temporal, shapes, motion_path, motion)
+
+
 def load_frozen_encoders(config: InitConfig, device: torch.device) -> FrozenEncoders:
     """Load VAE and image encoder.
 

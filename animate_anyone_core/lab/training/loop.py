@@ -12,6 +12,7 @@ from ...errors import SettingsError
 from ...progress import OnStep, silent
 from .config import OptimizerConfig
 from .ema import EMA
+from .memory import PIECE_BYTES, PLAIN, Memory
 from .optimizers import is_inner, make_optimizers, rate_of_step, set_learning_rates
 
 
@@ -63,6 +64,8 @@ class Learner:
         forwards: Forwards of an optimizer step; 1 with `OneProcess`.
         products_in: See `make_optimizers`.
         is_inner: Likewise.
+        memory: What is done to spare memory.
+        foreach: See `make_optimizers`.
     """
 
     def __init__(
@@ -75,12 +78,35 @@ class Learner:
         forwards: int = 1,
         products_in: torch.dtype = torch.float32,
         is_inner: Callable[[str, Tensor], bool] = is_inner,
+        memory: Memory = PLAIN,
+        foreach: bool | None = None,
     ) -> None:
         self.loss_of, self.config, self.engine, self.forwards = loss_of, config, engine, forwards
         self.trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
-        optimizers = make_optimizers(config, self.trained, products_in, is_inner)
+        optimizers = make_optimizers(config, self.trained, products_in, is_inner, memory, foreach)
         self.model, *self.optimizers = engine.prepare(network.train(), *optimizers)
         self.ema = EMA(self.trained, config.ema_decay)
+        self._waiting: list[Tensor] = []  # have gradients and have not moved
+        if memory.moves_early:
+            for parameter in self.trained.values():
+                parameter.register_post_accumulate_grad_hook(self._move_early)
+
+    def move(self) -> None:
+        """Move what has gradients, and give them up.
+
+        Where weights move early, gradients are shortened piece by piece.
+        """
+        waiting = self._waiting or self.trained.values()
+        self.engine.clip_grad_norm_(waiting, self.config.max_grad_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self._waiting = []
+
+    def _move_early(self, parameter: Tensor) -> None:
+        self._waiting.append(parameter)
+        if sum(waiting.nbytes for waiting in self._waiting) >= PIECE_BYTES:
+            self.move()
 
 
 class Done(NamedTuple):
@@ -148,10 +174,7 @@ def optimizer_step(learner: Learner, batches: Iterator[Any]) -> Tensor:
                 loss = learner.loss_of(learner.model, batch)
             engine.backward(loss)
             if engine.sync_gradients:
-                engine.clip_grad_norm_(learner.trained.values(), learner.config.max_grad_norm)
-            for optimizer in learner.optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
+                learner.move()
         total += loss.detach() / learner.forwards
     return engine.reduce(total, reduction="mean")
 

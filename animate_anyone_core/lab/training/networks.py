@@ -17,6 +17,7 @@ from ...models.pose_guider import PoseGuider, encode_poses
 from ...models.reference_net import ReferenceNet
 from ...models.references import Reference
 from .frozen_encoders import Batch
+from .memory import present
 from .objective import Objective
 
 #: What is prepared of the references once: tensors whose first dimension is R.
@@ -107,8 +108,11 @@ class LearningNetworks(nn.Module):
             objective: What is learnt.
             recompute: Gradient checkpointing.
         """
-        prepared, appearance = self.prepare(batch.reference, batch.appearance, recompute)
-        pose = _maybe_again(recompute, encode_poses, self.pose_guider, batch.skeletons)
+        dtype = next(self.denoising_unet.parameters()).dtype
+        reference, appearance = batch.reference.to(dtype), batch.appearance.to(dtype)
+        prepared, appearance = self.prepare(reference, appearance, recompute)
+        skeletons = batch.skeletons.to(dtype)
+        pose = _maybe_again(recompute, encode_poses, self.pose_guider, skeletons)
         per_sample = batch.t.shape[1]
         latents, noise = batch.latents, batch.noise
         if per_sample > 1:  # (B, C, F, h, w) -> (B·F, C, 1, h, w)
@@ -118,7 +122,8 @@ class LearningNetworks(nn.Module):
             prepared = {k: v.repeat_interleave(per_sample, dim=0) for k, v in prepared.items()}
         kept, t = batch.is_conditional.flatten(), batch.t.flatten()
         appearance = appearance.repeat_interleave(per_sample, dim=0) * kept[:, None, None]
-        noisy, rows = objective.add_noise(latents, noise, t), tuple(kept.tolist())
+        noisy = objective.add_noise(latents, noise, t).to(dtype)
+        rows = tuple(kept.tolist()) if batch.rows is None else batch.rows
         question = Question(noisy, t, appearance, rows)
         prediction = self.predict(question, prepared, pose, recompute)
         return objective.losses(prediction, latents, noise, t)
@@ -127,8 +132,11 @@ class LearningNetworks(nn.Module):
 class TrainedNetworks(LearningNetworks):
     """DenoisingUNet, ReferenceNet and Pose Guider, as the paper has them.
 
-    The UNet has temporal layers in stage 2 only.
+    The UNet has temporal layers in stage 2 only. With `reference_waits`, ReferenceNet is on the CPU
+    and comes to the latents' device only to run.
     """
+
+    reference_waits = False
 
     def __init__(
         self,
@@ -147,8 +155,9 @@ class TrainedNetworks(LearningNetworks):
         self, latents: Tensor, appearance: Tensor, recompute: bool = False
     ) -> tuple[Prepared, Tensor]:
         """ReferenceNet's tokens by block path, (R, L, D) each; see `LearningNetworks`."""
-        kernel = self.attention
-        features = self.reference_net(latents, appearance, attention=kernel, recompute=recompute)
+        net, kernel = self.reference_net, self.attention
+        with present([net], latents.device, self.reference_waits):
+            features = net(latents, appearance, attention=kernel, recompute=recompute)
         return features, appearance
 
     def read(self, prepared: Prepared, question: Question) -> Reading:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from .config import OptimizerConfig
+from .memory import PLAIN, Memory
 from .muon import Muon
+from .small_adamw import MasterWeights, adamw_8bit
 
 #: Layers whose matrices touch latents, pixels or time: AdamW's, as Muon's authors advise.
 _OUTER = ("conv_in.", "conv_out.", "time_embedding.", "projection.")
@@ -29,6 +31,8 @@ def make_optimizers(
     trained: Mapping[str, nn.Parameter],
     products_in: torch.dtype = torch.float32,
     is_inner: Callable[[str, Tensor], bool] = is_inner,
+    memory: Memory = PLAIN,
+    foreach: bool | None = None,
 ) -> list[torch.optim.Optimizer]:
     """Build the optimizers of the trained parameters; see `OptimizerConfig.kind`.
 
@@ -37,26 +41,39 @@ def make_optimizers(
         trained: Name -> parameter.
         products_in: Type of Muon's matrix products, see `Muon`.
         is_inner: Which parameters are Muon's, where there is Muon; the rest is AdamW's.
+        memory: What is done to spare memory.
+        foreach: AdamW moves all weights at once, which takes their size again for a moment; None
+            leaves it to PyTorch, which does so on a GPU.
+
+    Raises:
+        MissingDependencyError: If states in 8 bits are wanted and torchao is not installed.
     """
     inner: dict[str, nn.Parameter] = {}
     decay = outer_decay = config.weight_decay
     if config.kind == "muon":
         outer_decay = decay if config.outer_weight_decay is None else config.outer_weight_decay
         inner = {name: weight for name, weight in trained.items() if is_inner(name, weight)}
-    adam = torch.optim.AdamW(
-        [weight for name, weight in trained.items() if name not in inner],
-        lr=config.lr,
-        betas=(config.betas[0], config.betas[1]),
-        weight_decay=outer_decay,
-        eps=config.epsilon,
-    )
+    weights = [weight for name, weight in trained.items() if name not in inner]
+    options: dict[str, Any] = {
+        "lr": config.lr,
+        "betas": (config.betas[0], config.betas[1]),
+        "weight_decay": outer_decay,
+        "eps": config.epsilon,
+    }
+    adam: torch.optim.Optimizer
+    if memory.has_masters:
+        adam = MasterWeights(weights, adamw_8bit, options)
+    elif memory.is_small:
+        adam = adamw_8bit(weights, options)
+    else:
+        adam = torch.optim.AdamW(weights, **options, foreach=foreach)
     optimizers: list[torch.optim.Optimizer] = [adam]
     if inner:
         muon = Muon(inner.values(), config.orthogonal_lr, weight_decay=decay, dtype=products_in)
         optimizers.insert(0, muon)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["full_lr"] = group["lr"]
+            group["full_lr"] = float(group["lr"])
     return optimizers
 
 
@@ -74,5 +91,9 @@ def set_learning_rates(optimizers: Iterable[Any], share: float) -> float:
     lr = 0.0
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            lr = group["lr"] = group["full_lr"] * share
+            lr = group["full_lr"] * share
+            if isinstance(group["lr"], Tensor):  # torchao's
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
     return lr

@@ -16,6 +16,8 @@ from .config_files import check_resume, to_text
 from .frozen_encoders import Batch, FrozenEncoders
 from .initial_weights import check_encoders_fit, load_frozen_encoders, make_networks
 from .loop import Learner
+from .memory import MEMORY, cast, check_pieces
+from .memory_plan import check_fits
 from .networks import ATTENTION_KERNELS, LearningNetworks, TrainedNetworks, denoising_loss
 from .objective import Objective
 from .optimizers import muon_dtype
@@ -47,11 +49,16 @@ class Run:
 
 def start_run(config: TrainConfig, output: Path) -> Run:
     """Build everything; go on from the newest checkpoint in the folder, if there is one."""
-    accelerator = _accelerator(config.run.mixed_precision, config.stage)
+    memory = MEMORY[config.run.memory]
+    precision = "no" if memory.is_small else config.run.mixed_precision
+    accelerator = _accelerator(precision, config.stage)
     micro_batch = config.micro_batch(accelerator.num_processes)
     forwards = config.batch_size // (micro_batch * accelerator.num_processes)
+    check_pieces(config.run.memory, accelerator.num_processes, forwards)
     accelerator.gradient_accumulation_steps = forwards
     device = accelerator.device
+    if device.type == "cuda" and accelerator.num_processes == 1:
+        check_fits(config, torch.cuda.mem_get_info(device)[0])
     folder = RunFolder(output)
     checkpoint = folder.latest()
     position: dict[str, Any] = folder.position(checkpoint) if checkpoint else {"step": 0}
@@ -59,8 +66,11 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         check_resume(position["settings"], config)
     check_same_start(accelerator, position["step"], folder)
 
-    encoders = load_frozen_encoders(config.init, device)
+    place = torch.device("cpu") if memory.encoders_wait else device
+    encoders = load_frozen_encoders(config.init, place).sparing(memory)
     networks = make_networks(config.init, config.network, config.stage, config.seed)
+    if memory.is_small:
+        cast(networks, torch.bfloat16)
     check_encoders_fit(encoders, networks)
     networks.attention = ATTENTION_KERNELS[config.run.attention]
     if config.run.channels_last and not _crashes_channels_last(config.stage, device):
@@ -68,12 +78,16 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     choose_trained(networks, config.stage, config.optimizer.trained_reference)
     learner = Learner(
         networks,
-        denoising_loss(Objective(config.objective, device), config.run.gradient_checkpointing),
+        denoising_loss(Objective(config.objective, device), config.run.recomputes),
         config.optimizer,
         accelerator,
         forwards=forwards,
         products_in=muon_dtype(config.run.mixed_precision),
+        memory=memory,
     )
+    networks.reference_waits = memory.reference_waits and config.stage == 2
+    if networks.reference_waits:
+        networks.reference_net.to("cpu")
     accelerator.register_for_checkpointing(learner.ema)
     source = make_source(config.data, config.stage, config.seed)
     cache = Path(config.data.cache_path or folder.path / "cache")

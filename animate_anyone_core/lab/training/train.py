@@ -10,6 +10,7 @@ import torch
 from ...progress import OnStep, silent
 from .config import TrainConfig
 from .loop import Done, Every, fit
+from .memory import present
 from .metrics_log import MetricsLog
 from .published_files import profile_of, write_model
 from .run import Run, start_run
@@ -55,7 +56,13 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     def sample(done: Done) -> None:
         if run.accelerator.is_main_process:
             path = run.folder.samples / f"step_{done.step:07d}.png"
-            with run.learner.ema.applied(), run.accelerator.autocast():
+            waiting = [run.encoders.vae, run.encoders.image_encoder, run.networks.reference_net]
+            with (
+                run.learner.ema.applied(),
+                run.accelerator.autocast(),
+                present(waiting[:2], run.accelerator.device, run.encoders.wait),
+                present(waiting[2:], run.accelerator.device, run.networks.reference_waits),
+            ):
                 scores, grid = grids.write(path, run.networks, run.encoders)
             metrics.write(done.step, scores)
             metrics.picture(done.step, grid)

@@ -206,5 +206,5 @@ def test_published_skeletons_drawn_again_lie_on_themselves(name):
 
 
 def test_faces_as_lines_are_no_skeletons():
-    with pytest.raises(SettingsError, match="aniportrait draws faces and no skeletons"):
+    with pytest.raises(SettingsError, match="Pictures in the style aniportrait show faces alone"):
         read_skeletons(np.zeros((1, 64, 64, 3), np.uint8), style="aniportrait")
