@@ -166,8 +166,6 @@ PROFILES: dict[str, DrawingProfile] = {
         ANIPORTRAIT,
     )
 }
-#: Those that draw skeletons, which can be read back.
-SKELETON_STYLES = tuple(name for name, profile in PROFILES.items() if not profile.face_lines)
 
 
 def find_profile(name: str) -> DrawingProfile:
