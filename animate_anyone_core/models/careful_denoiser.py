@@ -89,12 +89,12 @@ class CarefulDenoiser:
             parts = []
             for row in range(rows):
                 one = slice(row, row + 1)
-                seen = reference.appearance
+                own = reference.with_appearance(partial(_row, row=row, rows=rows))
                 parts.append(
                     self._unet(
                         sample[one] if len(sample) > 1 else sample,
                         timestep[one] if timestep.numel() > 1 else timestep,
-                        replace(reference, appearance=seen[one] if len(seen) == rows else seen),
+                        own,
                         strengths=None if strengths is None else strengths[one],
                         pose=pose[one] if isinstance(pose, Tensor) and len(pose) > 1 else pose,
                         **how,
@@ -134,6 +134,11 @@ class CarefulDenoiser:
         share = min((free or 0) / needed, 0.25) ** 0.5  # what is needed grows with the area
         smaller = [max(int(side * 8 * share) // 8 * 8, 16) for side in (width, height)]
         return f"{refusal} {smaller[0]}x{smaller[1]} pixels would fit: give --width and --height."
+
+
+def _row(tokens: Tensor, row: int, rows: int) -> Tensor:
+    """One row's tokens; those that all rows share stay."""
+    return tokens[row : row + 1] if len(tokens) == rows else tokens
 
 
 def _free(device: torch.device) -> int | None:

@@ -13,7 +13,7 @@ from animate_anyone_core.models import careful_denoiser
 from animate_anyone_core.models.autoencoder import decode_frames
 from animate_anyone_core.models.careful_denoiser import CarefulDenoiser
 from animate_anyone_core.models.memory import activation_bytes
-from animate_anyone_core.models.references import Reference
+from animate_anyone_core.models.references import Reference, RegionalReference
 
 HALVES = "Out of memory: going on with one half of guidance at a time."
 PIECES = "Out of memory: going on with attention in pieces."
@@ -42,6 +42,7 @@ def call(unet, reference_net, normal):
             pose=given["pose"],
         )
 
+    predict.feature_shapes = {path: tokens.shape[1:] for path, tokens in features.items()}
     return predict
 
 
@@ -85,6 +86,25 @@ def test_the_halves_of_guidance_one_after_the_other(unet, call, kernel, caplog, 
     assert_close(call(denoiser), expected, rtol=1e-5, atol=1e-5)
     assert caplog.messages == [HALVES]
     call(denoiser)  # what did not fit is not tried again
+    assert caplog.messages == [HALVES]
+
+
+def test_several_characters_one_half_after_the_other(unet, call, kernel, caplog, normal):
+    """Each further character's tokens have a row for each half, too."""
+    width = unet.config.cross_attention_dim
+
+    def seen():
+        return torch.cat([torch.zeros(1, 1, width), normal(1, 1, width)])
+
+    with_features = {p: normal(1, n, d) for p, (n, d) in call.feature_shapes.items()}
+    where = torch.zeros(3, 6, 8)
+    where[:, :, 4:] = 1
+    other = RegionalReference(Reference(seen(), with_features), where)
+    reference = Reference(seen(), with_features, others=(other,))
+    expected = call(unet, reference=reference)
+    kernel(full_at(1))
+    out = call(CarefulDenoiser(unet), reference=reference)
+    assert_close(out, expected, rtol=1e-5, atol=1e-5)
     assert caplog.messages == [HALVES]
 
 
