@@ -2,13 +2,17 @@
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 
 from ...commands.pose_networks import add_network_options, open_detector
 from ...commands.progress_bar import progress_bar
 from ...errors import SettingsError
+from ...files import check_writable
 from ...pose.smoothing import SmoothingSettings
-from ..training.prepare_clips import LIST_NAME, PrepareSettings, prepare_clips
+from ..training.data_room.filters import FilterSettings
+from ..training.data_room.report_page import write_report
+from ..training.prepare_clips import LIST_NAME, PrepareSettings, explain_clip, prepare_clips
 
 logger = logging.getLogger("animate_anyone")
 
@@ -39,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--smooth", action="store_true", help="smooth the poses (published training does not)")
     text = f"leave shorter clips out ({default.min_frames})"
     add("--min-frames", type=int, default=default.min_frames, metavar="N", help=text)
+    text = "leave out clips with cuts, several people, a tiny, still or blurred person, a moving "
+    text += "camera or rate, and near-duplicates"
+    add("--clean", action="store_true", help=text)
+    text = "with --clean: one HTML page with what was kept, what was left out, and why"
+    add("--report", type=Path, metavar="FILE", help=text)
+    text = "print what is measured of this clip and whether --clean keeps it; writes nothing"
+    add("--explain", type=Path, metavar="CLIP", help=text)
     text = f"share of frames that must show the person ({default.min_seen:g})"
     add("--min-seen", type=float, default=default.min_seen, metavar="X", help=text)
 
@@ -54,10 +65,19 @@ def run(args: argparse.Namespace) -> None:
         smoothing=SmoothingSettings() if args.smooth else None,
         min_frames=args.min_frames,
         min_seen=args.min_seen,
+        filters=FilterSettings() if args.clean or args.report else None,
     )
+    if args.report is not None:
+        check_writable(args.report)
     detector = open_detector(args, [args.videos])
+    if args.explain is not None:
+        sys.stdout.write(explain_clip(args.explain, detector, settings) + "\n")
+        return
     with progress_bar("prepare") as on_step:
         report = prepare_clips(args.videos, detector, args.output, settings, on_step)
+    if args.report is not None:
+        write_report(args.report, report.judged)
+        logger.info("The report: %s", args.report)
     if not report.written and not report.kept:
         doubted = (
             f" ({len(report.doubted)} for poses that cannot be trusted)" if report.doubted else ""

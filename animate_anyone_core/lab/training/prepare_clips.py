@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
 from ...files import write_json
 from ...pose.detection import PoseDetector
@@ -20,11 +22,18 @@ from ...pose.smoothing import SmoothingSettings, smooth_poses
 from ...pose.tracking import choose_person
 from ...progress import OnStep, silent
 from .clip_files import count_frames, find_sources, frame_rate, iterate_frames
+from .data_room.filters import FilterSettings, Reason
+from .data_room.report_page import Judged, explain
+from .data_room.verdict import judge_clip
 from .pose_arrays import write_pose_arrays
 
 logger = logging.getLogger("animate_anyone")
 
 LIST_NAME = "meta.json"
+
+
+class FilteredClipError(MediaError):
+    """A clip that is not what the filters ask for."""
 
 
 class DoubtedPosesError(PoseError):
@@ -40,12 +49,14 @@ class PrepareSettings:
         smoothing: How poses are smoothed; None keeps them as found, as the published training.
         min_frames: Shorter clips are left out.
         min_seen: Least share of frames that must show a person.
+        filters: What clips must be like besides; None takes every clip with a person.
     """
 
     interval: int = 8
     smoothing: SmoothingSettings | None = None
     min_frames: int = 2
     min_seen: float = 0.8
+    filters: FilterSettings | None = None
 
     def __post_init__(self) -> None:
         if self.interval < 1 or self.min_frames < 1:
@@ -66,12 +77,14 @@ class PrepareReport:
         kept: Clips whose poses were there.
         left_out: Clips that cannot be used, and why.
         doubted: Those of them whose poses cannot be trusted.
+        judged: With filters: every clip's measures, and why it is left out.
     """
 
     written: dict[Path, Path] = field(default_factory=dict)
     kept: dict[Path, Path] = field(default_factory=dict)
     left_out: dict[Path, str] = field(default_factory=dict)
     doubted: list[Path] = field(default_factory=list)
+    judged: list[Judged] = field(default_factory=list)
 
     def __str__(self) -> str:
         text = f"{len(self.written) + len(self.kept)} clips have poses"
@@ -114,6 +127,7 @@ def prepare_clips(
             lengths[clip] = _length(clip, settings.min_frames)
     done, total = 0, sum(lengths.values())
     owners: dict[Path, Path] = {}  # file of poses -> its clip
+    prints: dict[Path, np.ndarray] = {}  # of clips that pass the filters
     for clip, num_frames in lengths.items():
         target = _target(clip, root, output)
         poses = None
@@ -122,6 +136,7 @@ def prepare_clips(
             if _is_there(target, num_frames):
                 there = load_poses(target, canvas=(1, 1))
                 _check_doubts(there, target.name)
+                _filter(clip, there, there, settings.filters, prints, report)
                 write_pose_arrays(there, target)
                 report.kept[clip] = target
             else:
@@ -129,7 +144,10 @@ def prepare_clips(
                 def step(frame: int, _: int, before: int = done, most: int = num_frames) -> None:
                     on_step(before + min(frame, most), total)
 
-                poses = find_main_person(clip, num_frames, detector, settings, step)
+                people = find_people(clip, num_frames, detector, settings, step)
+                main = main_person(people, clip.name, settings)
+                _filter(clip, people, main, settings.filters, prints, report)
+                poses = main
         if poses is not None:
             _save(poses, target)
             report.written[clip] = target
@@ -140,18 +158,17 @@ def prepare_clips(
     return report
 
 
-def find_main_person(
+def find_people(
     clip: Path,
     num_frames: int,
     detector: PoseDetector,
     settings: PrepareSettings,
     on_step: OnStep = silent,
 ) -> PoseSequence:
-    """Find the poses of the largest person of a clip, frame by frame.
+    """Find the poses of everybody in a clip, frame by frame.
 
     Raises:
         MediaError: If the clip cannot be read to its end.
-        PoseError: If too few frames show a person.
         DoubtedPosesError: If the poses cannot be trusted.
     """
     people, _ = detector.detect(
@@ -167,14 +184,55 @@ def find_main_person(
             "cut short or damaged. Encode it again."
         )
     _check_doubts(people, clip.name)
+    return people
+
+
+def main_person(people: PoseSequence, name: str, settings: PrepareSettings) -> PoseSequence:
+    """The poses of the largest person of a clip.
+
+    Raises:
+        PoseError: If too few frames show it.
+    """
     poses = choose_person(people, "largest")
     share = (poses.scores > 0).any(axis=(1, 2)).mean()
     if share < settings.min_seen:
         raise PoseError(
-            f"{clip.name} shows its main person in {100 * share:.0f} % of the frames, "
+            f"{name} shows its main person in {100 * share:.0f} % of the frames, "
             f"{100 * settings.min_seen:.0f} % are needed. Cut it to the part with the person."
         )
     return poses if settings.smoothing is None else smooth_poses(poses, settings.smoothing)[0]
+
+
+def explain_clip(clip: Path, detector: PoseDetector, settings: PrepareSettings) -> str:
+    """What is measured of one clip, and why it would be kept or left out; writes nothing.
+
+    Raises:
+        AnimateAnyoneError: If it cannot be read, or shows nobody.
+    """
+    num_frames = _length(clip, settings.min_frames)
+    people = find_people(clip, num_frames, detector, settings)
+    main = main_person(people, clip.name, settings)
+    filters = settings.filters or FilterSettings()
+    return explain(judge_clip(clip, people, main, filters, {}).judged)
+
+
+def _filter(
+    clip: Path,
+    people: PoseSequence,
+    main: PoseSequence,
+    filters: FilterSettings | None,
+    prints: dict[Path, np.ndarray],
+    report: PrepareReport,
+) -> None:
+    """Raise FilteredClipError if a clip is not what the filters ask for."""
+    if filters is None:
+        return
+    judged, own = judge_clip(clip, people, main, filters, prints)
+    report.judged.append(judged)
+    if judged.reasons:
+        why = "; ".join(reason.text for reason in judged.reasons)
+        raise FilteredClipError(f"{clip.name}: {why}.")
+    prints[clip] = own
 
 
 @contextmanager
@@ -183,6 +241,9 @@ def _left_out_if_unusable(clip: Path, report: PrepareReport) -> Iterator[None]:
         yield
     except AnimateAnyoneError as error:
         report.left_out[clip] = str(error)
+        if not isinstance(error, FilteredClipError):
+            unreadable = Reason("unusable", " ".join(str(error).split()))
+            report.judged.append(Judged(clip, [unreadable], None, None))
         if isinstance(error, DoubtedPosesError):
             report.doubted.append(clip)
         logger.warning("Left out: %s", " ".join(str(error).split()))
