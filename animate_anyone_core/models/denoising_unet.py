@@ -21,6 +21,7 @@ from .reference_mixing import SpatialContext
 from .references import Reference
 from .spatial_transformer import spatial_transformer
 from .temporal import temporal_layer
+from .upsampling import upsample
 
 _NO_INTERVENTIONS = Interventions()
 #: What a Pose Guider gives: one map, or one for behind the first convolution and each down block.
@@ -148,8 +149,8 @@ class DenoisingUNet(nn.Module):
                 h = torch.cat([h, skip], dim=1)
                 h = run_layer(f"up_blocks.{level}", block, layer, h, emb, context, num_frames)
                 if layer == len(block.resnets) - 1:
-                    for upsample in block.upsamplers or ():
-                        h = upsample(h, output_size=skips[-1].shape[-2:])
+                    for upsampler in block.upsamplers or ():
+                        h = upsample(upsampler, h, *skips[-1].shape[-2:])
                 number += 1
 
         h = self.conv_out(self.conv_act(self.conv_norm_out(h)))

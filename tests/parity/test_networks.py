@@ -74,13 +74,26 @@ def test_unet_blocks(parity, compare):
         pytest.skip("this fixture has no block outputs")
     seen = {}
     hooks = []
+    unet = parity.denoising_unet
+    starts = {  # what enters the next block holds what left this one in front of the skip
+        f"up_blocks.{i}": (block.resnets[0], unet.up_blocks[i].resnets[-1].out_channels)
+        for i, block in enumerate(unet.up_blocks[1:])
+    }
     for path in cases:
         # Our forward calls the resnets, samplers and so on itself: hook what ends the block
-        module = parity.denoising_unet.get_submodule(path)
+        module = unet.get_submodule(path)
+        if path in starts:
+            following, channels = starts[path]
+            hooks.append(
+                following.register_forward_pre_hook(
+                    lambda m, i, p=path, c=channels: seen.update({p: i[0][:, :c]})
+                )
+            )
+            continue
         if path == "mid_block":
             module = module.resnets[1]
-        elif getattr(module, "downsamplers", None) or getattr(module, "upsamplers", None):
-            module = (getattr(module, "downsamplers", None) or module.upsamplers)[0]
+        elif getattr(module, "downsamplers", None):
+            module = module.downsamplers[0]
         else:
             continue
         hooks.append(module.register_forward_hook(lambda m, i, o, p=path: seen.update({p: o})))
