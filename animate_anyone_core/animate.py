@@ -152,7 +152,7 @@ def animate(
     extra = encode_scene(models.vae, models.profile.extra_inputs, scene, len(poses), *size)
     latents = sample_latents(
         CarefulDenoiser(models.denoising_unet),
-        character,
+        models.denoising_unet.project_reference(character),
         pose,
         models.vae.config.latent_channels,
         models.profile.noise,
@@ -295,7 +295,6 @@ def window_predictor(
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
         if not with_unconditional:
             return denoiser(latents, t, reference.at(window), pose=seen)
-        pair = latents.expand(2, -1, -1, -1, -1)
-        return denoiser(pair, t, both.at(window), strengths=(0.0, 1.0), pose=seen)
+        return denoiser(latents, t, both.at(window), strengths=(0.0, 1.0), pose=seen)
 
     return predict

@@ -5,6 +5,7 @@ out here so that it reads like figure 2 of the paper: resnet, spatial attention 
 cross-attention to the appearance, temporal layer.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,8 +18,10 @@ from .attention import AttentionKernel, Tree, scaled_dot_product
 from .config import TemporalConfig, UNetConfig
 from .interventions import Interventions
 from .parameter_trees import motion_tree, spatial_tree
-from .reference_mixing import SpatialContext
+from .reference_mixing import SpatialContext, project
 from .references import Reference
+from .resnets import resnet
+from .shared_rows import each_row
 from .spatial_transformer import spatial_transformer
 from .temporal import temporal_layer
 from .upsampling import upsample
@@ -76,7 +79,9 @@ class DenoisingUNet(nn.Module):
         """Predict from noisy latents.
 
         Args:
-            sample: Noisy latents (B, C, F, h, w), with the family's extra channels behind them.
+            sample: Noisy latents (B, C, F, h, w), with the family's extra channels behind them; or
+                (1, C, F, h, w) that all B rows share: then what is the same for all, up to the
+                first attention, is computed once.
             timestep: Diffusion times, one for all rows or (B,).
             reference: The character: the appearance, and what ReferenceNet saw.
             strengths: How strongly each of the B rows reads what ReferenceNet saw: 0 is not at all,
@@ -96,16 +101,18 @@ class DenoisingUNet(nn.Module):
             SettingsError: If the window is longer than the position table.
             ShapeError: If the pose does not fit the latents.
         """
-        batch, _, num_frames, *_ = sample.shape
+        batch, num_frames = len(strengths or sample), sample.shape[2]
         self.check_window(num_frames)
         reference.check_frames(num_frames)
         host = interventions
-        x = fold_frames(sample)
+        pose_maps = [] if pose is None else [pose] if isinstance(pose, Tensor) else list(pose)
+        alike = not host.is_active and _rows_are_alike(timestep, reference, pose_maps)
+        x = fold_frames(sample if alike else sample.expand(batch, -1, -1, -1, -1))
         emb = self._embed_time(timestep, batch, x.dtype).repeat_interleave(num_frames, dim=0)
         emb = host.time_embedding(emb)
         context = SpatialContext(
             reference=reference.with_appearance(lambda a: _each_frame(a, batch, num_frames)),
-            strengths=(strengths or (1.0,) * batch) if reference.features else (0.0,) * batch,
+            strengths=(strengths or (1.0,) * batch) if reference.has_features else (0.0,) * batch,
             attention=attention,
             interventions=host,
         )
@@ -118,10 +125,10 @@ class DenoisingUNet(nn.Module):
             return host.after_skip(skips[-1])
 
         # Down. Every layer and every downsampler leaves a skip.
-        pose_maps = [] if pose is None else [pose] if isinstance(pose, Tensor) else list(pose)
-
         def add_pose(h: Tensor) -> Tensor:
-            return h + _fit_pose(pose_maps.pop(0), h, batch, num_frames) if pose_maps else h
+            if not pose_maps:
+                return h
+            return h + _fit_pose(pose_maps.pop(0), h, len(h) // num_frames, num_frames)
 
         host.enter_block("input", 0)
         h = keep(add_pose(self.conv_in(x)))
@@ -138,7 +145,7 @@ class DenoisingUNet(nn.Module):
         # Middle: resnet, spatial transformer, temporal layer, resnet.
         host.enter_block("middle", 0)
         h = run_layer("mid_block", self.mid_block, 0, h, emb, context, num_frames)
-        h = host.after_middle_block(self.mid_block.resnets[1](h, emb))
+        h = host.after_middle_block(resnet(self.mid_block.resnets[1], h, emb))
 
         # Up. Every layer takes one skip.
         number = 0
@@ -146,15 +153,27 @@ class DenoisingUNet(nn.Module):
             for layer in range(len(block.resnets)):
                 host.enter_block("output", number)
                 h, skip = host.before_output_block(h, skips.pop())
-                h = torch.cat([h, skip], dim=1)
-                h = run_layer(f"up_blocks.{level}", block, layer, h, emb, context, num_frames)
+                h = run_layer(f"up_blocks.{level}", block, layer, h, emb, context, num_frames, skip)
                 if layer == len(block.resnets) - 1:
                     for upsampler in block.upsamplers or ():
                         h = upsample(upsampler, h, *skips[-1].shape[-2:])
                 number += 1
 
         h = self.conv_out(self.conv_act(self.conv_norm_out(h)))
-        return unfold_frames(h, num_frames)
+        return unfold_frames(each_row(h, batch * num_frames), num_frames)
+
+    @torch.no_grad()
+    def project_reference(self, reference: Reference) -> Reference:
+        """Project what ReferenceNet saw to keys and values: once for all frames and steps."""
+        projected = {
+            path: project(self.get_submodule(path).attn1, tokens)
+            for path, tokens in reference.features.items()
+        }
+        others = tuple(
+            replace(other, reference=self.project_reference(other.reference))
+            for other in reference.others
+        )
+        return replace(reference, features={}, projected=projected, others=others)
 
     def check_window(self, num_frames: int) -> None:
         """Raise SettingsError if a window of this many frames does not fit the position table."""
@@ -178,9 +197,10 @@ class DenoisingUNet(nn.Module):
         emb: Tensor,
         context: SpatialContext,
         num_frames: int,
+        skip: Tensor | None = None,
     ) -> Tensor:
         """One layer: resnet, spatial transformer, temporal layer, where the block has them."""
-        h = block.resnets[layer](h, emb)
+        h = resnet(block.resnets[layer], h, emb, skip)
         if getattr(block, "attentions", None):
             h = spatial_transformer(
                 block.attentions[layer], h, f"{path}.attentions.{layer}", context
@@ -201,6 +221,12 @@ def fold_frames(x: Tensor) -> Tensor:
 def unfold_frames(x: Tensor, num_frames: int) -> Tensor:
     """(B·F, C, h, w) -> (B, C, F, h, w)."""
     return rearrange(x, "(b f) c h w -> b c f h w", f=num_frames)
+
+
+def _rows_are_alike(timestep: Tensor, reference: Reference, pose_maps: list[Tensor]) -> bool:
+    """Whether rows with the same latents differ in the appearance and the strengths alone."""
+    poses_are_alike = all(len(pose) == 1 for pose in pose_maps)
+    return timestep.numel() == 1 and poses_are_alike and reference.is_shared
 
 
 def _each_frame(appearance: Tensor, batch: int, num_frames: int) -> Tensor:

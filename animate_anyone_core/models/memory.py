@@ -43,9 +43,8 @@ def activation_bytes(
     finest = config.block_out_channels[0]
     per_channel = max(_FEED_FORWARD, _BESIDE_COLUMNS + _KERNEL_CELLS * _widest(config) / finest)
     frames = per_channel * rows * height * width * finest
-    # the reference's tokens on the device, and keys and values of the largest layer
-    reference = reference_elements(config, height, width)
-    reference += 2 * height * width * config.block_out_channels[0]
+    # the reference's keys and values; its tokens, and those of the largest layer, are fewer
+    reference = 2 * reference_elements(config, height, width)
     return _ALLOCATOR * element_bytes * (frames + reference)
 
 

@@ -18,6 +18,7 @@ from ..errors import ShapeError
 from .attention import AttentionKernel, Tree, reference_attention
 from .interventions import Interventions
 from .references import Reference
+from .shared_rows import each_row
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ def mixed_attention(
 
     Args:
         attn: diffusers' `Attention`, used for its parameters.
-        x: Tokens (B·F, L, D).
+        x: Tokens (B·F, L, D), or (F, L, D) that all rows share.
         path: Of the block, which names its features.
         context: The reference and who reads it.
         shares: How much each query reads each further character, see `region_shares`.
 
     Returns:
-        (B·F, L, D).
+        (B·F, L, D); (F, L, D) where the rows still share all.
 
     Raises:
         ShapeError: If a host split the queries into tiles, whose places nobody knows.
@@ -83,20 +84,28 @@ def mixed_attention(
     return host.attention_output("attn1", attn.to_out[0](out))
 
 
+def project(attn: Tree, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values (R, L, D) that attention takes from what ReferenceNet saw, (R, L, D)."""
+    return attn.to_k(tokens), attn.to_v(tokens)
+
+
 def _by_strength(
     attn: Tree, own: tuple[Tensor, Tensor, Tensor], path: str, context: SpatialContext
 ) -> Tensor:
-    """Attend for the rows of each strength apart, and put them together again."""
+    """Attend for the rows of each strength apart, and put them together again.
+
+    Rows that share their tokens need it once a strength: they share the reference, too.
+    """
     reference, strengths = context.reference, context.strengths
-    tokens = reference.features[path]
-    k_ref, v_ref = attn.to_k(tokens), attn.to_v(tokens)
+    are_shared = len(own[0]) < len(reference.appearance)
+    k_ref, v_ref = reference.projected.get(path) or project(attn, reference.features[path])
     bias = None if reference.bias is None else reference.bias[path]
-    per_row = len(own[0]) // len(strengths)  # frames of a row (times tiles)
+    per_row = len(own[0]) // (1 if are_shared else len(strengths))  # frames (times tiles)
     groups = []
     for strength in sorted(set(strengths), reverse=True):
         rows = [b for b, value in enumerate(strengths) if value == strength]
-        pick = _frames_of(rows, len(strengths), per_row, tokens.device)
-        q, k, v = (part[pick] for part in own)
+        pick = _frames_of(rows, len(strengths), per_row, own[0].device)
+        q, k, v = own if are_shared else (part[pick] for part in own)
         attend = partial(_through_host, context=context, rows=rows)
         if strength != 1.0:
             group = attend(q, k, v, attn.heads)
@@ -109,9 +118,9 @@ def _by_strength(
         groups.append((pick, group))
     if len(groups) == 1:
         return groups[0][1]
-    out = torch.empty_like(own[0])
+    out = own[0].new_empty(len(strengths) * per_row, *own[0].shape[1:])
     for pick, group in groups:
-        out[pick] = group
+        out[pick] = each_row(group, len(out[pick]))
     return out
 
 

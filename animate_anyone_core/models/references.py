@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -23,12 +23,29 @@ class Reference:
         bias: Block path -> logarithms (R, L) of the tokens' weights in the softmax; None where
             there is one picture, whose tokens weigh 1.
         others: Further characters, each read in its own place instead of this one.
+        projected: Block path -> keys and values (R, L, D) of these tokens, where
+            `DenoisingUNet.project_reference` has made them: the same in every frame and step. The
+            tokens themselves are then not needed, `features` is empty.
     """
 
     appearance: Tensor
     features: dict[str, Tensor]
     bias: dict[str, Tensor] | None = None
     others: "tuple[RegionalReference, ...]" = ()
+    projected: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @property
+    def has_features(self) -> bool:
+        """Whether there is anything of ReferenceNet to read."""
+        return bool(self.features or self.projected)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all rows read the same features, wherever they look."""
+        if self.others:
+            return False
+        keys = (keys for keys, _ in self.projected.values())
+        return all(len(tokens) == 1 for tokens in (*self.features.values(), *keys))
 
     def with_appearance(self, change: Callable[[Tensor], Tensor]) -> "Reference":
         """The same with changed CLIP tokens, those of the further characters as well."""

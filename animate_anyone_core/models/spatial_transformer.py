@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .attention import Tree
 from .reference_mixing import SpatialContext, mixed_attention, region_shares
+from .shared_rows import add_to_each_row, each_row
 
 
 def spatial_transformer(module: Tree, x: Tensor, path: str, context: SpatialContext) -> Tensor:
@@ -18,7 +19,7 @@ def spatial_transformer(module: Tree, x: Tensor, path: str, context: SpatialCont
 
     Args:
         module: diffusers' `Transformer2DModel`, used as a parameter tree.
-        x: Feature maps (B·F, C, h, w).
+        x: Feature maps (B·F, C, h, w), or (F, C, h, w) that all rows share.
         path: The module's path in the UNet, which names its reference features.
         context: Shared by all spatial transformers of this forward.
 
@@ -32,9 +33,9 @@ def spatial_transformer(module: Tree, x: Tensor, path: str, context: SpatialCont
     for index, block in enumerate(module.transformer_blocks):
         host.enter_transformer_block(index, block.attn1)
         name = f"{path}.transformer_blocks.{index}"
-        tokens = tokens + mixed_attention(block.attn1, block.norm1(tokens), name, context, shares)
-        tokens = host.between_attentions(tokens)
-        tokens = tokens + _placed_appearance(block, tokens, context, shares)
+        read = mixed_attention(block.attn1, block.norm1(tokens), name, context, shares)
+        tokens = host.between_attentions(add_to_each_row(tokens, read))
+        tokens = add_to_each_row(tokens, _placed_appearance(block, tokens, context, shares))
         tokens = tokens + block.ff(block.norm3(tokens))
     host.leave_transformer()
     return tokens_out(module, tokens, x)
@@ -52,12 +53,13 @@ def _placed_appearance(
 
 
 def _appearance_attention(block: Tree, x: Tensor, context: SpatialContext) -> Tensor:
-    """Cross-attention to the appearance tokens."""
+    """Cross-attention to the appearance tokens: (B·F, L, D), or (B·F, 1, D) for all tokens."""
     host, attn, appearance = context.interventions, block.attn2, context.reference.appearance
     if appearance.shape[1] == 1 and not host.is_active:
         # Softmax over a single key is 1: every token receives the same projected value. Exact.
-        return attn.to_out[0](attn.to_v(appearance)).expand_as(x)
-    q_in, k_in, v_in = host.attention_inputs("attn2", block.norm2(x), appearance, appearance)
+        return attn.to_out[0](attn.to_v(appearance))
+    own = each_row(block.norm2(x), len(appearance))
+    q_in, k_in, v_in = host.attention_inputs("attn2", own, appearance, appearance)
     q, k, v = attn.to_q(q_in), attn.to_k(k_in), attn.to_v(v_in)
     out = host.attend("attn2", q, k, v, attn.heads, context.attention, rows=None)
     return host.attention_output("attn2", attn.to_out[0](out))
@@ -75,8 +77,8 @@ def tokens_out(module: Tree, tokens: Tensor, residual: Tensor) -> Tensor:
     """Project tokens (B, h·w, D) back to feature maps (B, C, h, w) and add the residual."""
     height = residual.shape[-2]
     if isinstance(module.proj_out, nn.Linear):
-        return _to_maps(module.proj_out(tokens), height) + residual
-    return module.proj_out(_to_maps(tokens, height)) + residual
+        return add_to_each_row(residual, _to_maps(module.proj_out(tokens), height))
+    return add_to_each_row(residual, module.proj_out(_to_maps(tokens, height)))
 
 
 def _to_tokens(x: Tensor) -> Tensor:

@@ -242,3 +242,28 @@ def test_placed_characters_are_not_averaged_or_nested(features, normal):
         combine_references(placed, b, 0.5)
     more = place_characters(placed, [(a, torch.zeros(2, 8, 6))])
     assert [other.reference for other in more.others] == [b, a]
+
+
+def test_keys_and_values_made_once_give_the_same_bits(unet, reference_net, normal):
+    """In every frame, for rows that share the reference and for rows with one each."""
+    sample, t = normal(2, 4, 3, 6, 4), torch.tensor([480])
+    for pictures in (1, 2):
+        appearance = normal(2, 1, 24)
+        features = reference_net(normal(pictures, 4, 6, 4), appearance[:pictures])
+        reference = Reference(appearance, features)
+        projected = unet.project_reference(reference)
+        assert not projected.features
+        assert projected.is_shared == reference.is_shared == (pictures == 1)
+        for strengths in ((0.0, 1.0), (0.5, 1.0)):
+            expected = unet(sample, t, reference, strengths=strengths)
+            assert torch.equal(unet(sample, t, projected, strengths=strengths), expected)
+
+
+def test_keys_and_values_of_weighted_pictures_keep_their_weights(unet, reference_net, normal):
+    appearance = normal(1, 1, 24)
+    one, other = (
+        Reference(appearance, reference_net(normal(1, 4, 6, 4), appearance)) for _ in "12"
+    )
+    both = combine_references(one, other, 0.3)
+    sample, t = normal(1, 4, 2, 6, 4), torch.tensor([480])
+    assert torch.equal(unet(sample, t, unet.project_reference(both)), unet(sample, t, both))

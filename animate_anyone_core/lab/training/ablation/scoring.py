@@ -46,6 +46,7 @@ def animate_variant(
     ) -> Tensor:
         rows = tuple(strength > 0 for strength in strengths)
         times = t.reshape(-1).expand(len(rows))
+        sample = sample.expand(len(rows), -1, -1, -1, -1)
         question = Question(sample, times, reference.appearance, rows)
         return networks.predict(question, reference.features, pose)
 
