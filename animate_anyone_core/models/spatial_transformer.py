@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from .attention import Tree
+from .feed_forward import feed_forward
 from .reference_mixing import SpatialContext, mixed_attention, region_shares
 from .shared_rows import add_to_each_row, each_row
 
@@ -36,7 +37,7 @@ def spatial_transformer(module: Tree, x: Tensor, path: str, context: SpatialCont
         read = mixed_attention(block.attn1, block.norm1(tokens), name, context, shares)
         tokens = host.between_attentions(add_to_each_row(tokens, read))
         tokens = add_to_each_row(tokens, _placed_appearance(block, tokens, context, shares))
-        tokens = tokens + block.ff(block.norm3(tokens))
+        tokens = tokens + feed_forward(block.ff, block.norm3(tokens))
     host.leave_transformer()
     return tokens_out(module, tokens, x)
 

@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor
 
 from .attention import AttentionKernel, Tree, self_attention
+from .feed_forward import feed_forward
 
 
 def temporal_layer(module: Tree, x: Tensor, num_frames: int, attention: AttentionKernel) -> Tensor:
@@ -30,7 +31,7 @@ def temporal_layer(module: Tree, x: Tensor, num_frames: int, attention: Attentio
     for block in module.transformer_blocks:
         tokens = tokens + self_attention(block.attn1, block.norm1(tokens) + positions, attention)
         tokens = tokens + self_attention(block.attn2, block.norm2(tokens) + positions, attention)
-        tokens = tokens + block.ff(block.norm3(tokens))
+        tokens = tokens + feed_forward(block.ff, block.norm3(tokens))
     tokens = module.proj_out(tokens)
     return x + rearrange(tokens, "(b h w) f c -> (b f) c h w", h=height, w=width)
 
