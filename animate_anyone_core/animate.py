@@ -20,6 +20,7 @@ from .errors import SettingsError
 from .images import check_video_size, fit, fit_clip, vae_pixels
 from .models.autoencoder import Autoencoder, decode_pictures, encode_picture
 from .models.careful_denoiser import CarefulDenoiser
+from .models.denoising_unet import DenoisingUNet
 from .models.image_encoder import encode_appearance
 from .models.landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
 from .models.pose_features import Pictures, PosesOnDemand, check_pictures, features_of
@@ -27,8 +28,10 @@ from .models.references import Reference
 from .pixels import pixels_01
 from .progress import OnStep, silent
 from .replacement.scene import NO_SCENE, Scene, encode_scene
+from .sampling.deep_features import DeepFeatures
 from .sampling.denoise import Keeper, PredictWindow, denoise, make_noise
 from .sampling.schedule import NoiseSchedule, make_solver
+from .sampling.speed import Speed
 from .sampling.windows import Window, WindowSettings
 
 #: Predicts a window; called as `DenoisingUNet.forward`, whose stand-ins read the reference otherwise:
@@ -51,6 +54,8 @@ class AnimateSettings:
         windows: Windows and their blending.
         solver: Name of the solver.
         fit: How the reference picture comes to the video's size, see `images.fit`.
+        guided_from: Share of the steps that are taken without guidance, at the start.
+        full_every: Every so many steps all is computed; between, deep features are used again.
     """
 
     width: int
@@ -61,6 +66,8 @@ class AnimateSettings:
     windows: WindowSettings
     solver: str = "ddim"
     fit: str = "stretch"
+    guided_from: float = 0.0
+    full_every: int = 1
 
     def __post_init__(self) -> None:
         check_video_size(self.width, self.height)
@@ -73,6 +80,10 @@ class AnimateSettings:
             )
         if not 0 <= self.seed < 2**64:
             raise SettingsError(f"The seed must be from 0 to {2**64 - 1}, got {self.seed}.")
+        if not 0.0 <= self.guided_from <= 1.0:
+            raise SettingsError(f"guided_from is a share from 0 to 1, got {self.guided_from:g}.")
+        if self.full_every < 1:
+            raise SettingsError(f"full_every must be at least 1, got {self.full_every}.")
 
     @classmethod
     def for_model(cls, models: Models, **given: Any) -> "AnimateSettings":
@@ -104,6 +115,16 @@ class AnimateSettings:
             wanted |= {"width": 64, "height": 64}
         others: dict[str, Any] = {"num_inference_steps": 1, "guidance_scale": 1.0}
         cls(**others | wanted, windows=windows)
+
+    def at_speed(self, speed: Speed, solver: str | None = None) -> "AnimateSettings":
+        """The same with what a speed leaves out; a solver that is given stays."""
+        return replace(
+            self,
+            num_inference_steps=speed.steps(self.num_inference_steps),
+            solver=solver or speed.solver or self.solver,
+            guided_from=speed.guided_from,
+            full_every=speed.full_every,
+        )
 
     def count_windows(self, num_frames: int) -> int:
         """How many windows are predicted for a clip: how often `on_step` is called."""
@@ -150,9 +171,10 @@ def animate(
     size = settings.width, settings.height
     pose = encode_pose_pictures(models, poses, *size, settings.windows)
     extra = encode_scene(models.vae, models.profile.extra_inputs, scene, len(poses), *size)
+    unet = models.denoising_unet
     latents = sample_latents(
-        CarefulDenoiser(models.denoising_unet),
-        models.denoising_unet.project_reference(character),
+        unet if settings.full_every > 1 else CarefulDenoiser(unet),
+        unet.project_reference(character),
         pose,
         models.vae.config.latent_channels,
         models.profile.noise,
@@ -260,13 +282,15 @@ def sample_latents(
     num_frames = pose.num_frames if isinstance(pose, WindowedPose) else pose.shape[2]
     height, width = like.shape[-2:]
     noise = make_noise(num_frames, channels, height, width, generator)
+    deep = DeepFeatures(settings.full_every) if settings.full_every > 1 else None
     return denoise(
-        window_predictor(denoiser, reference, pose, extra),
+        window_predictor(denoiser, reference, pose, extra, deep),
         noise.to(like.device, like.dtype),
         make_solver(noise_schedule, settings.solver),
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
         windows=settings.windows,
+        guided_from=settings.guided_from,
         generator=generator,
         on_step=on_step,
         keeper=keeper,
@@ -274,7 +298,11 @@ def sample_latents(
 
 
 def window_predictor(
-    denoiser: Denoiser, reference: Reference, pose: Pose, extra: Tensor | None = None
+    denoiser: Denoiser,
+    reference: Reference,
+    pose: Pose,
+    extra: Tensor | None = None,
+    deep: DeepFeatures | None = None,
 ) -> PredictWindow:
     """Make the callable that the denoising loop asks for the prediction of a window.
 
@@ -286,15 +314,23 @@ def window_predictor(
         reference: The character.
         pose: Pose features of the clip.
         extra: What the input channels behind the noisy latents hold (1, C', F, h, w).
+        deep: Keeps features to be used again in other steps; the denoiser is then the UNet itself.
     """
     both = reference.with_appearance(lambda a: torch.cat([torch.zeros_like(a), a]))
 
     def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
-        seen = features_of(pose, window)
+        seen: dict[str, Any] = {"pose": features_of(pose, window)}
         if extra is not None:
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
-        if not with_unconditional:
-            return denoiser(latents, t, reference.at(window), pose=seen)
-        return denoiser(latents, t, both.at(window), strengths=(0.0, 1.0), pose=seen)
+        if with_unconditional:
+            seen["strengths"] = (0.0, 1.0)
+        who = (both if with_unconditional else reference).at(window)
+        if deep is None:
+            return denoiser(latents, t, who, **seen)
+        assert isinstance(denoiser, DenoisingUNet)
+        kept = deep.of_window(window, float(t), len(who.appearance) * len(window))
+        prediction, kept = denoiser.predict(latents, t, who, **seen, deep=kept)
+        deep.keep(window, kept)
+        return prediction
 
     return predict

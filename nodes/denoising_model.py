@@ -148,7 +148,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         self._ways: dict[torch.Size, int] = {}  # shape -> what fitted the last time
         swap_layers(self, operations)
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         x: Tensor,
         timesteps: Tensor,

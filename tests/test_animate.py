@@ -20,6 +20,7 @@ from animate_anyone_core.images import fit_clip
 from animate_anyone_core.media.stored_frames import store_frames
 from animate_anyone_core.models.pose_guider import encode_poses
 from animate_anyone_core.pixels import pixels_01
+from animate_anyone_core.sampling.speed import SPEEDS
 from animate_anyone_core.sampling.windows import WindowSettings
 
 
@@ -212,3 +213,40 @@ def test_impossible_settings_are_refused(changes, message):
 
 def test_the_largest_seed_works(models, reference, poses):
     assert len(run(models, reference, poses[:1], seed=2**64 - 1)) == 1
+
+
+def test_a_speed_changes_what_it_says_and_keeps_a_solver_that_was_chosen():
+    fast = SPEEDS["fast"]
+    settings = replace(SETTINGS, num_inference_steps=20).at_speed(fast)
+    assert (settings.num_inference_steps, settings.solver) == (8, "dpm++")
+    assert (settings.guided_from, settings.full_every) == (0.5, 2)
+    assert SETTINGS.at_speed(fast, "unipc").solver == "unipc"
+    assert SETTINGS.at_speed(SPEEDS["exact"]) == SETTINGS
+
+
+def test_deep_features_are_used_again_in_windows_and_halves(models, reference, poses):
+    """Eight steps in two windows: another result than without, and near it."""
+    settings = replace(SETTINGS, num_inference_steps=8)
+    exact = np.stack(list(animate(models, reference, poses, settings)))
+    reused = replace(settings, full_every=2)
+    near = np.stack(list(animate(models, reference, poses, reused)))
+    far = np.stack(list(animate(models, reference, poses, replace(settings, seed=5))))
+
+    def distance(a):
+        return np.abs(a.astype(float) - exact).mean()
+
+    assert 0 < distance(near) < distance(far)
+    assert np.array_equal(near, np.stack(list(animate(models, reference, poses, reused))))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"guided_from": 1.5}, "guided_from is a share from 0 to 1, got 1.5."),
+        ({"full_every": 0}, "full_every must be at least 1, got 0."),
+    ],
+)
+def test_shares_and_intervals_that_are_none_are_refused(change, message):
+    with pytest.raises(SettingsError) as error:
+        replace(SETTINGS, **change)
+    assert str(error.value) == message

@@ -64,7 +64,11 @@ class DenoisingUNet(nn.Module):
         self.conv_act = tree.conv_act
         self.conv_out = tree.conv_out
 
-    def forward(
+    def forward(self, *given: Any, **settings: Any) -> Tensor:
+        """The prediction (B, C, F, h, w) alone; takes what `predict` takes."""
+        return self.predict(*given, **settings)[0]
+
+    def predict(
         self,
         sample: Tensor,
         timestep: Tensor,
@@ -75,7 +79,8 @@ class DenoisingUNet(nn.Module):
         attention: AttentionKernel = scaled_dot_product,
         interventions: Interventions = _NO_INTERVENTIONS,
         recompute: bool = False,
-    ) -> Tensor:
+        deep: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Predict from noisy latents.
 
         Args:
@@ -93,9 +98,13 @@ class DenoisingUNet(nn.Module):
             interventions: A host's places in this forward.
             recompute: Gradient checkpointing: keep only what enters every layer, and compute the
                 layer again on the way back. For training; the result is the same.
+            deep: What an earlier step gave back, of at least these rows: only what is around it
+                is computed then, the first convolution and the last layer.
 
         Returns:
-            The prediction (B, C, F, h, w).
+            The prediction (B, C, F, h, w), and what entered the last layer from below,
+            (B·F, C', h, w): it changes little from step to step, so that it may be used again, as
+            in "DeepCache: Accelerating Diffusion Models for Free" (Ma et al., 2023).
 
         Raises:
             SettingsError: If the window is longer than the position table.
@@ -105,7 +114,7 @@ class DenoisingUNet(nn.Module):
         self.check_window(num_frames)
         reference.check_frames(num_frames)
         host = interventions
-        pose_maps = [] if pose is None else [pose] if isinstance(pose, Tensor) else list(pose)
+        pose_maps = _pose_maps(pose)
         alike = not host.is_active and _rows_are_alike(timestep, reference, pose_maps)
         x = fold_frames(sample if alike else sample.expand(batch, -1, -1, -1, -1))
         emb = self._embed_time(timestep, batch, x.dtype).repeat_interleave(num_frames, dim=0)
@@ -132,7 +141,7 @@ class DenoisingUNet(nn.Module):
 
         host.enter_block("input", 0)
         h = keep(add_pose(self.conv_in(x)))
-        for level, block in enumerate(self.down_blocks):
+        for level, block in enumerate(self.down_blocks if deep is None else ()):
             for layer in range(len(block.resnets)):
                 host.enter_block("input", len(skips))
                 path = f"down_blocks.{level}"
@@ -143,24 +152,35 @@ class DenoisingUNet(nn.Module):
             h = add_pose(h)  # not in the skip
 
         # Middle: resnet, spatial transformer, temporal layer, resnet.
-        host.enter_block("middle", 0)
-        h = run_layer("mid_block", self.mid_block, 0, h, emb, context, num_frames)
-        h = host.after_middle_block(resnet(self.mid_block.resnets[1], h, emb))
+        if deep is None:
+            host.enter_block("middle", 0)
+            h = run_layer("mid_block", self.mid_block, 0, h, emb, context, num_frames)
+            h = host.after_middle_block(resnet(self.mid_block.resnets[1], h, emb))
+        else:
+            h = deep[-batch * num_frames :]
 
-        # Up. Every layer takes one skip.
-        number = 0
-        for level, block in enumerate(self.up_blocks):
-            for layer in range(len(block.resnets)):
-                host.enter_block("output", number)
-                h, skip = host.before_output_block(h, skips.pop())
-                h = run_layer(f"up_blocks.{level}", block, layer, h, emb, context, num_frames, skip)
-                if layer == len(block.resnets) - 1:
-                    for upsampler in block.upsamplers or ():
-                        h = upsample(upsampler, h, *skips[-1].shape[-2:])
-                number += 1
+        # Up. Every layer takes one skip, and the last one the first.
+        way_up = self._way_up()
+        for number, (path, block, layer) in list(enumerate(way_up))[-len(skips) :]:
+            if len(skips) == 1:
+                deep = h
+            host.enter_block("output", number)
+            h, skip = host.before_output_block(h, skips.pop())
+            h = run_layer(path, block, layer, h, emb, context, num_frames, skip)
+            for upsampler in _upsamplers_behind(block, layer):
+                h = upsample(upsampler, h, *skips[-1].shape[-2:])
 
         h = self.conv_out(self.conv_act(self.conv_norm_out(h)))
-        return unfold_frames(each_row(h, batch * num_frames), num_frames)
+        assert deep is not None
+        return unfold_frames(each_row(h, batch * num_frames), num_frames), deep
+
+    def _way_up(self) -> list[tuple[str, Tree, int]]:
+        """Layers on the way up as (path, block, number)."""
+        return [
+            (f"up_blocks.{level}", block, layer)
+            for level, block in enumerate(self.up_blocks)
+            for layer in range(len(block.resnets))
+        ]
 
     @torch.no_grad()
     def project_reference(self, reference: Reference) -> Reference:
@@ -213,6 +233,11 @@ class DenoisingUNet(nn.Module):
         return checkpoint(self._layer, *inputs, use_reentrant=False)
 
 
+def _upsamplers_behind(block: Tree, layer: int) -> list[Tree]:
+    """What enlarges the maps behind a layer: only behind a block's last, and not in the last block."""
+    return list(block.upsamplers or ()) if layer == len(block.resnets) - 1 else []
+
+
 def fold_frames(x: Tensor) -> Tensor:
     """(B, C, F, h, w) -> (B·F, C, h, w)."""
     return rearrange(x, "b c f h w -> (b f) c h w")
@@ -221,6 +246,11 @@ def fold_frames(x: Tensor) -> Tensor:
 def unfold_frames(x: Tensor, num_frames: int) -> Tensor:
     """(B·F, C, h, w) -> (B, C, F, h, w)."""
     return rearrange(x, "(b f) c h w -> b c f h w", f=num_frames)
+
+
+def _pose_maps(pose: PoseFeatures | None) -> list[Tensor]:
+    """For behind the first convolution, then for behind each down block, as far as there are any."""
+    return [] if pose is None else [pose] if isinstance(pose, Tensor) else list(pose)
 
 
 def _rows_are_alike(timestep: Tensor, reference: Reference, pose_maps: list[Tensor]) -> bool:

@@ -54,6 +54,7 @@ def denoise(
     num_inference_steps: int,
     guidance_scale: float,
     windows: WindowSettings,
+    guided_from: float = 0.0,
     generator: torch.Generator | None = None,
     on_step: OnStep = silent,
     keeper: Keeper | None = None,
@@ -67,6 +68,7 @@ def denoise(
         num_inference_steps: Solver steps, at least 1.
         guidance_scale: Classifier-free guidance; at 1 or less the unconditional half is left out.
         windows: Windows and their blending.
+        guided_from: Share of the steps that are taken without guidance, at the start.
         generator: For solvers that add noise.
         on_step: Told after every window (done, total); raise from it to cancel.
         keeper: Keeps what is done after every step, and knows where to go on.
@@ -95,9 +97,10 @@ def denoise(
 
     for number, t in enumerate(solver.timesteps[first:], first):
         scaled = solver.scale_model_input(latents, t)
+        guidance = guidance_scale if number >= guided_from * len(solver.timesteps) else 1.0
         reported = _counting(on_step, number * total // len(solver.timesteps), total)
         try:
-            prediction = _predict_clip(predict, scaled, t, guidance_scale, windows, reported)
+            prediction = _predict_clip(predict, scaled, t, guidance, windows, reported)
         except NotFiniteError as error:
             step = f"step {number + 1} of {len(solver.timesteps)}"
             raise NotFiniteError(f"In {step}, {error}") from error

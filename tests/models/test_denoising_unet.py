@@ -181,3 +181,28 @@ def test_gradients_reach_reference_pose_and_weights(unet, given):
     finally:
         weight.requires_grad_(False)
         weight.grad = None
+
+
+def test_what_is_deep_can_be_used_again(unet, given, normal):
+    """At the same time and sample it gives the same bits; only the ends of the network then run."""
+    reference = Reference(torch.cat([given["appearance"]] * 2), given["features"])
+    how = {"strengths": (0.0, 1.0), "pose": given["pose"]}
+    whole, deep = unet.predict(given["sample"], T, reference, **how)
+    assert torch.equal(whole, unet(given["sample"], T, reference, **how))
+    ran = []
+    hooks = [
+        m.register_forward_hook(lambda m, i, o, p=path: ran.append(p))
+        for path, m in unet.named_modules()
+        if path.endswith(".norm2") and "transformer" not in path
+    ]
+    again, same = unet.predict(given["sample"], T, reference, **how, deep=deep)
+    assert torch.equal(again, whole)
+    assert torch.equal(same, deep)
+    assert ran == ["up_blocks.1.resnets.1.norm2"]
+    other, _ = unet.predict(normal(1, 4, 3, 6, 4), T, reference, **how, deep=deep)
+    for hook in hooks:
+        hook.remove()
+    assert not torch.allclose(other, whole, atol=1e-2), "the ends of the network see the new sample"
+    own = Reference(given["appearance"], given["features"])
+    alone, _ = unet.predict(given["sample"], T, own, pose=given["pose"], deep=deep)
+    assert_close(alone, whole[1:], rtol=1e-5, atol=1e-5)
