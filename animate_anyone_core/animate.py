@@ -7,7 +7,7 @@ decodes.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -328,9 +328,9 @@ def window_predictor(
         if deep is None:
             return denoiser(latents, t, who, **seen)
         assert isinstance(denoiser, DenoisingUNet)
-        kept = deep.of_window(window, float(t), len(who.appearance) * len(window))
+        kept = deep.of_window(tuple(window), float(t), len(who.appearance) * len(window))
         prediction, kept = denoiser.predict(latents, t, who, **seen, deep=kept)
-        deep.keep(window, kept)
+        deep.keep(tuple(window), kept)
         return prediction
 
     return predict

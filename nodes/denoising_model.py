@@ -34,6 +34,7 @@ from ..animate_anyone_core.models.less_memory import (
     is_out_of_memory,
 )
 from ..animate_anyone_core.models.memory import activation_bytes
+from ..animate_anyone_core.sampling.deep_features import DeepFeatures
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .comfy_patches import ComfyPatches
 from .condition_rows import ConditionRow, ConditionRows, join_references, row_strengths
@@ -41,6 +42,7 @@ from .landmark_pose import LandmarkPose
 from .latent_format import check_clip, latent_format_for
 from .patchers import swap_layers
 from .sockets import EncodedPose
+from .speed import DEEP_FEATURES
 
 # diffusers' name -> ComfyUI's: what diffusers calls linear, ComfyUI calls sqrt_linear
 _BETA_SCHEDULES = {"linear": "sqrt_linear", "scaled_linear": "linear"}
@@ -259,7 +261,8 @@ class ComfyDenoisingUNet(DenoisingUNet):
                 transformer_options=transformer_options,
             )
 
-        out = super().forward(
+        kept = _KeptFeatures(transformer_options, len(x))
+        out, deep = self.predict(
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
             join_references(
@@ -273,7 +276,9 @@ class ComfyDenoisingUNet(DenoisingUNet):
             pose=seen,
             attention=in_pieces(attention) if pieces else attention,
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
+            deep=kept.to_use,
         )
+        kept.keep(deep)
         return fold_frames(out)
 
 
@@ -306,6 +311,29 @@ class _Conditions:
 def _is_full(error: BaseException) -> bool:
     """Whether memory ran out, in ComfyUI's word or another's."""
     return isinstance(error, mm.OOM_EXCEPTION) or is_out_of_memory(error)
+
+
+class _KeptFeatures:
+    """What this call may use of earlier steps, and keeps for later ones; nothing without a speed.
+
+    Args:
+        options: ComfyUI's facts of the call: which window, which conditions, which noise level.
+        rows: Of the call.
+    """
+
+    def __init__(self, options: dict, rows: int) -> None:
+        self._run: DeepFeatures | None = options.get(DEEP_FEATURES)
+        self.to_use: Tensor | None = None
+        if self._run is not None:
+            window = options.get("context_window")
+            frames = () if window is None else tuple(window.index_list)
+            self._part = (frames, tuple(options["cond_or_uncond"]))
+            self.to_use = self._run.of_window(self._part, float(options["sigmas"][0]), rows)
+
+    def keep(self, deep: Tensor) -> None:
+        """Keep what the call computed."""
+        if self._run is not None:
+            self._run.keep(self._part, deep)
 
 
 def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
+from ..animate_anyone_core.sampling.speed import EXACT, SPEEDS, Speed
 from ..animate_anyone_core.sampling.windows import Window, WindowSettings, windows_for_changes
 from .conditioning import condition, empty_clip
 from .context_windows import check_window_inputs, settings_for, window_inputs, with_windows
@@ -16,6 +17,7 @@ from .published_ddim import sample_published_ddim
 from .search_aliases import aliases
 from .share_input import share_input
 from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket, output
+from .speed import SAMPLERS, at_speed, speed_input
 
 PUBLISHED = "published ddim"
 
@@ -80,6 +82,7 @@ class Sampler(io.ComfyNode):
                     optional=True,
                     tooltip="A clip to start from, one frame a pose. Empty if not wired.",
                 ),
+                speed_input(),
             ],
             outputs=[
                 output(io.Latent, "latent_out", "The denoised clip."),
@@ -101,6 +104,7 @@ class Sampler(io.ComfyNode):
         schedule: str,
         blending: str,
         latent: dict[str, Any] | None = None,
+        speed: str = "exact",
         **sampling: Any,
     ) -> io.NodeOutput:
         windows = settings_for(model, context_frames, context_overlap, schedule, blending)
@@ -111,7 +115,7 @@ class Sampler(io.ComfyNode):
             kept = slice(frames.start, frames.stop)
             conds = condition(model, reference.at(frames), pose.at(kept))
         windowed = with_windows(model, windows, plan)
-        samples = sample(windowed, conds, start, frames, **sampling)
+        samples = sample(windowed, conds, start, frames, speed=SPEEDS[speed], **sampling)
         return io.NodeOutput({**start, "samples": samples})
 
 
@@ -145,6 +149,7 @@ def sample(
     sampler_name: str,
     scheduler: str,
     denoise: float,
+    speed: Speed = EXACT,
 ) -> torch.Tensor:
     """Run ComfyUI's sampling, as its KSampler node does.
 
@@ -161,12 +166,17 @@ def sample(
     if frames is not None and mask is not None:
         kept = slice(frames.start, frames.stop)
         mask = mask[kept]
+    steps = speed.steps(steps)
+    if speed.solver and sampler_name == PUBLISHED:
+        sampler_name = SAMPLERS[speed.solver]
+    sigmas = noise_levels(model, sampler_name, scheduler, steps, denoise)
+    model = at_speed(model, speed, sigmas)
     made = comfy.sample.sample_custom(
         model,
         noise[kept],
         cfg,
         solver(model, sampler_name),
-        noise_levels(model, sampler_name, scheduler, steps, denoise),
+        sigmas,
         *conds,
         whole[kept],
         noise_mask=mask,

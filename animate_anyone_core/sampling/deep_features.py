@@ -3,12 +3,12 @@
 The network's own part of it is `DenoisingUNet.predict`.
 """
 
+from collections.abc import Hashable
+
 from torch import Tensor
 
-from .windows import Window
-
 #: More than this is not kept: windows beyond it are computed in full at every step.
-_MOST_BYTES = 4 * 1024**3
+_MOST_BYTES = 2 * 1024**3
 
 
 class DeepFeatures:
@@ -22,28 +22,27 @@ class DeepFeatures:
     def __init__(self, full_every: int, most_bytes: int = _MOST_BYTES) -> None:
         self._full_every = full_every
         self._free_bytes = most_bytes
-        self._kept: dict[tuple[int, ...], Tensor] = {}
+        self._kept: dict[Hashable, Tensor] = {}
         self._step, self._time = -1, -1.0
 
-    def of_window(self, window: Window, time: float, rows: int) -> Tensor | None:
+    def of_window(self, window: Hashable, time: float, rows: int) -> Tensor | None:
         """What to use again in a window; None if it is to be computed.
 
         Args:
-            window: Its frames.
-            time: The diffusion time, by which a new step is told from the last one.
+            window: What tells it from the others: its frames.
+            time: The diffusion time or noise level, by which a new step is told from the last one.
             rows: Rows of frames to predict, of which as many must have been kept.
         """
         if time != self._time:
             self._step, self._time = self._step + 1, time
-        kept = self._kept.get(tuple(window))
+        kept = self._kept.get(window)
         if self._step % self._full_every == 0 or kept is None or len(kept) < rows:
             return None
         return kept
 
-    def keep(self, window: Window, deep: Tensor) -> None:
+    def keep(self, window: Hashable, deep: Tensor) -> None:
         """Keep what a window was computed with, if there is room."""
-        key, size = tuple(window), deep.nbytes
-        self._free_bytes += self._kept.pop(key).nbytes if key in self._kept else 0
-        if size <= self._free_bytes:
-            self._kept[key] = deep
-            self._free_bytes -= size
+        self._free_bytes += self._kept.pop(window).nbytes if window in self._kept else 0
+        if deep.nbytes <= self._free_bytes:
+            self._kept[window] = deep
+            self._free_bytes -= deep.nbytes

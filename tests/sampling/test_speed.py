@@ -62,7 +62,7 @@ class Used:
 
 
 def test_every_second_or_third_step_is_computed_in_full():
-    windows = [[0, 1], [1, 2]]
+    windows = [(0, 1), (1, 2)]
     for every in (2, 3):
         run = Used(DeepFeatures(every), windows)
         used = [run.step(1000.0 - i) for i in range(7)]
@@ -71,14 +71,14 @@ def test_every_second_or_third_step_is_computed_in_full():
 
 def test_what_one_window_kept_is_no_other_windows():
     deep = DeepFeatures(4)
-    deep.of_window([0, 1], 9.0, 1)
-    deep.keep([0, 1], torch.ones(1))
-    assert deep.of_window([1, 2], 8.0, 1) is None
-    assert deep.of_window([0, 1], 8.0, 1).item() == 1.0
+    deep.of_window((0, 1), 9.0, 1)
+    deep.keep((0, 1), torch.ones(1))
+    assert deep.of_window((1, 2), 8.0, 1) is None
+    assert deep.of_window((0, 1), 8.0, 1).item() == 1.0
 
 
 def test_where_guidance_begins_the_missing_row_is_computed():
-    run = Used(DeepFeatures(4), [[0]])
+    run = Used(DeepFeatures(4), [(0,)])
     assert [run.step(4.0, 1), run.step(3.0, 1), run.step(2.0, 2), run.step(1.0, 1)] == [
         [False],
         [True],
@@ -89,7 +89,7 @@ def test_where_guidance_begins_the_missing_row_is_computed():
 
 def test_only_as_many_windows_are_kept_as_there_is_room_for():
     """32 bytes a window; the third finds no room, at every step."""
-    run = Used(DeepFeatures(2, most_bytes=70), [[0], [1], [2]])
+    run = Used(DeepFeatures(2, most_bytes=70), [(0,), (1,), (2,)])
     assert [run.step(float(-i)) for i in range(4)] == [
         [False] * 3,
         [True, True, False],
