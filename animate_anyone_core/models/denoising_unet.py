@@ -135,9 +135,7 @@ class DenoisingUNet(nn.Module):
 
         # Down. Every layer and every downsampler leaves a skip.
         def add_pose(h: Tensor) -> Tensor:
-            if not pose_maps:
-                return h
-            return h + _fit_pose(pose_maps.pop(0), h, len(h) // num_frames, num_frames)
+            return _with_next(pose_maps, h, num_frames)
 
         host.enter_block("input", 0)
         h = keep(add_pose(self.conv_in(x)))
@@ -263,6 +261,13 @@ def _each_frame(appearance: Tensor, batch: int, num_frames: int) -> Tensor:
     if appearance.shape[0] == batch * num_frames:
         return appearance
     return appearance.expand(batch, -1, -1).repeat_interleave(num_frames, dim=0)
+
+
+def _with_next(pose_maps: list[Tensor], h: Tensor, num_frames: int) -> Tensor:
+    """Add the next map to h and take it off the list, if there is one."""
+    if not pose_maps:
+        return h
+    return h + _fit_pose(pose_maps.pop(0), h, len(h) // num_frames, num_frames)
 
 
 def _fit_pose(pose: Tensor, h: Tensor, batch: int, num_frames: int) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from .attention import Tree
 
-_CPU_TOKENS = 1024
-_OTHER_TOKENS = 65536
+#: Tokens at once on a CPU, and elsewhere.
+CPU_TOKENS, MOST_TOKENS = 1024, 65536
 
 
 def feed_forward(module: Tree, tokens: Tensor) -> Tensor:
@@ -29,4 +29,4 @@ def feed_forward(module: Tree, tokens: Tensor) -> Tensor:
 def _tokens_at_once(module: Tree, device: torch.device) -> int:
     """Few on a CPU; a host's own layers may move their weights at every call, so they get many."""
     is_plain = type(module.net[-1]) is nn.Linear
-    return _CPU_TOKENS if device.type == "cpu" and is_plain else _OTHER_TOKENS
+    return CPU_TOKENS if device.type == "cpu" and is_plain else MOST_TOKENS

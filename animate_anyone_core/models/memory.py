@@ -1,15 +1,19 @@
 """What one call of the denoising UNet needs besides its weights, for a host that makes room first.
 
-Two moments at the finest level decide, and which one depends on the device's kernels: the
-feed-forward of a transformer, or, where convolutions are computed as matrix products, the columns
-of the widest convolution.
+Three moments at the finest level decide, and which one depends on the device's kernels: the
+feed-forward of a transformer, whose slices are small on a CPU; its attention; or, where convolutions
+are computed as matrix products, the columns of the widest convolution.
 """
 
-from .config import UNetConfig
+import torch
 
-#: Live elements for every row, frame, latent cell and channel of the finest level in the
-#: feed-forward, with the skips: 25 to 26 counted, one more for the poses.
-_FEED_FORWARD = 27.5
+from .config import UNetConfig
+from .feed_forward import CPU_TOKENS, MOST_TOKENS
+
+#: Live elements for every row, frame, latent cell and channel of the finest level, with the skips:
+#: beside the hidden layer of a feed-forward 9.1 counted, in it 16; in attention 15.2.
+_BESIDE_HIDDEN, _HIDDEN = 11.5, 16.0
+_ATTENTION = 16.5
 
 #: Likewise beside the columns of a convolution on the way up: its input before and after the norm,
 #: its output, what is left of the skips. 10.7 counted.
@@ -21,14 +25,16 @@ _ALLOCATOR = 1.28
 
 
 def activation_bytes(
-    config: UNetConfig, rows: int, height: int, width: int, element_bytes: int
+    config: UNetConfig,
+    rows: int,
+    height: int,
+    width: int,
+    element_bytes: int,
+    *,
+    tokens_at_once: int = MOST_TOKENS,
+    unfolds: bool = True,
 ) -> float:
     """Estimate the peak memory of one forward, with attention that stores no scores.
-
-    It holds for convolutions that work in place (oneDNN, cuDNN) and for those that unfold their
-    whole input first. PyTorch's own do that wherever oneDNN has no kernel for a type on a
-    processor: bfloat16 without AVX-512, float16 without its own instructions, everything where
-    oneDNN is switched off.
 
     Args:
         config: The network's shapes.
@@ -36,13 +42,16 @@ def activation_bytes(
         height: h, in latent cells.
         width: w, in latent cells.
         element_bytes: Bytes of a number in the type that is computed in.
+        tokens_at_once: Of a feed-forward, see `tokens_on`.
+        unfolds: Whether convolutions may unfold their input, see `may_unfold`.
 
     Returns:
-        Bytes; from the measured peak to twice as much (the tests hold it for both kinds).
+        Bytes; from the measured peak to twice as much, to four times where they only may unfold.
     """
-    finest = config.block_out_channels[0]
-    per_channel = max(_FEED_FORWARD, _BESIDE_COLUMNS + _KERNEL_CELLS * _widest(config) / finest)
-    frames = per_channel * rows * height * width * finest
+    finest, cells = config.block_out_channels[0], rows * height * width
+    hidden = _BESIDE_HIDDEN + _HIDDEN * min(1.0, tokens_at_once / cells)
+    columns = _BESIDE_COLUMNS + _KERNEL_CELLS * _widest(config) / finest if unfolds else 0.0
+    frames = max(hidden, columns, _ATTENTION) * cells * finest
     # the reference's keys and values; its tokens, and those of the largest layer, are fewer
     reference = 2 * reference_elements(config, height, width)
     return _ALLOCATOR * element_bytes * (frames + reference)
@@ -67,6 +76,27 @@ def fitting_frames(
         if free is None or activation_bytes(config, count, height, width, element_bytes) <= free
     )
     return next(fits, 0)
+
+
+def tokens_on(device: torch.device) -> int:
+    """Tokens that a feed-forward with layers of PyTorch's own takes at once on a device."""
+    return CPU_TOKENS if device.type == "cpu" else MOST_TOKENS
+
+
+def may_unfold(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether convolutions may unfold their whole input into columns, as matrix products.
+
+    oneDNN and cuDNN work in place. PyTorch's own do not, wherever oneDNN has no kernel for a type on
+    a processor: bfloat16 without AVX-512, float16, everything where oneDNN is switched off.
+    """
+    if device.type != "cpu":
+        return device.type != "cuda"
+    mkldnn = torch.backends.mkldnn
+    if not (mkldnn.is_available() and getattr(mkldnn, "enabled", True)):
+        return True
+    if dtype == torch.bfloat16:
+        return not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    return dtype != torch.float32
 
 
 def _widest(config: UNetConfig) -> int:

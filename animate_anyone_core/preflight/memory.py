@@ -8,7 +8,7 @@ from ..borders.memory import free_memory, gigabytes
 from ..errors import SettingsError
 from ..images import SMALLEST_SIDE
 from ..models.denoising_unet import DenoisingUNet
-from ..models.memory import activation_bytes
+from ..models.memory import activation_bytes, may_unfold, tokens_on
 from ..models.pose_features import KEPT_FRAMES
 
 #: The estimate of the UNet is at most twice what is measured: only what is beyond that is refused.
@@ -55,9 +55,18 @@ def check_fits(
 
 def needed_bytes(unet: DenoisingUNet, width: int, height: int, num_frames: int, rows: int) -> float:
     """Bytes of one window (`rows` pictures) through the UNet, and of what all frames keep."""
-    size = unet.conv_in.weight.element_size()
+    weight = unet.conv_in.weight
+    size = weight.element_size()
     cells = height // 8 * (width // 8)
-    window = activation_bytes(unet.config, rows, height // 8, width // 8, size)
+    window = activation_bytes(
+        unet.config,
+        rows,
+        height // 8,
+        width // 8,
+        size,
+        tokens_at_once=tokens_on(weight.device),
+        unfolds=may_unfold(weight.device, weight.dtype),
+    )
     features = min(num_frames, KEPT_FRAMES) * cells * unet.config.block_out_channels[0] * size
     latents = num_frames * cells * unet.config.in_channels * size * _LATENTS
     return window + features + latents
