@@ -22,6 +22,7 @@ from .reference_mixing import SpatialContext, project
 from .references import Reference
 from .resnets import resnet
 from .shared_rows import each_row
+from .slices import by_frames, cells_at_once, frames_of
 from .spatial_transformer import spatial_transformer
 from .temporal import temporal_layer
 from .upsampling import upsample
@@ -218,11 +219,21 @@ class DenoisingUNet(nn.Module):
         skip: Tensor | None = None,
     ) -> Tensor:
         """One layer: resnet, spatial transformer, temporal layer, where the block has them."""
-        h = resnet(block.resnets[layer], h, emb, skip)
-        if getattr(block, "attentions", None):
-            h = spatial_transformer(
-                block.attentions[layer], h, f"{path}.attentions.{layer}", context
-            )
+
+        def in_space(part: slice) -> Tensor:
+            own, time = (frames_of(x, num_frames, part) for x in (h, emb))
+            beside = None if skip is None else frames_of(skip, num_frames, part)
+            x = resnet(block.resnets[layer], own, time, beside)
+            if not getattr(block, "attentions", None):
+                return x
+            module, here = block.attentions[layer], context.of_frames(num_frames, part)
+            return spatial_transformer(module, x, f"{path}.attentions.{layer}", here)
+
+        at_once = num_frames
+        if not context.interventions.is_active:  # a host sees whole windows
+            cells = cells_at_once(h, block.resnets[layer].conv1)
+            at_once = cells * num_frames // (len(h) * h[0, 0].numel())
+        h = by_frames(in_space, num_frames, at_once)
         if getattr(block, "motion_modules", None):
             h = temporal_layer(block.motion_modules[layer], h, num_frames, context.attention)
         return h

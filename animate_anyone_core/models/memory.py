@@ -1,7 +1,7 @@
 """What one call of the denoising UNet needs besides its weights, for a host that makes room first.
 
 Three moments at the finest level decide, and which one depends on the device's kernels: the
-feed-forward of a transformer, whose slices are small on a CPU; its attention; or, where convolutions
+feed-forward of a transformer and its attention, which work in slices; or, where convolutions
 are computed as matrix products, the columns of the widest convolution.
 """
 
@@ -9,11 +9,13 @@ import torch
 
 from .config import UNetConfig
 from .feed_forward import CPU_TOKENS, MOST_TOKENS
+from .slices import CPU_CELLS, MOST_CELLS
 
-#: Live elements for every row, frame, latent cell and channel of the finest level, with the skips:
-#: beside the hidden layer of a feed-forward 9.1 counted, in it 16; in attention 15.2.
-_BESIDE_HIDDEN, _HIDDEN = 11.5, 16.0
-_ATTENTION = 16.5
+#: Live elements for every row, frame, latent cell and channel of the finest level: what is kept of
+#: the whole window (skips, a layer's input and output), and what a layer adds for its slice, in
+#: attention and, beside the hidden layer of 16, in the feed-forward. Counted: 9.4 to 11 in slices, 25
+#: without any.
+_KEPT, _ATTENTION, _BESIDE_HIDDEN, _HIDDEN = 9.5, 7.0, 2.0, 16.0
 
 #: Likewise beside the columns of a convolution on the way up: its input before and after the norm,
 #: its output, what is left of the skips. 10.7 counted.
@@ -32,6 +34,7 @@ def activation_bytes(
     element_bytes: int,
     *,
     tokens_at_once: int = MOST_TOKENS,
+    cells_at_once: int | None = None,
     unfolds: bool = True,
 ) -> float:
     """Estimate the peak memory of one forward, with attention that stores no scores.
@@ -43,15 +46,18 @@ def activation_bytes(
         width: w, in latent cells.
         element_bytes: Bytes of a number in the type that is computed in.
         tokens_at_once: Of a feed-forward, see `tokens_on`.
+        cells_at_once: Of a layer in slices, see `cells_on`; None where layers see whole windows.
         unfolds: Whether convolutions may unfold their input, see `may_unfold`.
 
     Returns:
         Bytes; from the measured peak to twice as much, to four times where they only may unfold.
     """
     finest, cells = config.block_out_channels[0], rows * height * width
-    hidden = _BESIDE_HIDDEN + _HIDDEN * min(1.0, tokens_at_once / cells)
+    whole = 1.0 if cells_at_once is None else min(1.0, cells_at_once / cells)
+    attention = _KEPT + _ATTENTION * whole
+    hidden = _KEPT + _BESIDE_HIDDEN * whole + _HIDDEN * min(1.0, tokens_at_once / cells)
     columns = _BESIDE_COLUMNS + _KERNEL_CELLS * _widest(config) / finest if unfolds else 0.0
-    frames = max(hidden, columns, _ATTENTION) * cells * finest
+    frames = max(hidden, columns, attention) * cells * finest
     # the reference's keys and values; its tokens, and those of the largest layer, are fewer
     reference = 2 * reference_elements(config, height, width)
     return _ALLOCATOR * element_bytes * (frames + reference)
@@ -81,6 +87,11 @@ def fitting_frames(
 def tokens_on(device: torch.device) -> int:
     """Tokens that a feed-forward with layers of PyTorch's own takes at once on a device."""
     return CPU_TOKENS if device.type == "cpu" else MOST_TOKENS
+
+
+def cells_on(device: torch.device) -> int:
+    """Cells that layers of PyTorch's own see at once on a device."""
+    return CPU_CELLS if device.type == "cpu" else MOST_CELLS
 
 
 def may_unfold(device: torch.device, dtype: torch.dtype) -> bool:

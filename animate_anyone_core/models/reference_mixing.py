@@ -19,6 +19,7 @@ from .attention import AttentionKernel, Tree, reference_attention
 from .interventions import Interventions
 from .references import Reference
 from .shared_rows import each_row
+from .slices import frames_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class SpatialContext:
     strengths: tuple[float, ...]
     attention: AttentionKernel
     interventions: Interventions
+
+    def of_frames(self, num_frames: int, part: slice) -> "SpatialContext":
+        """The same for some frames of every row."""
+        reference = self.reference.with_appearance(lambda a: frames_of(a, num_frames, part))
+        return replace(self, reference=reference.at(list(range(num_frames))[part]))
 
 
 def region_shares(context: SpatialContext, height: int, width: int) -> list[Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .attention import AttentionKernel, Tree, self_attention
 from .feed_forward import feed_forward
+from .slices import cells_at_once, parts_of
 
 
 def temporal_layer(module: Tree, x: Tensor, num_frames: int, attention: AttentionKernel) -> Tensor:
@@ -24,16 +25,35 @@ def temporal_layer(module: Tree, x: Tensor, num_frames: int, attention: Attentio
     Returns:
         Feature maps (B·F, C, h, w), the layer's input added.
     """
-    height, width = x.shape[-2:]
-    tokens = rearrange(module.norm(x), "(b f) c h w -> (b h w) f c", f=num_frames)
+    cells = x[0, 0].numel()
+    at_once = cells_at_once(x, module.proj_in) // len(x)
+
+    def change(of: Tensor) -> Tensor:  # (B, F, C, L) -> (B, F, C, L)
+        tokens = rearrange(of, "b f c l -> (b l) f c")
+        made = _over_frames(module, tokens, attention)
+        return rearrange(made, "(b l) f c -> b f c l", l=of.shape[-1])
+
+    def by_rows(maps: Tensor) -> Tensor:
+        return maps.flatten(2).unflatten(0, (-1, num_frames))
+
+    if at_once >= cells:
+        return x + change(by_rows(module.norm(x))).reshape(x.shape)
+    normed, out = by_rows(module.norm(x)), by_rows(x).clone()
+    for part in parts_of(cells, at_once):
+        out[..., part] += change(normed[..., part])
+    return out.view(x.shape)
+
+
+def _over_frames(module: Tree, tokens: Tensor, attention: AttentionKernel) -> Tensor:
+    """The layer of tokens (B·L, F, C), each cell by itself."""
     tokens = module.proj_in(tokens)
-    positions = sinusoidal_positions(num_frames, tokens.shape[-1], tokens.device).to(tokens.dtype)
+    _, num_frames, width = tokens.shape
+    positions = sinusoidal_positions(num_frames, width, tokens.device).to(tokens.dtype)
     for block in module.transformer_blocks:
         tokens = tokens + self_attention(block.attn1, block.norm1(tokens) + positions, attention)
         tokens = tokens + self_attention(block.attn2, block.norm2(tokens) + positions, attention)
         tokens = tokens + feed_forward(block.ff, block.norm3(tokens))
-    tokens = module.proj_out(tokens)
-    return x + rearrange(tokens, "(b h w) f c -> (b f) c h w", h=height, w=width)
+    return module.proj_out(tokens)
 
 
 def sinusoidal_positions(num_frames: int, dim: int, device: torch.device | str = "cpu") -> Tensor:

@@ -8,7 +8,7 @@ from ..borders.memory import free_memory, gigabytes
 from ..errors import SettingsError
 from ..images import SMALLEST_SIDE
 from ..models.denoising_unet import DenoisingUNet
-from ..models.memory import activation_bytes, may_unfold, tokens_on
+from ..models.memory import activation_bytes, cells_on, may_unfold, tokens_on
 from ..models.pose_features import KEPT_FRAMES
 
 #: The estimate of the UNet is at most twice what is measured: only what is beyond that is refused.
@@ -65,6 +65,7 @@ def needed_bytes(unet: DenoisingUNet, width: int, height: int, num_frames: int, 
         width // 8,
         size,
         tokens_at_once=tokens_on(weight.device),
+        cells_at_once=cells_on(weight.device),
         unfolds=may_unfold(weight.device, weight.dtype),
     )
     features = min(num_frames, KEPT_FRAMES) * cells * unet.config.block_out_channels[0] * size

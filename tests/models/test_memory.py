@@ -8,6 +8,7 @@ from animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.memory import (
     activation_bytes,
+    cells_on,
     may_unfold,
     reference_elements,
     tokens_on,
@@ -41,7 +42,7 @@ SMALL = {
 
 @pytest.mark.parametrize(
     ("shapes", "rows", "frames", "height", "width"),
-    [(STABLE, 2, 4, 16, 16), (STABLE, 1, 4, 24, 16), (SMALL, 2, 8, 16, 16), (SMALL, 2, 4, 32, 24)],
+    [(STABLE, 2, 4, 16, 16), (STABLE, 1, 4, 24, 16), (SMALL, 2, 12, 16, 24), (SMALL, 2, 4, 32, 24)],
 )
 @pytest.mark.parametrize(
     ("dtype", "with_onednn"),
@@ -74,7 +75,8 @@ def test_the_estimate_is_near_the_peak_and_above_it(
 
     with torch.backends.mkldnn.flags(enabled=with_onednn):
         peak = peak_bytes(work, CPU)
-        kernels = {"tokens_at_once": tokens_on(CPU), "unfolds": may_unfold(CPU, dtype)}
+        slices = {"tokens_at_once": tokens_on(CPU), "cells_at_once": cells_on(CPU)}
+        kernels = {**slices, "unfolds": may_unfold(CPU, dtype)}
     size = rows * frames, height, width, dtype.itemsize
     most = 4 if kernels["unfolds"] else 2  # they may: the size decides, and other libraries
     assert peak < activation_bytes(config, *size, **kernels) < most * peak
