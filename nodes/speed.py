@@ -22,8 +22,8 @@ def speed_input() -> io.Combo.Input:
         options=list(SPEEDS),
         default="exact",
         optional=True,
-        tooltip="exact leaves out nothing. balanced takes half the steps, with DPM++. fast takes 4 of "
-        "10, guides in the second half of them and uses deep features twice.",
+        tooltip="exact leaves out nothing. balanced takes half the steps, with DPM++. fast takes 6 of "
+        "20 and guides in the second half of them.",
     )
 
 

@@ -218,8 +218,8 @@ def test_the_largest_seed_works(models, reference, poses):
 def test_a_speed_changes_what_it_says_and_keeps_a_solver_that_was_chosen():
     fast = SPEEDS["fast"]
     settings = replace(SETTINGS, num_inference_steps=20).at_speed(fast)
-    assert (settings.num_inference_steps, settings.solver) == (8, "dpm++")
-    assert (settings.guided_from, settings.full_every) == (0.5, 2)
+    assert (settings.num_inference_steps, settings.solver) == (6, "dpm++")
+    assert (settings.guided_from, settings.full_every) == (0.5, 1)
     assert SETTINGS.at_speed(fast, "unipc").solver == "unipc"
     assert SETTINGS.at_speed(SPEEDS["exact"]) == SETTINGS
 
