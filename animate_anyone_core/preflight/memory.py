@@ -44,13 +44,21 @@ def check_fits(
     needed = needed_bytes(unet, width, height, num_frames, rows * window)
     if _SURELY * needed <= free:
         return
-    share = math.sqrt(free / needed)  # what is needed grows with the area
-    fits = [max(int(side * share) // 8 * 8, SMALLEST_SIDE) for side in (width, height)]
+    share = math.sqrt(free / needed)  # what is needed grows with the area, nearly
+    fits = _smaller(size, share)
+    while needed_bytes(unet, *fits, num_frames, rows * window) > free and max(fits) > SMALLEST_SIDE:
+        share *= 0.98
+        fits = _smaller(size, share)
     raise SettingsError(
         f"{num_frames} frames of {width}x{height} pixels in windows of {window} need about "
         f"{gigabytes(needed)}, {gigabytes(free)} are free. {fits[0]}x{fits[1]} would fit; or make "
         "--window or --max-frames smaller."
     )
+
+
+def _smaller(size: tuple[int, int], share: float) -> tuple[int, int]:
+    width, height = (max(int(side * share) // 8 * 8, SMALLEST_SIDE) for side in size)
+    return width, height
 
 
 def needed_bytes(unet: DenoisingUNet, width: int, height: int, num_frames: int, rows: int) -> float:

@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from animate_anyone_core.errors import SettingsError, ShapeError
+from animate_anyone_core.models import slices
 from animate_anyone_core.models.attention import scaled_dot_product
 from animate_anyone_core.models.interventions import Interventions
 from animate_anyone_core.models.reference_mixing import SpatialContext, mixed_attention
@@ -209,6 +210,27 @@ class TestPlaces:
         assert_close(out[:1], unet(sample, t, nobody, pose=pose), rtol=1e-4, atol=1e-4)
         alone = unet(sample, t, place_characters(a, [(b, half)]), pose=pose)
         assert_close(out[1:], alone, rtol=1e-4, atol=1e-4)
+
+    def test_places_stay_with_their_frames_where_layers_run_in_slices(
+        self, unet, given, monkeypatch
+    ):
+        a, b, sample, pose = given
+        where = torch.zeros(3, 6, 4)
+        where[1, :, :2] = 1
+        both = place_characters(a, [(b, where)])
+        whole = unet(sample, torch.tensor([480]), both, pose=pose)
+        monkeypatch.setattr(slices, "CPU_CELLS", 1)
+        sliced = unet(sample, torch.tensor([480]), both, pose=pose)
+        assert_close(sliced, whole, atol=1e-5, rtol=1e-4)
+        assert not torch.allclose(whole, unet(sample, torch.tensor([480]), a, pose=pose), atol=1e-3)
+
+    def test_keys_made_once_are_those_of_every_character(self, unet, given):
+        a, b, sample, pose = given
+        both = place_characters(a, [(b, torch.ones(3, 6, 4))])
+        projected = unet.project_reference(both)
+        assert projected.others[0].reference.features == {}
+        t = torch.tensor([480])
+        assert torch.equal(unet(sample, t, projected, pose=pose), unet(sample, t, both, pose=pose))
 
     def test_places_follow_the_window(self, given):
         a, b, *_ = given
