@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         description="Animate a character picture: train, run, measure.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    found = find_commands()
-    for name, (module, help_line) in found.items():
+    registry = find_commands()
+    for name, (module, help_line) in registry.items():
         command = commands.add_parser(name, help=help_line, description=help_line)
         if argv and argv[0] == name:  # only the wanted command pays for its imports
             _import(module).add_arguments(command)
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         args = parser.parse_args(argv)
         check_options(vars(args))
         with _sigterm_raises():
-            code = _import(found[args.command][0]).run(args)
+            code = _import(registry[args.command][0]).run(args)
     except (AnimateAnyoneError, OSError) as error:
         sys.stderr.write(f"error: {_one_line(str(error))}\n")
         return 2

@@ -319,17 +319,17 @@ def window_predictor(
     both = reference.with_appearance(lambda a: torch.cat([torch.zeros_like(a), a]))
 
     def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
-        seen: dict[str, Any] = {"pose": features_of(pose, window)}
+        conditions: dict[str, Any] = {"pose": features_of(pose, window)}
         if extra is not None:
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
         if with_unconditional:
-            seen["strengths"] = (0.0, 1.0)
+            conditions["strengths"] = (0.0, 1.0)
         who = (both if with_unconditional else reference).at(window)
         if deep is None:
-            return denoiser(latents, t, who, **seen)
+            return denoiser(latents, t, who, **conditions)
         assert isinstance(denoiser, DenoisingUNet)
         kept = deep.of_window(tuple(window), float(t), len(who.appearance) * len(window))
-        prediction, kept = denoiser.predict(latents, t, who, **seen, deep=kept)
+        prediction, kept = denoiser.predict(latents, t, who, **conditions, deep=kept)
         deep.keep(tuple(window), kept)
         return prediction
 

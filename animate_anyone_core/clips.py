@@ -133,8 +133,8 @@ def _matching(pattern: Path) -> list[Path]:
     before, after = _NUMBER.split(pattern.name, maxsplit=1)[::2]
     name = re.compile(rf"{re.escape(before)}(\d+){re.escape(after)}")
     folder = pattern.parent
-    found = (
+    matches = (
         {path: name.fullmatch(path.name) for path in folder.iterdir()} if folder.is_dir() else {}
     )
-    numbers = {path: int(match[1]) for path, match in found.items() if match}
+    numbers = {path: int(match[1]) for path, match in matches.items() if match}
     return sorted(numbers, key=lambda path: (numbers[path], path.name))

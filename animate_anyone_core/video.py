@@ -70,12 +70,12 @@ def read_video(
         return VideoClip(np.stack(frames), stream.fps, stream.sound)
 
 
-def stored_frames(path: Path, wanted: set[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+def stored_frames(path: Path, numbers: set[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
     """Go over the frames that a video stores, whatever their times.
 
     Args:
         path: A video.
-        wanted: Numbers of the frames to convert and give, from 0 on; None gives all.
+        numbers: Numbers of the frames to convert and give, from 0 on; None gives all.
 
     Yields:
         Number, and pixels (H, W, 3) uint8 RGB.
@@ -87,9 +87,9 @@ def stored_frames(path: Path, wanted: set[int] | None = None) -> Iterator[tuple[
         stream = picture_track(container, path.name)
         to_rgb = RgbReader(path.name, stream.sample_aspect_ratio)
         for number, frame in enumerate(container.decode(stream)):
-            if wanted is None or number in wanted:
+            if numbers is None or number in numbers:
                 yield number, to_rgb(frame)
-            if wanted is not None and number >= max(wanted):
+            if numbers is not None and number >= max(numbers):
                 return
 
 

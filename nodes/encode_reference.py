@@ -206,8 +206,8 @@ def encode(
         ShapeError: If the VAE's latents or CLIP's embedding do not fit ReferenceNet.
     """
     keep = mm.intermediate_device()
-    seen = clip_vision.encode_image(as_image(stretch_for_clip(picture)), crop=False)
-    appearance = seen["image_embeds"].reshape(1, 1, -1).to(keep)
+    encoded = clip_vision.encode_image(as_image(stretch_for_clip(picture)), crop=False)
+    appearance = encoded["image_embeds"].reshape(1, 1, -1).to(keep)
     latents = vae.encode(as_image(picture)).to(keep)
     _check_fit(handle, latents, appearance, picture)
     seen_latents = scaled(latents)

@@ -58,12 +58,12 @@ class AnimateAnyoneExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Import every node; one that cannot be loaded is left out and says why."""
         register_folders()
-        found = []
+        node_classes = []
         for module, name in NODES:
             try:
                 node = getattr(importlib.import_module(f".{module}", __package__), name)
                 node.define_schema()  # fails here, or later and takes the whole pack with it
-                found.append(node)
+                node_classes.append(node)
             except Exception as error:  # one broken part must not take the others down
                 logger.error(
                     "Animate Anyone: the node %s is left out, because it cannot be loaded: %s: %s",
@@ -71,7 +71,7 @@ class AnimateAnyoneExtension(ComfyExtension):
                     type(error).__name__,
                     error,
                 )
-        return found
+        return node_classes
 
 
 async def comfy_entrypoint() -> ComfyExtension:

@@ -52,8 +52,8 @@ def listed(choice: str, names: Iterable[str]) -> str | None:
     names = list(names)
     if choice in names:
         return choice
-    wanted = choice.replace("\\", "/")
-    return next((name for name in names if name.replace("\\", "/") == wanted), None)
+    slashed = choice.replace("\\", "/")
+    return next((name for name in names if name.replace("\\", "/") == slashed), None)
 
 
 def listed_verdict(*choices: tuple[str | None, Iterable[str]]) -> bool | str:
@@ -110,23 +110,23 @@ def network_folder(name: str, marker: str, *folders: str, built_in: str | None =
     """
     if built_in and name == BUILT_IN:
         return BUILT_IN_FOLDER / built_in
-    found = _network_folders(marker, *folders)
-    there = listed(name, found)
+    listed_paths = _network_folders(marker, *folders)
+    there = listed(name, listed_paths)
     if there is not None:
-        return found[there]
+        return listed_paths[there]
     raise FileNotFoundError(f"The folder {name} is gone. Refresh the node list (R), choose again.")
 
 
 def _network_folders(marker: str, *folders: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    listed_paths: dict[str, Path] = {}
     for folder in folders:
         for base in map(Path, folder_paths.get_folder_paths(folder)):
             for depth in ("*", "*/*", "*/*/*"):
                 for config in base.glob(f"{depth}/config.json"):
                     path = config.parent
                     if any((path / f"{marker}{suffix}").is_file() for suffix in SUFFIXES):
-                        found.setdefault(path.relative_to(base).as_posix(), path)
-    return found
+                        listed_paths.setdefault(path.relative_to(base).as_posix(), path)
+    return listed_paths
 
 
 def fingerprint(*paths: Path) -> str:

@@ -77,7 +77,7 @@ class Preflight(io.ComfyNode):
         if model is not None:
             windows = settings_for(model, context_frames, context_overlap, schedule, blending)
         needed, free = _memory(model, pose, windows, cfg)
-        found = check_run(
+        result = check_run(
             PlannedRun(
                 driver=_poses(driver_pose),
                 reference=_poses(reference_pose),
@@ -97,9 +97,9 @@ class Preflight(io.ComfyNode):
         )
         test = self_check(model) if self_test else None
         if test is not None:
-            found = replace(found, findings=(*finding_of(test), *found.findings))
-        report = found.to_text() + (f"\n\n{test.to_text()}" if test is not None else "")
-        if on_problem == STOP and found.findings:
+            result = replace(result, findings=(*finding_of(test), *result.findings))
+        report = result.to_text() + (f"\n\n{test.to_text()}" if test is not None else "")
+        if on_problem == STOP and result.findings:
             raise SettingsError(f"Stopped by Preflight, as asked for. {report}")
         return io.NodeOutput(report, pose, ui=ui.PreviewText(report))
 

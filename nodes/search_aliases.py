@@ -14,5 +14,5 @@ def aliases(*words: str) -> dict[str, list[str]]:
     Args:
         words: What people may type: other packs' names of the node, names of the files it reads.
     """
-    known = {field.name for field in fields(io.Schema)}
-    return {"search_aliases": list(words)} if "search_aliases" in known else {}
+    field_names = {field.name for field in fields(io.Schema)}
+    return {"search_aliases": list(words)} if "search_aliases" in field_names else {}

@@ -86,10 +86,10 @@ class SmoothPose(io.ComfyNode):
         hide_score: float | None,
     ) -> bool | str:
         windows = {"window": window, "detail_window": detail_window}
-        known: dict[str, Any] = {k: v for k, v in windows.items() if v is not None}
+        given: dict[str, Any] = {k: v for k, v in windows.items() if v is not None}
         if show_score is not None and hide_score is not None:
-            known |= {"show_score": show_score, "hide_score": hide_score}
-        return verdict(lambda: SmoothingSettings(**known))
+            given |= {"show_score": show_score, "hide_score": hide_score}
+        return verdict(lambda: SmoothingSettings(**given))
 
     @classmethod
     def execute(cls, pose_keypoint: Any, **settings: Any) -> io.NodeOutput:

@@ -9,8 +9,8 @@ _GIGABYTE = 1024**3
 
 def free_memory() -> int | None:
     """Bytes that this process may still take; None where the system does not tell."""
-    known = [value for value in (_available(), _left_in_group()) if value is not None]
-    return min(known, default=None)
+    limits = [value for value in (_available(), _left_in_group()) if value is not None]
+    return min(limits, default=None)
 
 
 def gigabytes(count: float) -> str:

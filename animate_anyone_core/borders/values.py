@@ -92,21 +92,21 @@ class Flag:
 class OneOf:
     """One of some words, numbers or None."""
 
-    known: tuple[object, ...]
+    allowed: tuple[object, ...]
 
     @property
     def words(self) -> str:
         """What it must be."""
-        return " or ".join("null" if value is None else repr(value) for value in self.known)
+        return " or ".join("null" if value is None else repr(value) for value in self.allowed)
 
     def accepts(self, value: object) -> bool:
         """Whether a value is one; 1 is not true."""
         numbers = (int, float)
-        for known in self.known:
-            alike = type(value) is type(known) or (
-                type(value) in numbers and type(known) in numbers
+        for allowed in self.allowed:
+            alike = type(value) is type(allowed) or (
+                type(value) in numbers and type(allowed) in numbers
             )
-            if alike and value == known:
+            if alike and value == allowed:
                 return True
         return False
 
@@ -183,7 +183,7 @@ def check_values(where: str, values: Mapping[str, Any], rules: Mapping[str, Rule
             raise SettingsError(f"{where}: {name} must be {rule.words}, got {shown(values[name])}.")
 
 
-def check_known(where: str, values: object, known: Mapping[str, Any]) -> dict[str, Any]:
+def check_known(where: str, values: object, allowed: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings that are an object with known names only.
 
     Raises:
@@ -192,9 +192,9 @@ def check_known(where: str, values: object, known: Mapping[str, Any]) -> dict[st
     if not isinstance(values, Mapping):
         raise SettingsError(f"{where} must hold named settings, got {shown(values)}.")
     for name in values:
-        if name not in known:
+        if name not in allowed:
             raise SettingsError(
-                f"{where} holds an unknown setting {shown(name)}. Known: {', '.join(known)}."
+                f"{where} holds an unknown setting {shown(name)}. Known: {', '.join(allowed)}."
             )
     return dict(values)
 

@@ -178,12 +178,12 @@ def _files(sources: Sequence[Path]) -> list[Path]:
         if not source.is_dir():
             files.append(source)
             continue
-        found = sorted(p for p in source.iterdir() if p.suffix in SUFFIXES and p.is_file())
-        if not found:
+        in_folder = sorted(p for p in source.iterdir() if p.suffix in SUFFIXES and p.is_file())
+        if not in_folder:
             raise CheckpointError(
                 f"{source} holds no weights (files that end in {', '.join(SUFFIXES)})."
             )
-        files += found
+        files += in_folder
     for file in files:
         if not file.is_file():
             raise CheckpointError(f"There is no file {file}.")
@@ -270,8 +270,8 @@ def _read(plan: _Plan) -> tuple[dict[str, Tensor], dict[str, str]]:
         spatial = {key: tensor for key, tensor in unet.items() if not is_temporal(key)}
         parts[0] = (spatial, unet_source)
     elif plan.part != "all":
-        wanted = (Layout.DENOISING_UNET_WITH_MOTION,)
-        check_layout(parts[0][0], wanted, plan.sources[0].name, "the UNet to split")
+        accepted = (Layout.DENOISING_UNET_WITH_MOTION,)
+        check_layout(parts[0][0], accepted, plan.sources[0].name, "the UNet to split")
     weights: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     settings: dict[str, object] = {}

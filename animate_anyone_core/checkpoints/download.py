@@ -107,7 +107,7 @@ def look_up(
     api = huggingface_hub.HfApi(endpoint=settings.endpoint)
     headers = build_hf_headers(library_name="animate_anyone")
     pages: dict[str, Any] = {}
-    found = []
+    hub_files = []
     for file in files:
         if file.repo not in pages:
             pages[file.repo] = _page(api, file.repo, settings)
@@ -117,7 +117,7 @@ def look_up(
             file.repo, entry.rfilename, revision=info.sha, endpoint=settings.endpoint
         )
         digest = entry.lfs["sha256"] if entry.lfs else entry.blob_id
-        found.append(
+        hub_files.append(
             HubFile(
                 url=url,
                 target=folder / file.target,
@@ -127,7 +127,7 @@ def look_up(
                 headers=headers,
             )
         )
-    return found
+    return hub_files
 
 
 def fetch(

@@ -58,8 +58,10 @@ def fit_latent_colors(latents: Tensor, pixels: Tensor) -> LatentColors:
     small = F.interpolate(pixels.cpu().double(), (height, width), mode="area")
     cells = latents.cpu().double().movedim(1, -1).reshape(-1, channels)
     cells = torch.cat([cells, torch.ones_like(cells[:, :1])], dim=1)
-    found = torch.linalg.lstsq(cells, small.movedim(1, -1).reshape(-1, 3), driver="gelsd").solution
-    *factors, offset = ((round(r, 4), round(g, 4), round(b, 4)) for r, g, b in found.tolist())
+    linear_map = torch.linalg.lstsq(
+        cells, small.movedim(1, -1).reshape(-1, 3), driver="gelsd"
+    ).solution
+    *factors, offset = ((round(r, 4), round(g, 4), round(b, 4)) for r, g, b in linear_map.tolist())
     return LatentColors(tuple(factors), offset)
 
 

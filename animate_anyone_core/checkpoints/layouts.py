@@ -90,7 +90,7 @@ _MARKS: tuple[tuple[Layout, tuple[tuple[str, ...], ...]], ...] = (
 
 
 def check_layout(
-    weights: Mapping[str, Tensor], wanted: tuple[Layout, ...], file_name: str, network: str
+    weights: Mapping[str, Tensor], accepted: tuple[Layout, ...], file_name: str, network: str
 ) -> Layout:
     """Recognise a file and refuse it if it is something else than wanted.
 
@@ -98,9 +98,9 @@ def check_layout(
         UnknownCheckpointError: Names what was wanted, what the file is, and what to do.
     """
     layout = recognise(weights)
-    if layout in wanted:
+    if layout in accepted:
         return layout
-    expected = " or ".join(entry.value for entry in wanted)
+    expected = " or ".join(entry.value for entry in accepted)
     if layout is Layout.UNKNOWN:
         first = ", ".join(sorted(weights)[:3]) or "none at all"
         raise UnknownCheckpointError(

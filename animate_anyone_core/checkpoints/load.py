@@ -99,8 +99,8 @@ def read_denoising_unet(
     """
     path, network = Path(path), "DenoisingUNet"
     weights = without_prefix(read_weights(path))
-    wanted = (Layout.DENOISING_UNET, Layout.DENOISING_UNET_WITH_MOTION)
-    layout = check_layout(weights, wanted, path.name, network)
+    accepted = (Layout.DENOISING_UNET, Layout.DENOISING_UNET_WITH_MOTION)
+    layout = check_layout(weights, accepted, path.name, network)
     settings = own_settings(path)
     files, notes = [path.name], []
     config, where = (
@@ -168,8 +168,8 @@ def load_reference_net(
     path = Path(path)
     weights = without_prefix(read_weights(path))
     # Moore's face model saved ReferenceNet with its output convolution: recognised as a plain UNet
-    wanted = (Layout.REFERENCE_NET, Layout.DENOISING_UNET)
-    layout = check_layout(weights, wanted, path.name, "ReferenceNet")
+    accepted = (Layout.REFERENCE_NET, Layout.DENOISING_UNET)
+    layout = check_layout(weights, accepted, path.name, "ReferenceNet")
     config, where = (
         find_unet_config(weights, path, own_settings(path))
         if config is None
@@ -305,8 +305,8 @@ def temporal_config(
         settings: What the file's header says, see `own_settings`.
     """
     if "temporal" in settings:
-        known = check_known("The file's header: temporal", settings["temporal"], TEMPORAL)
-        temporal = TemporalConfig(**known)
+        settings_given = check_known("The file's header: temporal", settings["temporal"], TEMPORAL)
+        temporal = TemporalConfig(**settings_given)
         if length is not None and length != temporal.max_frames:
             raise SettingsError(
                 f"The file's settings say max_frames {temporal.max_frames}, its position table has "

@@ -247,10 +247,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     except CheckpointError:
         raise
     except Exception as error:  # damage can make the unpickler fail in any way
-        wanted = re.search(r"GLOBAL (\S+)", str(error))
-        if wanted:
+        request = re.search(r"GLOBAL (\S+)", str(error))
+        if request:
             raise CheckpointError(
-                f"{path.name} is a pickle that asks to run code ({wanted[1]}), which is refused. "
+                f"{path.name} is a pickle that asks to run code ({request[1]}), which is refused. "
                 "Get the weights as safetensors, or re-save only the tensors."
             ) from error
         raise CheckpointError(

@@ -59,18 +59,19 @@ def find_clips(args: argparse.Namespace) -> list[ClipFiles]:
             f"Give folders for all or files for all: {' and '.join(folders)} are folders, "
             f"{' and '.join(others)} are not."
         )
-    found = {part: _by_name(path, SUFFIXES[part]) for part, path in paths.items()}
-    names = sorted(found["result"])
-    for part, files_of in found.items():
+    files_by_part = {part: _by_name(path, SUFFIXES[part]) for part, path in paths.items()}
+    names = sorted(files_by_part["result"])
+    for part, files_of in files_by_part.items():
         lonely = sorted(set(names) ^ set(files_of))
         if lonely and (part == "truth" or not set(names) <= set(files_of)):
-            where = next(one for one in ("result", part) if lonely[0] in found[one])
+            where = next(one for one in ("result", part) if lonely[0] in files_by_part[one])
             raise MediaError(
                 f"--result and --{part} must hold files of the same names, but {lonely[0]} is only "
                 f"in --{where} ({len(lonely)} such)."
             )
     return [
-        ClipFiles(name, **{part: files[name] for part, files in found.items()}) for name in names
+        ClipFiles(name, **{part: files[name] for part, files in files_by_part.items()})
+        for name in names
     ]
 
 

@@ -106,8 +106,8 @@ def _prepare(args: argparse.Namespace, clip: VideoClip) -> _Demo:
     detector = open_default_detector(args.device, [args.reference, args.driving])
     settings = DrivingSettings()
     with progress_bar("detect, track, smooth") as on_step:
-        found = detect_driver(detector, clip.frames, clip.fps, settings, on_step)
-    return _Demo(models, detector, choose_person(found, "largest"), clip, settings)
+        detected = detect_driver(detector, clip.frames, clip.fps, settings, on_step)
+    return _Demo(models, detector, choose_person(detected, "largest"), clip, settings)
 
 
 def _dance(

@@ -58,10 +58,10 @@ def run(args: argparse.Namespace) -> None:
     """
     names = list(PACKAGES) if ALL in args.what else list(dict.fromkeys(args.what))
     folder = args.output or models_folder()
-    wanted = [file for name in names for file in PACKAGES[name]]
-    files = look_up(wanted, folder)
+    requested = [file for name in names for file in PACKAGES[name]]
+    files = look_up(requested, folder)
     missing = [file for file in files if not file.is_there()]
-    for published, file in zip(wanted, files, strict=True):
+    for published, file in zip(requested, files, strict=True):
         logger.info(
             "%s of %s: %s; licence: %s",
             published.name,

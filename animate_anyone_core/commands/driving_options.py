@@ -140,8 +140,8 @@ def poses_of_clip(args: argparse.Namespace, driving: Driving) -> PoseSequence | 
     settings = DrivingSettings(smoothing=SmoothingSettings() if args.smooth else None)
     detector = open_detector(args, [args.driving or args.replace])
     with progress_bar("detect poses") as on_step:
-        found = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
-    poses = choose_by_option(found, args.person, args.person_frame)
+        detected = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
+    poses = choose_by_option(detected, args.person, args.person_frame)
     for doubt in poses.doubts:
         logger.warning("Warning: %s", doubt)
     return poses
@@ -180,8 +180,8 @@ def skeleton_pictures(
         assert detector is not None
         assert driving.clip is not None
         with progress_bar("detect poses") as on_step:
-            found = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
-        poses = choose_by_option(found, args.person, args.person_frame)
+            detected = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
+        poses = choose_by_option(detected, args.person, args.person_frame)
     if detector is not None and retarget:
         driven = fit_to_character(poses, reference, detector, settings)
         for note in driven.notes:

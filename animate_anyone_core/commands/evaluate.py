@@ -154,8 +154,8 @@ def _evaluate_folder(args: argparse.Namespace, files: list[ClipFiles], tools: _T
         clips[clip.name] = (measured.scores, measured.following)
         _write(args.output / clip.name, measured)
     scores = tools.distances.measure(mean_scores([scores for scores, _ in clips.values()]))
-    known = [following for _, following in clips.values() if following is not None]
-    following = mean_following(known) if known else None
+    with_poses = [following for _, following in clips.values() if following is not None]
+    following = mean_following(with_poses) if with_poses else None
     settings = {
         "result": args.result.name,
         "truth": args.truth.name,

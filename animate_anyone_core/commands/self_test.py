@@ -31,9 +31,9 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; 1 if a stage differs."""
-    found = test_device(args.device, args.dtype, with_clip=not args.no_clip)
-    sys.stdout.write(found.to_text() + "\n")
-    return 0 if found.passes else 1
+    result = test_device(args.device, args.dtype, with_clip=not args.no_clip)
+    sys.stdout.write(result.to_text() + "\n")
+    return 0 if result.passes else 1
 
 
 def test_device(device: str, dtype: str, *, with_clip: bool) -> SelfTest:

@@ -109,8 +109,8 @@ def mean_over_frames(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
 
 def mean_over_clip(per_frame: np.ndarray) -> float:
     """Mean over the frames that have a value; NaN if none has."""
-    known = per_frame[~np.isnan(per_frame)]
-    return float(known.mean()) if len(known) else float("nan")
+    measured = per_frame[~np.isnan(per_frame)]
+    return float(measured.mean()) if len(measured) else float("nan")
 
 
 def _per_frame(

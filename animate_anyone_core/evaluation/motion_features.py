@@ -71,11 +71,11 @@ def _histograms(vectors: np.ndarray) -> np.ndarray:
     turns = np.arctan2(vectors[..., 1], vectors[..., 0]) / (2 * np.pi)
     # sectors around the axes, so that what moves just sideways does not fall on an edge
     sectors = np.rint(turns * _DIRECTIONS).astype(int) % _DIRECTIONS
-    found = np.empty((GRID, GRID, _DIRECTIONS))
+    histograms = np.empty((GRID, GRID, _DIRECTIONS))
     rows, columns = (np.linspace(0, size, GRID + 1).astype(int) for size in lengths.shape)
     for i in range(GRID):
         for j in range(GRID):
             square = slice(rows[i], rows[i + 1]), slice(columns[j], columns[j + 1])
             weight, sector = lengths[square].ravel(), sectors[square].ravel()
-            found[i, j] = np.bincount(sector, weight, _DIRECTIONS) / weight.size
-    return found
+            histograms[i, j] = np.bincount(sector, weight, _DIRECTIONS) / weight.size
+    return histograms

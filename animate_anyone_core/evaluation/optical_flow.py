@@ -53,7 +53,7 @@ def tof(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -
     """
     values = []
     for t in range(len(truth) - 1):
-        found, wanted = (optical_flow(clip[t], clip[t + 1]) for clip in (result, truth))
-        gap = np.linalg.norm(found - wanted, axis=-1).astype(np.float64)
+        result_flow, true_flow = (optical_flow(clip[t], clip[t + 1]) for clip in (result, truth))
+        gap = np.linalg.norm(result_flow - true_flow, axis=-1).astype(np.float64)
         values.append(mean_over_frames(gap[None], None if mask is None else mask[t : t + 1])[0])
     return mean_over_clip(np.array(values, dtype=np.float64))

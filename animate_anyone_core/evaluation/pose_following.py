@@ -89,12 +89,12 @@ def person_height(poses: PoseSequence, person: int = 0, seen_score: float = SEEN
         PoseError: If the person is seen in no frame.
     """
     points = poses.points[:, person, : FEET.stop, 1]
-    seen = poses.scores[:, person, : FEET.stop] >= seen_score
-    frames = seen.sum(axis=1) >= 2
+    visible = poses.scores[:, person, : FEET.stop] >= seen_score
+    frames = visible.sum(axis=1) >= 2
     if not frames.any():
         raise PoseError("The driving poses show nobody: there is no height to measure errors by.")
-    low = np.where(seen, points, np.inf)[frames].min(axis=1)
-    high = np.where(seen, points, -np.inf)[frames].max(axis=1)
+    low = np.where(visible, points, np.inf)[frames].min(axis=1)
+    high = np.where(visible, points, -np.inf)[frames].max(axis=1)
     height = float(np.percentile(high - low, 95))
     if height <= 0:
         raise PoseError("The driving poses have no height: all seen keypoints lie on one line.")
@@ -102,7 +102,7 @@ def person_height(poses: PoseSequence, person: int = 0, seen_score: float = SEEN
 
 
 def compare_poses(
-    found: PoseSequence, driving: PoseSequence, seen_score: float = SEEN_SCORE
+    detected: PoseSequence, driving: PoseSequence, seen_score: float = SEEN_SCORE
 ) -> PoseFollowing:
     """Compare poses found on a result with those that drove it.
 
@@ -112,19 +112,19 @@ def compare_poses(
     Raises:
         PoseError: If lengths or aspect ratios differ, or the driving poses show nobody.
     """
-    points = _on_driving_canvas(found, driving)
+    points = _on_driving_canvas(detected, driving)
     persons = [p for p in range(driving.num_persons) if (driving.scores[:, p] >= seen_score).any()]
     if not persons:
         raise PoseError("The driving poses show nobody: nothing can be followed.")
     heights = np.array([person_height(driving, p, seen_score) for p in persons])
-    matches = _match(points, found.scores, driving, persons, heights, seen_score)
+    matches = _match(points, detected.scores, driving, persons, heights, seen_score)
 
-    wanted = driving.scores[:, persons] >= seen_score  # (F, P, K)
-    distance = np.full(wanted.shape, np.nan)
+    is_driven = driving.scores[:, persons] >= seen_score  # (F, P, K)
+    distance = np.full(is_driven.shape, np.nan)
     for column, (person, slot) in enumerate(zip(persons, matches, strict=True)):
         if slot is None:
             continue
-        both = wanted[:, column] & (found.scores[:, slot] >= seen_score)
+        both = is_driven[:, column] & (detected.scores[:, slot] >= seen_score)
         gap = np.linalg.norm(points[:, slot] - driving.points[:, person], axis=-1)
         distance[:, column] = np.where(both, gap, np.nan)
     relative = 100.0 * distance / heights[:, None]
@@ -132,7 +132,7 @@ def compare_poses(
     parts = {}
     for name, slices in PARTS.items():
         columns = np.r_[slices]
-        driven = wanted[..., columns]
+        driven = is_driven[..., columns]
         if driven.any():
             parts[name] = _part(relative[..., columns], driven)
     body = parts.get("body", PartFollowing(None, 1.0, 0))
@@ -146,7 +146,7 @@ def compare_poses(
         worst_frame=_worst_frame(body_percent),
         height=float(heights[0]),
         median_percent=float(np.nanmedian(body_percent)) if is_found else None,
-        correct=float((body_percent <= CORRECT_PERCENT).sum() / max(1, wanted[..., BODY].sum())),
+        correct=float((body_percent <= CORRECT_PERCENT).sum() / max(1, is_driven[..., BODY].sum())),
     )
 
 
@@ -166,25 +166,25 @@ def mean_following(clips: Sequence[PoseFollowing]) -> PoseFollowing:
         of = [clip.parts[name] for clip in clips if name in clip.parts]
         if of:
             parts[name] = PartFollowing(
-                _mean_of_known(part.error_percent for part in of),
+                _mean_of_measured(part.error_percent for part in of),
                 float(np.mean([part.missed for part in of])),
                 sum(part.num_keypoints for part in of),
             )
     return PoseFollowing(
-        error_percent=_mean_of_known(clip.error_percent for clip in clips),
-        error_pixels=_mean_of_known(clip.error_pixels for clip in clips),
+        error_percent=_mean_of_measured(clip.error_percent for clip in clips),
+        error_pixels=_mean_of_measured(clip.error_pixels for clip in clips),
         missed=float(np.mean([clip.missed for clip in clips])),
         parts=parts,
         worst_frame=None,
         height=float(np.mean([clip.height for clip in clips])),
-        median_percent=_mean_of_known(clip.median_percent for clip in clips),
+        median_percent=_mean_of_measured(clip.median_percent for clip in clips),
         correct=float(np.mean([clip.correct for clip in clips])),
     )
 
 
-def _mean_of_known(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _mean_of_measured(values: Iterable[float | None]) -> float | None:
+    measured = [value for value in values if value is not None]
+    return float(np.mean(measured)) if measured else None
 
 
 def pose_following(
@@ -201,8 +201,8 @@ def pose_following(
     """
     if len(frames) != driving.num_frames:
         raise PoseError(length_message(len(frames), driving.num_frames))
-    found, _ = detector.detect(frames, on_step=on_step)
-    return compare_poses(found, driving)
+    detected, _ = detector.detect(frames, on_step=on_step)
+    return compare_poses(detected, driving)
 
 
 def length_message(result: int, driving: int) -> str:
@@ -213,17 +213,17 @@ def length_message(result: int, driving: int) -> str:
     )
 
 
-def _on_driving_canvas(found: PoseSequence, driving: PoseSequence) -> np.ndarray:
-    if found.num_frames != driving.num_frames:
-        raise PoseError(length_message(found.num_frames, driving.num_frames))
-    scale = np.array([driving.width / found.width, driving.height / found.height])
+def _on_driving_canvas(detected: PoseSequence, driving: PoseSequence) -> np.ndarray:
+    if detected.num_frames != driving.num_frames:
+        raise PoseError(length_message(detected.num_frames, driving.num_frames))
+    scale = np.array([driving.width / detected.width, driving.height / detected.height])
     if abs(np.log(scale[0] / scale[1])) > 0.03:
         raise PoseError(
-            f"The result is {found.width}x{found.height}, the driving poses are on "
+            f"The result is {detected.width}x{detected.height}, the driving poses are on "
             f"{driving.width}x{driving.height}: another shape. Give the poses that were drawn for "
             "this result."
         )
-    return found.points * scale
+    return detected.points * scale
 
 
 def _match(
@@ -237,12 +237,12 @@ def _match(
     """Give each driving person the slot of the found one that is it, None if nobody is left."""
     cost = np.zeros((len(persons), points.shape[1]))
     for row, person in enumerate(persons):
-        wanted = driving.scores[:, person, BODY] >= seen_score
+        is_driven = driving.scores[:, person, BODY] >= seen_score
         for slot in range(points.shape[1]):
             gap = points[:, slot, BODY] - driving.points[:, person, BODY]
             near = np.minimum(np.linalg.norm(gap, axis=-1) / heights[row], 1.0)
-            unseen = scores[:, slot, BODY] < seen_score
-            cost[row, slot] = np.where(unseen, 1.0, near)[wanted].sum()
+            invisible = scores[:, slot, BODY] < seen_score
+            cost[row, slot] = np.where(invisible, 1.0, near)[is_driven].sum()
     rows, slots = linear_sum_assignment(cost)
     chosen: list[int | None] = [None] * len(persons)
     for row, slot in zip(rows, slots, strict=True):
@@ -250,17 +250,17 @@ def _match(
     return chosen
 
 
-def _part(relative: np.ndarray, wanted: np.ndarray) -> PartFollowing:
-    found = ~np.isnan(relative)
-    error = float(relative[found].mean()) if found.any() else None
-    missed = 1.0 - found.sum() / wanted.sum()
-    return PartFollowing(error, float(missed), int(wanted.sum()))
+def _part(relative: np.ndarray, is_driven: np.ndarray) -> PartFollowing:
+    detected = ~np.isnan(relative)
+    error = float(relative[detected].mean()) if detected.any() else None
+    missed = 1.0 - detected.sum() / is_driven.sum()
+    return PartFollowing(error, float(missed), int(is_driven.sum()))
 
 
 def _worst_frame(relative: np.ndarray) -> int | None:
-    found = ~np.isnan(relative)
-    count = found.sum(axis=(1, 2))
+    detected = ~np.isnan(relative)
+    count = detected.sum(axis=(1, 2))
     if not count.any():
         return None
-    total = np.where(found, relative, 0.0).sum(axis=(1, 2))
+    total = np.where(detected, relative, 0.0).sum(axis=(1, 2))
     return int(np.argmax(np.where(count > 0, total / np.maximum(count, 1), -1.0)))

@@ -50,10 +50,10 @@ class SoundTrack:
         """
         self._container = container
         with open_input(sound.path) as source:
-            found = source.streams.best("audio")
-            assert isinstance(found, av.AudioStream)
-            rate = found.rate if found.rate in _AAC_RATES else 48000
-            self._layout = "mono" if found.channels == 1 else "stereo"
+            best = source.streams.best("audio")
+            assert isinstance(best, av.AudioStream)
+            rate = best.rate if best.rate in _AAC_RATES else 48000
+            self._layout = "mono" if best.channels == 1 else "stereo"
         self._rate = rate
         channels = 1 if self._layout == "mono" else 2
         stream = container.add_stream("aac", rate=rate)

@@ -118,8 +118,8 @@ def _by_strength(
         if strength != 0.0:
             if bias is not None:  # the frame's own tokens weigh 1
                 attend = partial(attend, bias=F.pad(_each(bias, rows, per_row), (k.shape[1], 0)))
-            seen = _each(k_ref, rows, per_row), _each(v_ref, rows, per_row)
-            read = reference_attention(q, k, v, *seen, attn.heads, attend)
+            row_tokens = _each(k_ref, rows, per_row), _each(v_ref, rows, per_row)
+            read = reference_attention(q, k, v, *row_tokens, attn.heads, attend)
             group = read if strength == 1.0 else torch.lerp(group, read, strength)
         groups.append((pick, group))
     if len(groups) == 1:

@@ -84,10 +84,10 @@ class ReferenceNet(nn.Module):
         def run(path: str, block: Tree, index: int, h: Tensor) -> Tensor:
             inputs = (path, block, index, h, emb, appearance, attention, last)
             if recompute:
-                h, found = checkpoint(_layer, *inputs, use_reentrant=False)
+                h, layer_features = checkpoint(_layer, *inputs, use_reentrant=False)
             else:
-                h, found = _layer(*inputs)
-            features.update(found)
+                h, layer_features = _layer(*inputs)
+            features.update(layer_features)
             return h
 
         h = self.conv_in(latents)
@@ -121,19 +121,19 @@ def _layer(
     last: str,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """One layer's output, and what entered its spatial self-attentions, up to the last."""
-    found: dict[str, Tensor] = {}
+    layer_features: dict[str, Tensor] = {}
     h = block.resnets[index](h, emb)
     if not getattr(block, "attentions", None):
-        return h, found
+        return h, layer_features
     module = block.attentions[index]
     tokens = tokens_in(module, h)
     for number, transformer in enumerate(module.transformer_blocks):
         name = f"{path}.attentions.{index}.transformer_blocks.{number}"
-        found[name] = own = transformer.norm1(tokens)
+        layer_features[name] = own = transformer.norm1(tokens)
         if name == last:
-            return h, found
+            return h, layer_features
         tokens = tokens + self_attention(transformer.attn1, own, attention)
         own = transformer.norm2(tokens)
         tokens = tokens + cross_attention(transformer.attn2, own, appearance, attention)
         tokens = tokens + transformer.ff(transformer.norm3(tokens))
-    return tokens_out(module, tokens, h), found
+    return tokens_out(module, tokens, h), layer_features

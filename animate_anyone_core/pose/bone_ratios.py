@@ -148,8 +148,10 @@ def _evidence(
         trembles = (jitter[0] / full) ** 2 + (jitter[1] / length) ** 2
         doubts = driver.doubt**2 + reference.doubt**2
         width = np.sqrt(BANDWIDTH**2 + trembles + doubts)
-        seen = np.log(length / full) - grid
-        distance = (seen[:, None] - np.concatenate([shortenings, usual])) / width  # (X, samples)
+        observed = np.log(length / full) - grid
+        distance = (
+            observed[:, None] - np.concatenate([shortenings, usual])
+        ) / width  # (X, samples)
         density = np.exp(-0.5 * distance**2) @ weights / width
         total += segment.weight * np.log(density + 1e-6)
     return total
@@ -288,7 +290,7 @@ def estimate_ratios(
             )
             return replace(exact, method=method, matched_frame=match)
     # A pose that matches proves its widths too; otherwise only telling measurements count.
-    seen = {s.group for s, d, r in zip(SEGMENTS, driver, reference, strict=True) if _both(d, r)}
+    observed = {s.group for s, d, r in zip(SEGMENTS, driver, reference, strict=True) if _both(d, r)}
     driver, reference = (
         [replace(m, valid=m.telling) for m in measured] for measured in (driver, reference)
     )
@@ -307,7 +309,7 @@ def estimate_ratios(
         term = _evidence(segment, d, r, jitter, grid)
         evidence[segment.group] = evidence.get(segment.group, 0.0) + term
     sources = {group: f"not seen: as the {PRIOR[group][0]}" for group in GROUPS}
-    sources |= {group: f"seen from the side: as the {PRIOR[group][0]}" for group in seen}
+    sources |= {group: f"seen from the side: as the {PRIOR[group][0]}" for group in observed}
     sources |= dict.fromkeys(evidence, "measured")
     return _decide(evidence, grid, sources)
 

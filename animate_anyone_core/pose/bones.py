@@ -113,10 +113,10 @@ def add_mid_hip(points: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np
         (F, K + 1, 2) points and (F, K + 1) visibility.
     """
     middle = points[:, HIPS].mean(axis=1, keepdims=True)
-    seen = (visible[:, HIPS[0]] & visible[:, HIPS[1]])[:, None]
+    both_hips = (visible[:, HIPS[0]] & visible[:, HIPS[1]])[:, None]
     return (
-        np.concatenate([points, np.where(seen[..., None], middle, 0.0)], axis=1),
-        np.concatenate([visible, seen], axis=1),
+        np.concatenate([points, np.where(both_hips[..., None], middle, 0.0)], axis=1),
+        np.concatenate([visible, both_hips], axis=1),
     )
 
 

@@ -9,7 +9,7 @@ the next. Speeds are shares of the leg's length a step. Symbols: F frames, K key
 
 import numpy as np
 
-from .over_time import between_known, windows_in_clip
+from .over_time import interpolate_gaps, windows_in_clip
 from .skeleton import ANKLES
 
 WINDOW = 45  # steps that are looked at together
@@ -51,7 +51,7 @@ def estimate_pan(points: np.ndarray, visible: np.ndarray, leg_length: float) -> 
     known = np.isfinite(common)
     if known.mean() < LEAST_SHARE:
         return still
-    pan = between_known(np.where(known, common, 0.0)[:, None], known)[:, 0]
+    pan = interpolate_gaps(np.where(known, common, 0.0)[:, None], known)[:, 0]
     pan = windows_in_clip(pan, WINDOW // 3).mean(axis=-1)
     if np.median(np.abs(pan)) < DEAD_ZONE:
         return still

@@ -36,10 +36,10 @@ def estimate_zoom(measured: list[Measurements], frame: int = 0) -> np.ndarray:
         return np.ones(num_frames)
     ordered = np.sort(np.array(relative), axis=0)
     zoom = ordered[-3:].mean(axis=0)
-    seen = np.flatnonzero(ordered[-3] > np.log(2e-3))
-    if len(seen) < 2:
+    sampled = np.flatnonzero(ordered[-3] > np.log(2e-3))
+    if len(sampled) < 2:
         return np.ones(num_frames)
-    zoom = np.interp(np.arange(num_frames), seen, zoom[seen])
+    zoom = np.interp(np.arange(num_frames), sampled, zoom[sampled])
     zoom = np.median(windows_in_clip(zoom, SMOOTH_FRAMES), axis=-1)
     zoom = windows_in_clip(zoom, SMOOTH_FRAMES).mean(axis=-1)
     low, high = np.quantile(zoom, [0.02, 0.98])

@@ -104,12 +104,12 @@ class PoseDetector:
             size = frames.shape[2:0:-1] if isinstance(frames, np.ndarray) else (1, 1)
         poses, colors = _as_sequence(results, size, fps)
         poses = track_persons(poses, colors=colors)
-        found = None
+        verdict = None
         if self.drawn_only and isinstance(self.estimator, PoseEstimator):
-            found = self._check(self.estimator, poses, sample)
-        if found is not None and found.doubt:
-            poses = replace(poses, doubts=(found.doubt,))
-        return poses, self._report(poses, calls, found)
+            verdict = self._check(self.estimator, poses, sample)
+        if verdict is not None and verdict.doubt:
+            poses = replace(poses, doubts=(verdict.doubt,))
+        return poses, self._report(poses, calls, verdict)
 
     def release(self) -> None:
         """Give the networks' memory back; the next `detect` takes it again."""

@@ -63,7 +63,7 @@ class DetectionRun:
     on_step: OnStep
     results: list[FramePeople] = field(default_factory=list)
     _waiting: list[_Waiting] = field(default_factory=list)
-    _seen_when_detected: int = 0
+    _visible_when_detected: int = 0
 
     def walk(self, pictures: Iterator[np.ndarray], interval: int) -> tuple[int, int] | None:
         """Go through all pictures; return their (width, height), None without any."""
@@ -95,21 +95,21 @@ class DetectionRun:
     def _queue(self, pictures: list[np.ndarray], people: list[FrameBoxes]) -> None:
         """Put frames in line for the estimator, which runs when its batch is full."""
         limit = self.estimator.fixed_batch or self.batch_size
-        for picture, found in zip(pictures, people, strict=True):
+        for picture, detected in zip(pictures, people, strict=True):
             crops = sum(len(item.people.boxes) for item in self._waiting)
             # Frames without people wait too: results stay in order, but memory is bounded.
-            if crops + len(found.boxes) > limit or len(self._waiting) >= 4 * limit:
+            if crops + len(detected.boxes) > limit or len(self._waiting) >= 4 * limit:
                 self._estimate()
-            self._waiting.append(_Waiting(picture, found))
+            self._waiting.append(_Waiting(picture, detected))
 
     def _look(self, picture: np.ndarray) -> FrameBoxes:
         """Run the detector on one picture."""
         if self.detector is None:
             height, width = picture.shape[:2]
             return FrameBoxes(np.array([[0.0, 0.0, width, height]]), np.ones(1))
-        found = self.detector.detect(picture)
+        detected = self.detector.detect(picture)
         self._report_step()
-        return found
+        return detected
 
     def _estimate(self) -> None:
         """Find the keypoints of all waiting frames."""
@@ -137,18 +137,18 @@ class DetectionRun:
         """Look again where somebody has left a box that was only interpolated."""
         if self.detector is None:
             return people
-        seen = int((people.scores[:, BODY] >= SEEN_SCORE).sum())
+        visible = int((people.scores[:, BODY] >= SEEN_SCORE).sum())
         if item.people.is_detected:
-            self._seen_when_detected = seen
+            self._visible_when_detected = visible
             return people
-        lost = seen < _LEAST_SEEN * self._seen_when_detected
+        lost = visible < _LEAST_SEEN * self._visible_when_detected
         if not lost and not _touches_crop(item.people.boxes, people, self.estimator.size):
             return people
-        found = self._look(item.picture)
-        pairs = matched_boxes(item.people.boxes, found.boxes, least_overlap=_SAME_BOX)
+        detected = self._look(item.picture)
+        pairs = matched_boxes(item.people.boxes, detected.boxes, least_overlap=_SAME_BOX)
         if pairs is None:
-            people = self._people([_Waiting(item.picture, found)])[0]
-        self._seen_when_detected = int((people.scores[:, BODY] >= SEEN_SCORE).sum())
+            people = self._people([_Waiting(item.picture, detected)])[0]
+        self._visible_when_detected = int((people.scores[:, BODY] >= SEEN_SCORE).sum())
         return people
 
     def _report_step(self) -> None:

@@ -255,8 +255,8 @@ def find_detector(name: str, shapes: Shapes, size: Size) -> DetectorModel:
     for model in DETECTORS:
         if model.matches(shapes, size):
             return model
-    known = "; ".join(model.looks_like for model in DETECTORS)
+    kinds = "; ".join(model.looks_like for model in DETECTORS)
     raise UnknownCheckpointError(
         f"{name} is not a person detector we know: for a {size[1]}x{size[0]} picture it returns "
-        f"{', '.join(map(str, shapes)) or 'nothing'}. Known detectors: {known}."
+        f"{', '.join(map(str, shapes)) or 'nothing'}. Known detectors: {kinds}."
     )

@@ -191,7 +191,7 @@ class _Pen:
     def draw(self, canvas: np.ndarray, points: np.ndarray, scores: np.ndarray) -> None:
         """Draw all people: points (P, K, 2) in canvas pixels, scores (P, K)."""
         # Plain numbers: OpenCV takes them faster than NumPy's.
-        people = list(zip(points.tolist(), self._seen(scores).tolist(), strict=True))
+        people = list(zip(points.tolist(), self._visible(scores).tolist(), strict=True))
         groups = [[person] for person in people] if self.profile.person_by_person else [people]
         for group in groups:
             if self.parts.body:
@@ -199,39 +199,39 @@ class _Pen:
             for person in group:
                 self._details(canvas, *person)
             if self.has_face:
-                for person_points, seen in group:
+                for person_points, visible in group:
                     for landmark in range(FACE.start, FACE.stop):
-                        self._dot(canvas, landmark, person_points, seen, _FACE_DOT, _WHITE)
+                        self._dot(canvas, landmark, person_points, visible, _FACE_DOT, _WHITE)
 
     def _bodies(self, canvas: np.ndarray, group: list[tuple[list, list]]) -> None:
         """Draw limbs, then joints, one limb or joint of all people after the other."""
         for limb in range(len(LIMBS)):
-            for points, seen in group:
-                self._limb(canvas, limb, points, seen)
+            for points, visible in group:
+                self._limb(canvas, limb, points, visible)
         for joint in range(BODY.stop):
-            for points, seen in group:
-                self._dot(canvas, joint, points, seen, _JOINT_DOT, self.joint_colors[joint])
+            for points, visible in group:
+                self._dot(canvas, joint, points, visible, _JOINT_DOT, self.joint_colors[joint])
 
-    def _seen(self, scores: np.ndarray) -> np.ndarray:
+    def _visible(self, scores: np.ndarray) -> np.ndarray:
         """Return which keypoints (P, K) are drawn."""
-        seen = (scores >= self.seen_score) & (scores > 0)
+        visible = (scores >= self.seen_score) & (scores > 0)
         if self.profile.body_above:
-            seen[:, BODY] = scores[:, BODY] > self.seen_score
-        return seen
+            visible[:, BODY] = scores[:, BODY] > self.seen_score
+        return visible
 
-    def _details(self, canvas: np.ndarray, points: list, seen: list) -> None:
+    def _details(self, canvas: np.ndarray, points: list, visible: list) -> None:
         """Draw feet and hands of one person."""
         if self.parts.feet:
             for joint in range(FEET.start, FEET.stop):
-                self._dot(canvas, joint, points, seen, _JOINT_DOT, self.joint_colors[joint])
+                self._dot(canvas, joint, points, visible, _JOINT_DOT, self.joint_colors[joint])
         if self.parts.hands:
             for hand in (LEFT_HAND, RIGHT_HAND):
-                self._hand(canvas, points[hand], seen[hand])
+                self._hand(canvas, points[hand], visible[hand])
 
-    def _limb(self, canvas: np.ndarray, limb: int, points: list, seen: list) -> None:
+    def _limb(self, canvas: np.ndarray, limb: int, points: list, visible: list) -> None:
         """Draw a limb as a filled ellipse between its joints."""
         first, second = LIMBS[limb]
-        if not (seen[first] and seen[second]):
+        if not (visible[first] and visible[second]):
             return
         (x1, y1), (x2, y2) = points[first], points[second]
         length = ((x1 - x2) ** 2 + (y1 - y2) ** 2) ** 0.5
@@ -248,11 +248,11 @@ class _Pen:
         )
         self.cv2.fillConvexPoly(canvas, polygon, self.limb_colors[limb])
 
-    def _hand(self, canvas: np.ndarray, points: list, seen: list) -> None:
+    def _hand(self, canvas: np.ndarray, points: list, visible: list) -> None:
         """Draw the bones of a hand, then its joints."""
         pixels = [(int(x), int(y)) for x, y in points]
         # The publishers mark missing points with -1 and therefore skip the first row and column.
-        drawn = [ok and x > 0 and y > 0 for ok, (x, y) in zip(seen, pixels, strict=True)]
+        drawn = [ok and x > 0 and y > 0 for ok, (x, y) in zip(visible, pixels, strict=True)]
         if self.profile.inside_only:
             drawn = [ok and self._inside(canvas, *p) for ok, p in zip(drawn, pixels, strict=True)]
         for color, (first, second) in zip(self.bone_colors, HAND_BONES, strict=True):
@@ -272,12 +272,12 @@ class _Pen:
         canvas: np.ndarray,
         keypoint: int,
         points: list,
-        seen: list,
+        visible: list,
         radius: int,
         color: tuple[int, int, int],
     ) -> None:
         """Draw a filled circle at a keypoint."""
-        if not seen[keypoint]:
+        if not visible[keypoint]:
             return
         x, y = int(points[keypoint][0]), int(points[keypoint][1])
         if keypoint >= FACE.start and (x <= 0 or y <= 0):  # see _hand

@@ -179,10 +179,10 @@ def find_estimator(name: str, shapes: Shapes, size: Size) -> EstimatorModel:
     for model in ESTIMATORS:
         if model.matches(shapes, size):
             return model
-    known = "; ".join(model.looks_like for model in ESTIMATORS)
+    kinds = "; ".join(model.looks_like for model in ESTIMATORS)
     counts = ", ".join(map(str, LAYOUTS))
     raise UnknownCheckpointError(
         f"{name} is not a pose estimator we know: for a {size[1]}x{size[0]} picture it returns "
         f"{', '.join(map(str, shapes)) or 'nothing'}. Known estimators, with K one of {counts} "
-        f"keypoints: {known}."
+        f"keypoints: {kinds}."
     )

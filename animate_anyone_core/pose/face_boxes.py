@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import PoseError, SettingsError
-from .over_time import between_known, windows
+from .over_time import interpolate_gaps, windows
 from .pose_keypoint import SEEN_SCORE
 from .skeleton import EARS, EYES, FACE, NECK, NOSE, PoseSequence
 
@@ -108,21 +108,21 @@ def find_face_boxes(
         raise SettingsError(
             f"There is no person {person}: the poses have {poses.num_persons}, counted from 0."
         )
-    seen = poses.scores[:, person] >= seen_score
-    centers, sizes = _measure_faces(poses.points[:, person], seen)
-    found = np.isfinite(sizes)
-    if not found.any():
+    visible = poses.scores[:, person] >= seen_score
+    centers, sizes = _measure_faces(poses.points[:, person], visible)
+    measured = np.isfinite(sizes)
+    if not measured.any():
         raise PoseError(
             f"No frame shows the face of person {person}: neither landmarks nor eyes, ears or nose "
             "are seen. Choose another person, or leave the face pass out."
         )
-    centers = between_known(centers, found)
-    sizes = between_known(sizes[:, None], found)[:, 0]
+    centers = interpolate_gaps(centers, measured)
+    sizes = interpolate_gaps(sizes[:, None], measured)[:, 0]
     sides = padding * _smooth(_largest_around(sizes, smoothing)[:, None], smoothing)[:, 0]
     # Smoothing must not let a fast head slip out of its box.
     slack = np.maximum(sides - sizes, 0.0)[:, None] / 2
     steady = np.clip(_smooth(centers, smoothing), centers - slack, centers + slack)
-    shown = _distance_to(found) <= MAX_GAP
+    shown = _distance_to(measured) <= MAX_GAP
     return FaceBoxes(steady, sides, shown, poses.width, poses.height)
 
 
@@ -145,33 +145,33 @@ def poses_in_boxes(poses: PoseSequence, boxes: FaceBoxes, size: int) -> PoseSequ
     return PoseSequence(points, scores, size, size, poses.fps, poses.doubts)
 
 
-def _measure_faces(points: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _measure_faces(points: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Middles (F, 2) and sizes (F,) of a person's face; NaN where it is not seen."""
-    marks = np.where(seen[:, FACE, None], points[:, FACE], np.nan)
-    enough = seen[:, FACE].sum(axis=1) >= _FEWEST_LANDMARKS
+    marks = np.where(visible[:, FACE, None], points[:, FACE], np.nan)
+    enough = visible[:, FACE].sum(axis=1) >= _FEWEST_LANDMARKS
     low = np.fmin.reduce(marks, axis=1)
     high = np.fmax.reduce(marks, axis=1)
     by_marks = np.where(enough, (high - low).max(axis=-1), np.nan)
 
-    head = np.where(seen[:, _HEAD, None], points[:, _HEAD], np.nan)
-    known = np.isfinite(head[..., :1])
-    count = known.sum(axis=1)
-    middle = np.where(known, head, 0.0).sum(axis=1) / np.maximum(count, 1)
+    head = np.where(visible[:, _HEAD, None], points[:, _HEAD], np.nan)
+    valid = np.isfinite(head[..., :1])
+    count = valid.sum(axis=1)
+    middle = np.where(valid, head, 0.0).sum(axis=1) / np.maximum(count, 1)
     middle = np.where(count > 0, middle, np.nan)
-    by_eyes = _FACE_PER_EYES * _distance(points, seen, *EYES)
-    by_ears = _FACE_PER_EARS * _distance(points, seen, *EARS)
-    by_neck = _FACE_PER_NECK * _distance(points, seen, NOSE, NECK)
+    by_eyes = _FACE_PER_EYES * _distance(points, visible, *EYES)
+    by_ears = _FACE_PER_EARS * _distance(points, visible, *EARS)
+    by_neck = _FACE_PER_NECK * _distance(points, visible, NOSE, NECK)
     by_head = np.fmax(by_eyes, by_ears)
     sizes = np.where(enough, np.fmax(by_marks, by_ears), np.fmax(by_head, by_neck))
     centers = np.where(enough[:, None], (low + high) / 2, middle)
-    found = np.isfinite(sizes) & np.isfinite(centers).all(axis=1) & (np.nan_to_num(sizes) > 0)
-    return np.where(found[:, None], centers, np.nan), np.where(found, sizes, np.nan)
+    measured = np.isfinite(sizes) & np.isfinite(centers).all(axis=1) & (np.nan_to_num(sizes) > 0)
+    return np.where(measured[:, None], centers, np.nan), np.where(measured, sizes, np.nan)
 
 
-def _distance(points: np.ndarray, seen: np.ndarray, a: int, b: int) -> np.ndarray:
+def _distance(points: np.ndarray, visible: np.ndarray, a: int, b: int) -> np.ndarray:
     """Distance of two keypoints (F,), NaN where one is not seen."""
     apart = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
-    return np.where(seen[:, a] & seen[:, b], apart, np.nan)
+    return np.where(visible[:, a] & visible[:, b], apart, np.nan)
 
 
 def _largest_around(values: np.ndarray, window: int) -> np.ndarray:
@@ -187,7 +187,7 @@ def _smooth(values: np.ndarray, window: int) -> np.ndarray:
     return windows(values, window) @ (bell / bell.sum())
 
 
-def _distance_to(known: np.ndarray) -> np.ndarray:
+def _distance_to(valid: np.ndarray) -> np.ndarray:
     """Frames from each frame to the next known one (F,)."""
-    frames = np.arange(len(known))
-    return np.abs(frames[:, None] - frames[known]).min(axis=1)
+    frames = np.arange(len(valid))
+    return np.abs(frames[:, None] - frames[valid]).min(axis=1)

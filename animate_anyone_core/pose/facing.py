@@ -24,11 +24,11 @@ TURNS_ALONG = 1.4  # unless shoulders are this much broader where the head faces
 def trunk_up(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Return the unit direction up the trunk (F, 2); up the picture where it is hidden."""
     up = points[:, NECK] - points[:, HIPS].mean(axis=1)
-    seen = visible[:, NECK] & visible[:, HIPS].all(axis=1)
+    complete = visible[:, NECK] & visible[:, HIPS].all(axis=1)
     length = np.linalg.norm(up, axis=-1)
     upright = np.array([0.0, -1.0])
-    known = (seen & (length > 1e-6))[:, None]
-    return np.where(known, up / np.maximum(length, 1e-6)[:, None], upright)
+    valid = (complete & (length > 1e-6))[:, None]
+    return np.where(valid, up / np.maximum(length, 1e-6)[:, None], upright)
 
 
 def frontal_width(
@@ -48,9 +48,9 @@ def frontal_width(
     off_middle = np.abs(((points[:, NOSE] - middle) * sideways).sum(axis=-1)) / NOSE_BEFORE[pair]
     apart = np.abs(((b - a) * sideways).sum(axis=-1))
     distance = np.linalg.norm(b - a, axis=-1)
-    seen = visible[:, pair[0]] & visible[:, pair[1]] & visible[:, NOSE]
-    width = np.where(seen, np.hypot(distance, off_middle), distance)
-    return width, np.where(seen, np.arctan2(off_middle, apart), np.nan)
+    complete = visible[:, pair[0]] & visible[:, pair[1]] & visible[:, NOSE]
+    width = np.where(complete, np.hypot(distance, off_middle), distance)
+    return width, np.where(complete, np.arctan2(off_middle, apart), np.nan)
 
 
 def head_turn(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -74,14 +74,14 @@ def faces_camera(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     unless shoulders are broader in those glances: then the trunk turns along with the head.
     """
     turn = head_turn(points, visible)
-    known = ~np.isnan(turn)
-    away = known & (np.where(known, turn, 0.0) > FACING_BELOW)
-    if away.sum() <= MOSTLY_AWAY * known.sum():
+    valid = ~np.isnan(turn)
+    away = valid & (np.where(valid, turn, 0.0) > FACING_BELOW)
+    if away.sum() <= MOSTLY_AWAY * valid.sum():
         return ~away
     shoulders = np.linalg.norm(points[:, SHOULDERS[1]] - points[:, SHOULDERS[0]], axis=-1)
-    seen = visible[:, SHOULDERS].all(axis=1) & known
-    if (seen & away).any() and (seen & ~away).any():
-        aside, ahead = np.median(shoulders[seen & away]), np.median(shoulders[seen & ~away])
+    complete = visible[:, SHOULDERS].all(axis=1) & valid
+    if (complete & away).any() and (complete & ~away).any():
+        aside, ahead = np.median(shoulders[complete & away]), np.median(shoulders[complete & ~away])
         if ahead > TURNS_ALONG * aside:
             return ~away
     return np.zeros(len(points), dtype=bool)

@@ -12,7 +12,7 @@ Symbols: F frames, K keypoints, J joints of the body with the middle of the hips
 import numpy as np
 
 from .bones import BODY_TREE, RIGID_PARTS, add_mid_hip
-from .over_time import between_known
+from .over_time import interpolate_gaps
 from .skeleton import EARS, EYES, NECK, NOSE
 
 _HEAD = [*EYES, *EARS]
@@ -23,18 +23,20 @@ def _bridge_neck(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
     The offsets are those of the frames around, so the neck moves on with the body.
     """
-    neck, seen = points[:, NECK], visible[:, NECK]
-    if seen.all():
+    neck, is_visible = points[:, NECK], visible[:, NECK]
+    if is_visible.all():
         return neck
     weight = np.zeros(len(points))
     estimate = np.zeros_like(neck)
     for joint, _, _ in BODY_TREE:
-        offset = between_known(points[:, joint] - neck, seen & visible[:, joint])
+        offset = interpolate_gaps(points[:, joint] - neck, is_visible & visible[:, joint])
         estimate += visible[:, joint, None] * (points[:, joint] - offset)
         weight += visible[:, joint]
     estimate = estimate / np.maximum(weight, 1)[:, None]
-    estimate = between_known(np.where(seen[:, None], neck, estimate), seen | (weight > 0))
-    return np.where(seen[:, None], neck, estimate)
+    estimate = interpolate_gaps(
+        np.where(is_visible[:, None], neck, estimate), is_visible | (weight > 0)
+    )
+    return np.where(is_visible[:, None], neck, estimate)
 
 
 def _neck_to_head(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -45,7 +47,7 @@ def _neck_to_head(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     shown = visible[:, _HEAD]
     total = (points[:, _HEAD] * shown[..., None]).sum(axis=1)
     middle = total / np.maximum(shown.sum(axis=1), 1)[:, None]
-    return between_known(middle - points[:, NECK], shown.any(axis=1) & visible[:, NECK])
+    return interpolate_gaps(middle - points[:, NECK], shown.any(axis=1) & visible[:, NECK])
 
 
 def bridge_hidden_joints(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -57,14 +59,14 @@ def bridge_hidden_joints(points: np.ndarray, visible: np.ndarray) -> np.ndarray:
     points, visible = add_mid_hip(points, visible)
     points = points.copy()
     points[:, NECK] = _bridge_neck(points, visible)
-    neck_seen = visible[:, NECK]
+    neck_visible = visible[:, NECK]
     for joint, parent, _ in BODY_TREE:
-        known = visible[:, joint] & (neck_seen if parent == NECK else visible[:, parent])
-        vector = between_known(points[:, joint] - points[:, parent], known)
-        if joint == NOSE and not known.any():
+        valid = visible[:, joint] & (neck_visible if parent == NECK else visible[:, parent])
+        vector = interpolate_gaps(points[:, joint] - points[:, parent], valid)
+        if joint == NOSE and not valid.any():
             vector = _neck_to_head(points, visible)
-        seen = visible[:, joint, None]
-        points[:, joint] = np.where(seen, points[:, joint], points[:, parent] + vector)
+        is_visible = visible[:, joint, None]
+        points[:, joint] = np.where(is_visible, points[:, joint], points[:, parent] + vector)
     return points
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import PoseError
-from .over_time import between_known
+from .over_time import interpolate_gaps
 
 #: MediaPipe's camera.
 _FIELD_OF_VIEW = 63.0  # degrees, vertical
@@ -63,7 +63,7 @@ def fill_gaps(motion: HeadMotion, is_seen: np.ndarray) -> HeadMotion:
 
     def filled(values: np.ndarray) -> np.ndarray:
         flat = np.where(is_seen[:, None], values.reshape(len(values), -1), np.nan)
-        return between_known(flat, is_seen).reshape(values.shape)
+        return interpolate_gaps(flat, is_seen).reshape(values.shape)
 
     angles = euler_and_translation(np.where(is_seen[:, None, None], motion.poses, np.eye(4)))
     known = angles.copy()

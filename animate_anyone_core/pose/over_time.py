@@ -18,9 +18,9 @@ def windows_in_clip(values: np.ndarray, length: int) -> np.ndarray:
     return windows(values, min(length, 2 * ((len(values) - 1) // 2) + 1))
 
 
-def between_known(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+def interpolate_gaps(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Fill (F, D) in a straight line between known frames, ends held; zero if none is known."""
-    frames = np.flatnonzero(known)
+    frames = np.flatnonzero(valid)
     if len(frames) == 0:
         return np.zeros_like(values)
     at = np.arange(len(values))

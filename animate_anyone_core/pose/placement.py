@@ -23,7 +23,11 @@ def lower_ankle(points: np.ndarray, visible: np.ndarray) -> float | None:
 
 
 def find_shift(
-    body: np.ndarray, seen: np.ndarray, reference: np.ndarray, shown: np.ndarray, has_ground: bool
+    body: np.ndarray,
+    visible: np.ndarray,
+    reference: np.ndarray,
+    shown: np.ndarray,
+    has_ground: bool,
 ) -> np.ndarray:
     """Find the shift (2,) that puts a body where the reference is.
 
@@ -32,17 +36,17 @@ def find_shift(
 
     Args:
         body: (K + 1, 2) the retargeted skeleton in the aligned frame.
-        seen: (K + 1,) which of its joints are seen.
+        visible: (K + 1,) which of its joints are seen.
         reference: (K + 1, 2) the reference.
         shown: (K + 1,) which of its joints are seen.
         has_ground: The body already stands at its final height.
     """
-    anchor = next((joint for joint in ANCHORS if seen[joint] and shown[joint]), None)
+    anchor = next((joint for joint in ANCHORS if visible[joint] and shown[joint]), None)
     if anchor is not None:
         shift = reference[anchor] - body[anchor]
     else:
-        shift = reference[shown].mean(axis=0) - body[seen].mean(axis=0)
-    own, ground = lower_ankle(body, seen), lower_ankle(reference, shown)
+        shift = reference[shown].mean(axis=0) - body[visible].mean(axis=0)
+    own, ground = lower_ankle(body, visible), lower_ankle(reference, shown)
     if has_ground:
         shift[1] = 0.0
     elif own is not None and ground is not None:

@@ -168,13 +168,15 @@ def check_plausibility(
     for frame, picture in pictures.items():
         if not (scores[frame, BODY] > 0).any():
             continue
-        for name, seen in (("mirrored", _mirrored), ("smaller", _smaller), ("wider", _wider)):
+        for name, visible in (("mirrored", _mirrored), ("smaller", _smaller), ("wider", _wider)):
             looks += 1
-            gap = _gap(points[frame], scores[frame], seen(picture, look))
+            gap = _gap(points[frame], scores[frame], visible(picture, look))
             if gap is not None:
                 gaps[name].append(gap)
-    medians = {name: float(np.median(found)) if found else None for name, found in gaps.items()}
-    known = [median for median in medians.values() if median is not None]
+    medians = {
+        name: float(np.median(distances)) if distances else None for name, distances in gaps.items()
+    }
+    measured = [median for median in medians.values() if median is not None]
     lost = 1 - sum(map(len, gaps.values())) / looks if looks else 0.0
     jump, asymmetry = bone_jump(points, scores), bone_asymmetry(points, scores)
     return Plausibility(
@@ -183,7 +185,7 @@ def check_plausibility(
         lost=lost,
         jump=jump,
         asymmetry=asymmetry,
-        reasons=tuple(_reasons(float(np.mean(known)) if known else None, lost, jump)),
+        reasons=tuple(_reasons(float(np.mean(measured)) if measured else None, lost, jump)),
     )
 
 
@@ -244,30 +246,30 @@ def _gap(points: np.ndarray, scores: np.ndarray, again: Look) -> float | None:
     Left and right may be exchanged: whether somebody is seen from behind is hard to tell, and no
     nonsense.
     """
-    seen = scores[_JOINTS] >= SEEN_SCORE
-    if not len(again.points) or not seen.any():
+    visible = scores[_JOINTS] >= SEEN_SCORE
+    if not len(again.points) or not visible.any():
         return None
-    mine = points[_JOINTS][seen]
+    mine = points[_JOINTS][visible]
     both = np.concatenate([again.points, again.points[:, _other_side(again.points.shape[1])]])
-    distances = np.linalg.norm(both[:, _JOINTS][:, seen] - mine, axis=-1)  # (2 N, joints)
+    distances = np.linalg.norm(both[:, _JOINTS][:, visible] - mine, axis=-1)  # (2 N, joints)
     return float(np.median(distances, axis=1).min() / body_size(points, scores))
 
 
 def body_size(points: np.ndarray, scores: np.ndarray) -> float:
     """The torso's length in pixels, but at least a fifth of the seen body's extent, and 1."""
-    seen = points[BODY][scores[BODY] >= SEEN_SCORE]
-    extent = float(np.ptp(seen, axis=0).max()) if len(seen) else 0.0
+    visible = points[BODY][scores[BODY] >= SEEN_SCORE]
+    extent = float(np.ptp(visible, axis=0).max()) if len(visible) else 0.0
     torso = float(np.linalg.norm(points[NECK] - points[list(HIPS)].mean(axis=0)))
-    known = (scores[[NECK, *HIPS]] >= SEEN_SCORE).all()
-    return max(torso if known else 0.0, extent / 5, 1.0)
+    measured = (scores[[NECK, *HIPS]] >= SEEN_SCORE).all()
+    return max(torso if measured else 0.0, extent / 5, 1.0)
 
 
 def _bones(points: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Lengths (F, bones, 2 sides) of the limbs' bones in pixels, NaN where an end is not seen."""
     starts, ends = (np.array([pair[i] for pair in LIMB_BONES.values()]) for i in (0, 1))
     lengths = np.linalg.norm(points[:, starts] - points[:, ends], axis=-1)
-    seen = (scores[:, starts] >= SEEN_SCORE) & (scores[:, ends] >= SEEN_SCORE)
-    return np.where(seen & (lengths > 0), lengths, np.nan)
+    visible = (scores[:, starts] >= SEEN_SCORE) & (scores[:, ends] >= SEEN_SCORE)
+    return np.where(visible & (lengths > 0), lengths, np.nan)
 
 
 def bone_jump(points: np.ndarray, scores: np.ndarray) -> float | None:
@@ -299,8 +301,8 @@ def bone_asymmetry(points: np.ndarray, scores: np.ndarray) -> float | None:
     bones = _bones(points, scores)
     factors = []
     for sides in bones.transpose(1, 2, 0):
-        known = [side[np.isfinite(side)] for side in sides]
-        if all(len(side) for side in known):
-            right, left = (np.percentile(side, 90) for side in known)
+        measured = [side[np.isfinite(side)] for side in sides]
+        if all(len(side) for side in measured):
+            right, left = (np.percentile(side, 90) for side in measured)
             factors.append(max(right / left, left / right))
     return float(max(factors)) if factors else None

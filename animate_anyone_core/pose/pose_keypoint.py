@@ -133,8 +133,8 @@ def _standard_lists(
     points: np.ndarray, scores: np.ndarray, seen_score: float
 ) -> dict[str, list[float]]:
     """Write one person, points (K, 2) and scores (K,), as the lists that every reader knows."""
-    seen = (scores >= seen_score) & (scores > 0)
-    triplets = np.where(seen[:, None], np.concatenate([points, seen[:, None]], axis=1), 0.0)
+    visible = (scores >= seen_score) & (scores > 0)
+    triplets = np.where(visible[:, None], np.concatenate([points, visible[:, None]], axis=1), 0.0)
     lists = {}
     for key, part, _ in _PARTS:
         rows = triplets[part]
@@ -259,9 +259,9 @@ def _triplets(values: object, counts: tuple[int, ...], key: str, frame: int) -> 
     if flat.size == 0:
         return None
     if flat.size not in [3 * count for count in counts]:
-        wanted = " or ".join(str(3 * count) for count in counts)
+        expected = " or ".join(str(3 * count) for count in counts)
         raise PoseError(
-            f"'{key}' of frame {frame} must hold {wanted} numbers (x, y, score per keypoint), "
+            f"'{key}' of frame {frame} must hold {expected} numbers (x, y, score per keypoint), "
             f"got {flat.size}."
         )
     return flat.reshape(-1, 3)
@@ -269,8 +269,8 @@ def _triplets(values: object, counts: tuple[int, ...], key: str, frame: int) -> 
 
 def _is_relative(points: np.ndarray, scores: np.ndarray) -> bool:
     """Say whether coordinates are fractions of the canvas; one answer for the whole clip."""
-    seen = points[scores > 0]
-    return bool(seen.size) and bool(np.abs(seen).max() <= _LARGEST_RELATIVE)
+    visible = points[scores > 0]
+    return bool(visible.size) and bool(np.abs(visible).max() <= _LARGEST_RELATIVE)
 
 
 def _give_hands_to_nearest_wrists(points: np.ndarray, scores: np.ndarray) -> None:
@@ -306,10 +306,10 @@ def _give_hands_to_nearest_wrists(points: np.ndarray, scores: np.ndarray) -> Non
 
 def _hand_place(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where hands (F, P, 21, 2) are, their root or mean, and whether they are seen."""
-    seen = scores > 0
-    count = np.maximum(seen.sum(axis=-1), 1)[..., None]
-    mean = np.where(seen[..., None], points, 0.0).sum(axis=-2) / count
-    return np.where(seen[..., :1], points[..., 0, :], mean), np.any(seen, axis=-1)
+    visible = scores > 0
+    count = np.maximum(visible.sum(axis=-1), 1)[..., None]
+    mean = np.where(visible[..., None], points, 0.0).sum(axis=-2) / count
+    return np.where(visible[..., :1], points[..., 0, :], mean), np.any(visible, axis=-1)
 
 
 def _kept_pose(person: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:

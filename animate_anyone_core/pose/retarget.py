@@ -112,14 +112,14 @@ def retarget_poses(
             actor = replace(actor, points=points)
     pictured = measure_segments(model.points, _measurable(model, settings, notes, "reference"))
     compare = frame_ratios if settings.ratio_mode == "frame" else estimate_ratios
-    found = compare(measured, pictured, frame) if driver.num_frames else None
-    if found is None:
+    proportions = compare(measured, pictured, frame) if driver.num_frames else None
+    if proportions is None:
         points = _only_fitted(actor.points, driver, reference)
         notes.append("Nothing to compare: the driver's poses were only fitted to the canvas.")
     else:
-        found = _final_ratios(found, settings)
-        points = _perform(actor, model, measured, found, settings, frame)
-    result = _finish(driver, reference, settings, actor, model, points, found, notes)
+        proportions = _final_ratios(proportions, settings)
+        points = _perform(actor, model, measured, proportions, settings, frame)
+    result = _finish(driver, reference, settings, actor, model, points, proportions, notes)
     return replace(result, aligned_frame=frame)
 
 
@@ -161,12 +161,12 @@ def _measurable(
     return person.visible
 
 
-def _choose_frame(visible: np.ndarray, wanted: int) -> int:
+def _choose_frame(visible: np.ndarray, requested: int) -> int:
     """Return the frame nearest to the wanted one that shows the neck, or at least somebody."""
     for shown in (visible[:, NECK], visible[:, BODY].any(axis=1)):
         frames = np.flatnonzero(shown)
         if len(frames):
-            return int(frames[np.abs(frames - wanted).argmin()])
+            return int(frames[np.abs(frames - requested).argmin()])
     return 0
 
 
@@ -210,14 +210,14 @@ def _without_pan(
     return replace(actor, points=points)
 
 
-def _final_ratios(found: BoneRatios, settings: RetargetSettings) -> BoneRatios:
+def _final_ratios(proportions: BoneRatios, settings: RetargetSettings) -> BoneRatios:
     """Apply strength and multipliers, and let feet and face follow their groups."""
     strength = 0.0 if settings.ratio_mode == "manual" else settings.strength
     ratios = {
-        group: found.body_scale * (ratio / found.body_scale) ** strength
-        for group, ratio in found.ratios.items()
+        group: proportions.body_scale * (ratio / proportions.body_scale) ** strength
+        for group, ratio in proportions.ratios.items()
     }
-    sources = dict(found.sources)
+    sources = dict(proportions.sources)
     for group, factor in settings.multipliers.items():
         if group not in FOLLOWERS:
             ratios[group] *= factor
@@ -226,7 +226,7 @@ def _final_ratios(found: BoneRatios, settings: RetargetSettings) -> BoneRatios:
         factor = settings.multipliers.get(follower, 1.0)
         ratios[follower] = factor * ratios[leader]
         sources[follower] = f"as {leader}" + (f", x {factor:g}" if factor != 1 else "")
-    return replace(found, ratios=ratios, sources=sources)
+    return replace(proportions, ratios=ratios, sources=sources)
 
 
 def _legs(measured: list[Measurements], ratios: dict[str, float]) -> tuple[float, float]:
@@ -249,24 +249,24 @@ def _perform(
     actor: _Person,
     model: _Person,
     measured: list[Measurements],
-    found: BoneRatios,
+    proportions: BoneRatios,
     settings: RetargetSettings,
     frame: int,
 ) -> np.ndarray:
     """Rebuild the body in every frame and move it along its path: (F, K, 2)."""
     bridged = bridge_hidden_joints(actor.points, actor.visible)
-    rebuilt = rebuild(bridged, found.ratios)
-    leg_length, leg_ratio = _legs(measured, found.ratios)
+    rebuilt = rebuild(bridged, proportions.ratios)
+    leg_length, leg_ratio = _legs(measured, proportions.ratios)
     footing = Footing(
-        bridged, rebuilt, actor.visible[:, ANKLES], leg_length, leg_ratio, found.body_scale
+        bridged, rebuilt, actor.visible[:, ANKLES], leg_length, leg_ratio, proportions.body_scale
     )
     shown_points, shown = add_mid_hip(model.points, model.visible)
     ground = lower_ankle(shown_points[0], shown[0])
-    path, has_ground = _path(footing, settings, frame, found.matched_frame, ground)
+    path, has_ground = _path(footing, settings, frame, proportions.matched_frame, ground)
     body = rebuilt + path[:, None]
-    _, seen = add_mid_hip(actor.points[frame, None], actor.visible[frame, None])
+    _, body_visible = add_mid_hip(actor.points[frame, None], actor.visible[frame, None])
     return body[:, :NUM_KEYPOINTS] + find_shift(
-        body[frame], seen[0], shown_points[0], shown[0], has_ground
+        body[frame], body_visible[0], shown_points[0], shown[0], has_ground
     )
 
 
@@ -310,7 +310,7 @@ def _finish(
     actor: _Person,
     model: _Person,
     points: np.ndarray,
-    found: BoneRatios | None,
+    proportions: BoneRatios | None,
     notes: list[str],
 ) -> RetargetResult:
     """Place the clip as the user wishes, hide what is hidden, and note what leaves the canvas."""
@@ -342,7 +342,7 @@ def _finish(
     character = PoseSequence(
         model.points[:1, None], model.scores[:1, None], reference.width, reference.height
     )
-    return RetargetResult(poses, character, found, tuple(notes))
+    return RetargetResult(poses, character, proportions, tuple(notes))
 
 
 def _standing_place(points: np.ndarray, visible: np.ndarray) -> np.ndarray:

@@ -59,14 +59,14 @@ class RetargetSettings:
     measure_score: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, known in (
+        for name, choices in (
             ("ratio_mode", RATIO_MODES),
             ("root_mode", ROOT_MODES),
             ("zoom_mode", ZOOM_MODES),
         ):
-            if getattr(self, name) not in known:
+            if getattr(self, name) not in choices:
                 raise SettingsError(
-                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}."
+                    f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}."
                 )
         check_values(
             "Retargeting",

@@ -61,8 +61,8 @@ def find_contacts(footing: Footing) -> np.ndarray:
     ground = windows_in_clip(lower, GROUND_FRAMES).max(axis=-1)
     height = (ground[:, None] - feet[..., 1]) / footing.leg_length
     height = np.maximum(height[:-1], height[1:])
-    seen = footing.feet_visible[:-1] & footing.feet_visible[1:]
-    carries = seen & (speed < STANDS_BELOW) & (height < HIGH_FOOT)
+    visible = footing.feet_visible[:-1] & footing.feet_visible[1:]
+    carries = visible & (speed < STANDS_BELOW) & (height < HIGH_FOOT)
     slowest = np.where(carries, speed, np.inf).min(axis=1, keepdims=True)
     slowest = np.where(np.isfinite(slowest), slowest, 0.0)
     weights = np.where(carries, np.exp(-(speed - slowest) / CLEARLY_STANDS), 0.0)
@@ -102,10 +102,10 @@ def _grounded_frame(contacts: np.ndarray, frame: int, num_frames: int) -> int:
 
 def _blend_weight(footing: Footing) -> np.ndarray:
     """Return how much contact counts in each frame (F,), sliding where feet come and go."""
-    seen: np.ndarray = np.asarray(footing.feet_visible.any(axis=1), dtype=np.float64)
-    if seen.mean() < FEET_NEEDED:
-        return np.zeros_like(seen)
-    return np.where(seen > 0, windows_in_clip(seen, BLEND_FRAMES).mean(axis=-1), 0.0)
+    visible: np.ndarray = np.asarray(footing.feet_visible.any(axis=1), dtype=np.float64)
+    if visible.mean() < FEET_NEEDED:
+        return np.zeros_like(visible)
+    return np.where(visible > 0, windows_in_clip(visible, BLEND_FRAMES).mean(axis=-1), 0.0)
 
 
 def contact_path(
@@ -139,7 +139,7 @@ def contact_path(
     level = lower[level_frame]
     down = footing.leg_ratio * (lower - level) - _lower(footing.rebuilt, footing.feet_visible)
     down = down + (ground or 0.0)
-    seen = share > 0
-    shift = (down[seen] - scaled[seen, 1]).mean()
-    down = np.where(seen, share * down, 0.0) + (1 - share) * (scaled[:, 1] + shift)
+    visible = share > 0
+    shift = (down[visible] - scaled[visible, 1]).mean()
+    down = np.where(visible, share * down, 0.0) + (1 - share) * (scaled[:, 1] + shift)
     return np.stack([across - across[frame], down], axis=-1), ground is not None

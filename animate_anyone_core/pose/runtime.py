@@ -146,8 +146,8 @@ class OnnxNetwork:
         self.calls = 0
         self.provider = ""
         self._path = path
-        self._wanted = _providers_for(device, path.name)
-        self._session: Any = self._open(self._wanted)
+        self._requested = _providers_for(device, path.name)
+        self._session: Any = self._open(self._requested)
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
             names = ", ".join(f"{i.name} {i.shape}" for i in inputs)
@@ -167,7 +167,7 @@ class OnnxNetwork:
         """Return the outputs for a batch; a GPU that fails is replaced by the CPU."""
         self.calls += 1
         if self._session is None:
-            self._session = self._open(self._wanted)
+            self._session = self._open(self._requested)
         feed = {self._input_name: np.ascontiguousarray(batch)}
         try:
             return checked_outputs(self.name, self._run_in_time(feed))
@@ -184,7 +184,7 @@ class OnnxNetwork:
                 self.provider,
                 _first_line(error),
             )
-        self._wanted, self._session = [_CPU], None
+        self._requested, self._session = [_CPU], None
         return self.run(batch)
 
     def _run_in_time(self, feed: dict[str, np.ndarray]) -> list[Any]:
@@ -302,14 +302,14 @@ def _providers_for(device: str, name: str) -> list[Any]:
     ort = _import_onnxruntime(name)
     word, _, number = device.partition(":")
     if device == "auto":
-        wanted = [provider for providers in _PROVIDERS.values() for provider in providers]
+        requested = [provider for providers in _PROVIDERS.values() for provider in providers]
     elif word in _PROVIDERS:
-        wanted = list(_PROVIDERS[word])
+        requested = list(_PROVIDERS[word])
     else:
-        wanted = [device]
+        requested = [device]
     available = ort.get_available_providers()
     providers: list[Any] = []
-    for provider in dict.fromkeys(wanted):
+    for provider in dict.fromkeys(requested):
         if provider not in available or provider == _CPU:
             continue
         options: dict[str, Any] = {"device_id": int(number)} if number.isdigit() else {}
@@ -387,9 +387,9 @@ def _torch_device(torch: Any, device: str) -> Any:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        wanted = torch.device("cpu" if device.endswith("ExecutionProvider") else device)
-        torch.empty(0, device=wanted)
+        requested = torch.device("cpu" if device.endswith("ExecutionProvider") else device)
+        torch.empty(0, device=requested)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         log.warning("torch cannot use %s, using the CPU: %s", device, _first_line(error))
         return torch.device("cpu")
-    return wanted
+    return requested

@@ -216,11 +216,11 @@ def _bridge(
     """Fill gaps with a cubic that leaves and arrives with the motion around them."""
     points, scores = points.copy(), scores.copy()
     for person, joint in zip(*np.nonzero(bridged.any(axis=0)), strict=True):
-        known = np.flatnonzero(shown[:, person, joint])
+        shown_frames = np.flatnonzero(shown[:, person, joint])
         gaps = np.flatnonzero(bridged[:, person, joint])
-        place = np.searchsorted(known, gaps)
-        start, end = known[place - 1], known[place]
-        slope = _slopes(points[known, person, joint], known)
+        place = np.searchsorted(shown_frames, gaps)
+        start, end = shown_frames[place - 1], shown_frames[place]
+        slope = _slopes(points[shown_frames, person, joint], shown_frames)
         length = (end - start)[:, None].astype(np.float64)
         u = (gaps - start)[:, None] / length
         p, q = points[start, person, joint], points[end, person, joint]

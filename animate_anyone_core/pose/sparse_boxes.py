@@ -37,11 +37,11 @@ def boxes_between(
     if pairs is not None:
         return [_blend(first, last, pairs, offset / gap) for offset in range(1, gap)]
     middle = gap // 2
-    found = look(middle)
+    middle_boxes = look(middle)
     return [
-        *boxes_between(first, found, middle, look),
-        found,
-        *boxes_between(found, last, gap - middle, lambda offset: look(middle + offset)),
+        *boxes_between(first, middle_boxes, middle, look),
+        middle_boxes,
+        *boxes_between(middle_boxes, last, gap - middle, lambda offset: look(middle + offset)),
     ]
 
 

@@ -55,12 +55,14 @@ class _Track:
         # Somebody who gets lost is often misplaced just before (joints on the one in front): ask
         # all recent sightings.
         guesses = [
-            np.where((scores > 0)[:, None], points + self._velocity * (self.frame - seen), np.nan)
-            for seen, points, scores in self._sightings
+            np.where(
+                (scores > 0)[:, None], points + self._velocity * (self.frame - last_frame), np.nan
+            )
+            for last_frame, points, scores in self._sightings
         ]
-        known = self.scores > 0
+        visible = self.scores > 0
         guess = self.points.copy()
-        guess[known] = np.nanmedian(np.array(guesses)[:, known], axis=0)
+        guess[visible] = np.nanmedian(np.array(guesses)[:, visible], axis=0)
         return guess + ahead
 
     def doubt(self, frame: int) -> float:
@@ -78,8 +80,8 @@ class _Track:
         if steps:
             self._velocity = np.median(steps, axis=0)
         if np.isfinite(color).all():
-            known = np.isfinite(self.color).all()
-            self.color = 0.9 * self.color + 0.1 * color if known else color
+            has_color = np.isfinite(self.color).all()
+            self.color = 0.9 * self.color + 0.1 * color if has_color else color
         self.points, self.scores, self.frame = points, scores, frame
 
 
@@ -105,21 +107,21 @@ def track_persons(
     tracks: list[_Track] = []
     places: list[list[tuple[int, int]]] = []  # per track: (frame, slot it had)
     for frame in range(poses.num_frames):
-        found = _distinct_people(poses.points[frame], poses.scores[frame])
-        points = poses.points[frame, found, BODY]
-        scores = poses.scores[frame, found, BODY]
+        slots = _distinct_people(poses.points[frame], poses.scores[frame])
+        points = poses.points[frame, slots, BODY]
+        scores = poses.scores[frame, slots, BODY]
         alive = [t for t, track in enumerate(tracks) if frame - track.frame <= longest_loss + 1]
         taken: dict[int, int] = {}
-        if alive and found:
+        if alive and slots:
             likeness = np.stack(
-                [_likeness(tracks[t], points, scores, frame, colors[frame, found]) for t in alive]
+                [_likeness(tracks[t], points, scores, frame, colors[frame, slots]) for t in alive]
             )
             # Who was seen a frame ago comes before who was lost: a guess covers more ground.
             fresh = np.array([[1.0 / tracks[t].doubt(frame)] for t in alive])
             for row, column in best_pairs(likeness * fresh):
                 if likeness[row, column] >= _LEAST_SIMILARITY:
                     taken[column] = alive[row]
-        for column, slot in enumerate(found):
+        for column, slot in enumerate(slots):
             color = colors[frame, slot]
             if column in taken:
                 tracks[taken[column]].update(points[column], scores[column], frame, color)
@@ -176,9 +178,9 @@ def choose_person(
 
 def body_boxes(points: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Return the boxes (..., 4) around the found points (..., K, 2); zeros without any."""
-    found = (scores > 0)[..., None]
-    low = np.where(found, points, np.inf).min(axis=-2)
-    high = np.where(found, points, -np.inf).max(axis=-2)
+    slots = (scores > 0)[..., None]
+    low = np.where(slots, points, np.inf).min(axis=-2)
+    high = np.where(slots, points, -np.inf).max(axis=-2)
     boxes = np.concatenate([low, high], axis=-1)
     return np.where(np.isfinite(boxes).all(axis=-1, keepdims=True), boxes, 0.0)
 

@@ -38,13 +38,13 @@ _LEGS = [*KNEES, *ANKLES]
 _BONES = [pair for joints in LIMB_BONES.values() for pair in zip(*joints, strict=True)]
 
 
-def _seen(poses: PoseSequence) -> np.ndarray:
+def _visible(poses: PoseSequence) -> np.ndarray:
     return poses.scores >= SEEN_SCORE
 
 
 def _people(poses: PoseSequence) -> list[int]:
     """Slots of people who are there in enough frames."""
-    there = _seen(poses)[..., BODY].sum(axis=-1) >= _FEWEST_JOINTS  # (F, P)
+    there = _visible(poses)[..., BODY].sum(axis=-1) >= _FEWEST_JOINTS  # (F, P)
     return [int(p) for p in np.flatnonzero(there.mean(axis=0) >= PERSON_SHARE)]
 
 
@@ -59,8 +59,8 @@ def _several(people: list[int], where: str) -> Iterator[Finding]:
 
 def check_driver(driver: PoseSequence) -> Iterator[Finding]:
     """Who is there, and which joints are missing."""
-    seen = _seen(driver)
-    there = (seen[..., BODY].sum(axis=-1) >= _FEWEST_JOINTS).any(axis=1)  # (F,)
+    visible = _visible(driver)
+    there = (visible[..., BODY].sum(axis=-1) >= _FEWEST_JOINTS).any(axis=1)  # (F,)
     if not there.any():
         yield Finding("nobody", "The driver's poses show nobody in any frame.", fails=True)
         return
@@ -75,7 +75,7 @@ def check_driver(driver: PoseSequence) -> Iterator[Finding]:
     people = _people(driver)
     yield from _several(people, "The driver's poses hold")
     if people:
-        limbs = seen[there][:, people[0]][:, _LIMBS]
+        limbs = visible[there][:, people[0]][:, _LIMBS]
         share = limbs.mean(axis=0)
         missing = {
             BODY_NAMES[joint].replace("_", " "): 1 - share[column]
@@ -113,8 +113,8 @@ def check_bodies(driver: PoseSequence, reference: PoseSequence) -> Iterator[Find
             f"The skeletons are {scale:.2f} times as large as the character. It would change "
             'its size or face: wire the poses through "Retarget Pose".',
         )
-    legs = _seen(driver)[:, ours[0], _LEGS].any(axis=1).mean()
-    has_legs = bool(_seen(reference)[0, theirs[0], _LEGS].any())
+    legs = _visible(driver)[:, ours[0], _LEGS].any(axis=1).mean()
+    has_legs = bool(_visible(reference)[0, theirs[0], _LEGS].any())
     if has_legs and legs < LEGS_SHARES[0]:
         yield Finding(
             "half body",
@@ -134,15 +134,15 @@ def _bone_lengths(poses: PoseSequence, person: int) -> np.ndarray:
 
     The 90th percentile over frames: bones that point at the viewer look short.
     """
-    points, seen = poses.points[:, person], _seen(poses)[:, person]
+    points, visible = poses.points[:, person], _visible(poses)[:, person]
     hips = points[:, HIPS].mean(axis=1)
     trunk = np.linalg.norm(points[:, NECK] - hips, axis=-1)
-    lengths = [np.where(seen[:, NECK] & seen[:, HIPS].all(axis=1), trunk, np.nan)]
+    lengths = [np.where(visible[:, NECK] & visible[:, HIPS].all(axis=1), trunk, np.nan)]
     for a, b in (SHOULDERS, *_BONES):
         length = np.linalg.norm(points[:, a] - points[:, b], axis=-1)
-        lengths.append(np.where(seen[:, a] & seen[:, b], length, np.nan))
-    known = [row[np.isfinite(row)] for row in lengths]
-    return np.array([np.percentile(k, 90) if k.size else np.nan for k in known]) / poses.height
+        lengths.append(np.where(visible[:, a] & visible[:, b], length, np.nan))
+    measured = [row[np.isfinite(row)] for row in lengths]
+    return np.array([np.percentile(k, 90) if k.size else np.nan for k in measured]) / poses.height
 
 
 def check_reference(reference: PoseSequence) -> Iterator[Finding]:

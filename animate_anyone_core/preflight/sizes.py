@@ -66,9 +66,9 @@ def check_frames(run: PlannedRun) -> Iterator[Finding]:
         "POSE_KEYPOINT frames": None if run.driver is None else run.driver.num_frames,
         "skeleton pictures": None if run.skeletons is None else len(run.skeletons),
     }
-    known = {name: count for name, count in counts.items() if count is not None}
-    if run.num_frames is not None and known:
-        name, count = next(iter(known.items()))
+    given = {name: count for name, count in counts.items() if count is not None}
+    if run.num_frames is not None and given:
+        name, count = next(iter(given.items()))
         if count != run.num_frames:
             yield Finding(
                 "frames",
@@ -76,6 +76,6 @@ def check_frames(run: PlannedRun) -> Iterator[Finding]:
                 f"{name}. Both must be equal: cut or repeat one of them.",
                 fails=True,
             )
-    if len(set(known.values())) > 1:
-        named = ", ".join(f"{count} {name}" for name, count in known.items())
+    if len(set(given.values())) > 1:
+        named = ", ".join(f"{count} {name}" for name, count in given.items())
         yield Finding("frames", f"These should be equally many, one a frame: {named}.")

@@ -223,9 +223,9 @@ def published_windows_of(numbers: ReferenceNumbers) -> WindowSettings:
 
 def noise_solver(numbers: ReferenceNumbers) -> Any:
     """The solver of the family's published pipeline."""
-    known = NoiseSchedule.__dataclass_fields__
+    fields = NoiseSchedule.__dataclass_fields__
     given = numbers.settings["noise_scheduler_kwargs"].items()
-    return make_solver(NoiseSchedule(**{key: value for key, value in given if key in known}))
+    return make_solver(NoiseSchedule(**{key: value for key, value in given if key in fields}))
 
 
 class _FirstPrediction:
@@ -253,10 +253,10 @@ def _pictures_features(networks: Networks, numbers: ReferenceNumbers) -> dict[st
 
 def _stored_pose(networks: Networks, numbers: ReferenceNumbers) -> PoseFeatures:
     """Random pose features, so that the UNet's case does not depend on the guider."""
-    name, known = "unet/pose_fea", numbers.inputs
-    if name in known:
-        return networks.put(known[name])
-    return tuple(networks.put(known[key]) for key in sorted(k for k in known if name in k))
+    name, fields = "unet/pose_fea", numbers.inputs
+    if name in fields:
+        return networks.put(fields[name])
+    return tuple(networks.put(fields[key]) for key in sorted(k for k in fields if name in k))
 
 
 def _join(latents: Tensor, extra: Tensor | None) -> Tensor:

@@ -59,11 +59,11 @@ def _facts(pack: Path) -> Iterator[tuple[str, str]]:
 
 def _devices() -> Iterator[tuple[str, str]]:
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        found = torch.cuda.get_device_properties(index)
+        properties = torch.cuda.get_device_properties(index)
         yield (
             f"cuda:{index}",
-            f"{found.name}, {found.total_memory / 2**30:.1f} GB, "
-            f"capability {found.major}.{found.minor}",
+            f"{properties.name}, {properties.total_memory / 2**30:.1f} GB, "
+            f"capability {properties.major}.{properties.minor}",
         )
     yield "CUDA", str(torch.version.cuda or "")
     yield "ROCm", str(torch.version.hip or "")

@@ -102,7 +102,7 @@ def check_kernels(
 def _check(
     name: str, kernel: AttentionKernel, device: torch.device, precision: Precision
 ) -> KernelResult:
-    found: list[Difference] = []
+    measured: list[Difference] = []
     started = time.perf_counter()
     is_used = name == CHOSEN
     limit = Limit(*KERNEL_LIMITS[precision.name])
@@ -115,12 +115,12 @@ def _check(
             with torch.no_grad():
                 out = kernel(q.to(device), k.to(device), v.to(device), _HEADS, **extra)
         except (RuntimeError, NotImplementedError) as error:
-            if bias is not None and found and not is_used:
+            if bias is not None and measured and not is_used:
                 continue  # flash attention takes no mask; PyTorch then chooses another
             reason = (str(error).strip().splitlines() or ["it cannot be used here"])[0]
             return KernelResult(name, (), 0.0, reason, is_used)
-        found.append(difference(case, out.cpu(), expected, limit))
-    return KernelResult(name, tuple(found), time.perf_counter() - started, None, is_used)
+        measured.append(difference(case, out.cpu(), expected, limit))
+    return KernelResult(name, tuple(measured), time.perf_counter() - started, None, is_used)
 
 
 def _cases(

@@ -44,8 +44,8 @@ def limit_for(name: str, precision: str, float32: Limit) -> Limit:
     """
     precision = "bf16" if precision == "fp8" else precision
     name = name.replace("sampling_training_range/", "sampling/")
-    for beginning, seen in SEEN.items():
-        if name.startswith(beginning) and precision in seen:
-            largest, norm = seen[precision]
+    for beginning, measured in SEEN.items():
+        if name.startswith(beginning) and precision in measured:
+            largest, norm = measured[precision]
             return Limit(MARGIN * largest, MARGIN * norm)
     return float32

@@ -90,8 +90,8 @@ class ReferenceNumbers:
     def extra_channels(self) -> Tensor | None:
         """What is joined to the noisy latents (1, C, F, h, w); None for families without."""
         names = [n for n in self.settings.get("channels", {}).values() if n != "noisy latents"]
-        known = self.expected | self.inputs
-        return torch.cat([known[name] for name in names], dim=1) if names else None
+        tensors = self.expected | self.inputs
+        return torch.cat([tensors[name] for name in names], dim=1) if names else None
 
     def weights(self, network: str) -> dict[str, Tensor]:
         """One network's weights under their published names, in float16."""
@@ -99,7 +99,7 @@ class ReferenceNumbers:
 
     def wrong_checksums(self) -> list[str]:
         """Names of networks and inputs that did not come out as they must: none, normally."""
-        found = {
+        checksums = {
             f"input/{name}": zlib.crc32(tensor.numpy().tobytes())
             for name, tensor in self.inputs.items()
         }
@@ -107,9 +107,9 @@ class ReferenceNumbers:
             checksum = 0
             for _, value in self._weights(network):
                 checksum = zlib.crc32(value.astype("<f2").tobytes(), checksum)
-            found[network] = checksum
-        wanted = self.settings["recipe"]["crc32"]
-        return [name for name, checksum in wanted.items() if found.get(name) != checksum]
+            checksums[network] = checksum
+        recorded = self.settings["recipe"]["crc32"]
+        return [name for name, checksum in recorded.items() if checksums.get(name) != checksum]
 
     def _tensors(self, prefix: str) -> dict[str, Tensor]:
         arrays = self._arrays.items()

@@ -117,7 +117,7 @@ def run_self_test(
     """
     if isinstance(precision, str):
         precision = PRECISIONS[precision]
-    found: list[StageResult] = []
+    results: list[StageResult] = []
     clip = None
     with without_tf32(device, precision):
         on_part("attention kernels")
@@ -128,11 +128,11 @@ def run_self_test(
             exact = _with_rounded_weights(numbers, precision)
             for stage in stages:
                 on_part(f"{stage.name}, {numbers.family}")
-                found.append(run_stage(stage, networks, numbers, precision.name, exact))
+                results.append(run_stage(stage, networks, numbers, precision.name, exact))
         if with_clip:
             on_part("built-in clip")
             clip = check_clip(device, precision)
-    return SelfTest(str(device), precision.name, tuple(kernels), tuple(found), clip)
+    return SelfTest(str(device), precision.name, tuple(kernels), tuple(results), clip)
 
 
 def _with_rounded_weights(numbers: ReferenceNumbers, precision: Precision) -> Networks | None:

@@ -209,12 +209,12 @@ def run_stage(
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return StageResult(stage.name, numbers.family, problem=f"could not run: {lines[0]}")
     seconds = time.perf_counter() - started
-    wanted = stage.compute(exact, numbers) if exact else {}
+    exact_results = stage.compute(exact, numbers) if exact else {}
     differences = tuple(
         difference(
             name,
             result,
-            wanted.get(name, expected_result(name, numbers)),
+            exact_results.get(name, expected_result(name, numbers)),
             _limit(name, numbers, precision),
         )
         for name, result in results.items()

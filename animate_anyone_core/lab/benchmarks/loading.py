@@ -111,32 +111,32 @@ def _report(
     """Print what was measured beside the bars; return whether all are met."""
     write = sys.stdout.write
     failures = []
-    for state, found in results.items():
+    for state, result in results.items():
         write(f"\n{state} files\n")
         write(
-            f"  {found['parameters'] / 1e6:.0f} M parameters loaded in {found['seconds']:.1f} s "
-            f"({found['cpu_seconds']:.1f} s of processor time)\n"
+            f"  {result['parameters'] / 1e6:.0f} M parameters loaded in {result['seconds']:.1f} s "
+            f"({result['cpu_seconds']:.1f} s of processor time)\n"
         )
         checks = {
-            f"type kept: {', '.join(found['dtypes'])}": found["dtypes"] == [DTYPES[dtype]],
-            f"initialised for nothing: {found['initialised']} numbers": not found["initialised"],
-            "random state left as it was": found["random_state_kept"],
+            f"type kept: {', '.join(result['dtypes'])}": result["dtypes"] == [DTYPES[dtype]],
+            f"initialised for nothing: {result['initialised']} numbers": not result["initialised"],
+            "random state left as it was": result["random_state_kept"],
         }
         if state == "warm" and num_bytes >= JUDGED_BYTES:  # cold files wait for the disk
-            pace = found["seconds"] / (num_bytes / 1e9)
+            pace = result["seconds"] / (num_bytes / 1e9)
             checks[f"{pace:.1f} s a GB (bar {SECONDS_PER_GB_BAR:g})"] = pace <= SECONDS_PER_GB_BAR
-        if "peak" in found:
-            added = found["peak"] - found["total_before"]
+        if "peak" in result:
+            added = result["peak"] - result["total_before"]
             write(
-                f"  memory: {found['total_before'] / 1e9:.2f} GB before, "
-                f"{found['peak'] / 1e9:.2f} GB at the peak; of what stayed, "
-                f"{found['mapped_added'] / 1e9:.2f} GB mapped from the files, "
-                f"{found['private_added'] / 1e9:.2f} GB private\n"
+                f"  memory: {result['total_before'] / 1e9:.2f} GB before, "
+                f"{result['peak'] / 1e9:.2f} GB at the peak; of what stayed, "
+                f"{result['mapped_added'] / 1e9:.2f} GB mapped from the files, "
+                f"{result['private_added'] / 1e9:.2f} GB private\n"
             )
             if num_bytes >= JUDGED_BYTES:
                 ratio = added / num_bytes
                 checks[f"peak {ratio:.2f}x of the files (bar {PEAK_BAR:g}x)"] = ratio <= PEAK_BAR
-                is_mapped = found["private_added"] < 0.1 * num_bytes
+                is_mapped = result["private_added"] < 0.1 * num_bytes
                 checks["files mapped, not copied"] = is_mapped
         for text, is_met in checks.items():
             write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")

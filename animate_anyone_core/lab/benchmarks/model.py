@@ -177,12 +177,12 @@ def _report(
     for name, metric in MODEL_METRICS.items():
         write(f"{name}: {metric.meaning}\n")
     checks = compare(scores, table)
-    for title, found in (
+    for title, bars in (
         ("The model must beat", checks),
         ("Targets of the built-in model, not judged", check_targets(table)),
     ):
         write(f"\n{title}\n")
-        for text, is_met in found:
+        for text, is_met in bars:
             write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
     if args.json is not None:
         write_json(model_document(scores, table, checks, used), args.json)

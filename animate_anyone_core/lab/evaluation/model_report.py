@@ -71,12 +71,12 @@ def _number(value: float) -> str:
 
 def check_targets(table: Table) -> list[tuple[str, bool]]:
     """Which of `TARGETS` are reached: a sentence with the numbers, and whether it is."""
-    found = []
+    judged = []
     for row, name, bar in TARGETS:
         value, metric = table[row][name], MODEL_METRICS[name]
         is_met = value >= bar if metric.higher_is_better else value <= bar
-        found.append((f"{row}: {name} {_number(value)}, bar {bar:g}", is_met))
-    return found
+        judged.append((f"{row}: {name} {_number(value)}, bar {bar:g}", is_met))
+    return judged
 
 
 def model_document(

@@ -58,14 +58,14 @@ class RowScores:
 
     def means(self, truth: "RowScores") -> dict[str, float]:
         """Mean over clips, and the distances of sets to the truth."""
-        found = {}
+        result = {}
         for name, values in self.clips.items():
-            found[name] = mean_over_clip(np.array(values))
+            result[name] = mean_over_clip(np.array(values))
         changes = [np.sum(row.clips["_change"]) for row in (self, truth)]
-        found["flicker"] = float(changes[0] / changes[1]) if changes[1] else float("nan")
+        result["flicker"] = float(changes[0] / changes[1]) if changes[1] else float("nan")
         for name, blocks in self.features.items():
-            found[name] = block_distance(blocks, truth.features[name])
-        return {name: found[name] for name in MODEL_METRICS}
+            result[name] = block_distance(blocks, truth.features[name])
+        return {name: result[name] for name in MODEL_METRICS}
 
 
 class ModelScores:
@@ -114,8 +114,8 @@ class ModelScores:
         """In how many clips a row is better than another, and in how many both have a score."""
         pairs = zip(self.rows[better].clips[metric], self.rows[worse].clips[metric], strict=True)
         sign = 1 if MODEL_METRICS[metric].higher_is_better else -1
-        known = [sign * (a - b) for a, b in pairs if not np.isnan(a - b)]
-        return sum(gap > 0 for gap in known), len(known)
+        gaps = [sign * (a - b) for a, b in pairs if not np.isnan(a - b)]
+        return sum(gap > 0 for gap in gaps), len(gaps)
 
     def distance_gap(
         self, metric: str, row: str, other: str, truth_row: str

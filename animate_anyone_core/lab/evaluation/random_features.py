@@ -70,9 +70,9 @@ class RandomFeatures:
         return torch.cat([self._features(chunk) for chunk in blocks.split(64)]).double().numpy()
 
     def _features(self, blocks: Tensor) -> Tensor:
-        found = []
+        statistics = []
         for weight, (_, _, _, (time, side)) in zip(self._weights, _LAYERS, strict=True):
             blocks = F.leaky_relu(F.conv3d(blocks, weight, stride=(time, side, side)), 0.2)
             inside = blocks.flatten(2)
-            found += [inside.mean(dim=2), inside.std(dim=2, unbiased=False)]
-        return torch.cat(found, dim=1)
+            statistics += [inside.mean(dim=2), inside.std(dim=2, unbiased=False)]
+        return torch.cat(statistics, dim=1)

@@ -186,8 +186,8 @@ class HeadPainter:
         if self._who.hair_style in ("bob", "long", "afro", "pigtails"):
             return
         for points, facing in self._ears.values():
-            seen = facing[frame, 0]
-            if (seen < 0.1) == behind:
+            toward_camera = facing[frame, 0]
+            if (toward_camera < 0.1) == behind:
                 radius = self._size * 0.17
                 canvas.disc(points[frame, 0], radius + 0.8 * self._rim, self._skin_rim)
                 canvas.disc(points[frame, 0], radius, self._who.skin)

@@ -114,14 +114,16 @@ class Canvas:
         x1, y1 = min(x1, self.width), min(y1, self.height)
         if x1 <= x0 or y1 <= y0:
             return
-        seen = np.take(tube.texture, views.columns[frame, number], axis=1)
+        visible_columns = np.take(tube.texture, views.columns[frame, number], axis=1)
         light = views.light[frame, number]
-        seen = ((seen * light[None, :, None]) >> 8).astype(np.uint8)
-        seen[..., 3] = 255
+        visible_columns = ((visible_columns * light[None, :, None]) >> 8).astype(np.uint8)
+        visible_columns[..., 3] = 255
         matrix = views.matrices[frame, number].copy()
         matrix[:, 2] += matrix[:, 0] * x0 + matrix[:, 1] * y0
         size = (int(x1 - x0), int(y1 - y0))
-        warped = cv2.warpAffine(seen, matrix, size, flags=_WARP, borderMode=cv2.BORDER_REPLICATE)
+        warped = cv2.warpAffine(
+            visible_columns, matrix, size, flags=_WARP, borderMode=cv2.BORDER_REPLICATE
+        )
         mask = np.zeros((size[1], size[0]), np.uint8)
         shifted = views.fill[frame, number] - np.array([x0, y0], np.int32) * (1 << _SHIFT)
         cv2.fillConvexPoly(mask, shifted, 255, cv2.LINE_8, _SHIFT)
@@ -193,14 +195,16 @@ class TubeViews:
     light: np.ndarray
 
 
-def view_tubes(tubes: list[Tube], to_canvas: np.ndarray, rim_width: float, seen: int) -> TubeViews:
+def view_tubes(
+    tubes: list[Tube], to_canvas: np.ndarray, rim_width: float, visible_columns: int
+) -> TubeViews:
     """Prepare tubes for painting, all frames at once.
 
     Args:
         tubes: T tubes of the same number of frames.
         to_canvas: See `on_canvas`.
         rim_width: Width of outlines in canvas pixels.
-        seen: Texture columns W to use for the visible half of a tube.
+        visible_columns: Texture columns W to use for the visible half of a tube.
     """
     scale = float(to_canvas[2])
     start = on_canvas(np.stack([tube.start for tube in tubes], axis=1), to_canvas)  # (F, T, 3)
@@ -232,8 +236,10 @@ def view_tubes(tubes: list[Tube], to_canvas: np.ndarray, rim_width: float, seen:
             radius[:, column] = tube.cloth_radius * scale
     radius = np.maximum(radius, 0.5)
     rows = np.array([tube.texture.shape[0] for tube in tubes])
-    matrices = _to_texture(start, along, across, np.maximum(flat, 0.5), radius, rows, seen)
-    columns, light = _surface(tubes, frame, across, seen)
+    matrices = _to_texture(
+        start, along, across, np.maximum(flat, 0.5), radius, rows, visible_columns
+    )
+    columns, light = _surface(tubes, frame, across, visible_columns)
     numbers = {tube: number for number, tube in enumerate(tubes)}
     return TubeViews(numbers, _fixed(fill), _fixed(rim), boxes, matrices, columns, light)
 
@@ -276,23 +282,23 @@ def _to_texture(
     length: np.ndarray,
     radius: np.ndarray,
     rows: np.ndarray,
-    seen: int,
+    visible_columns: int,
 ) -> np.ndarray:
     """Affine maps (F, T, 2, 3) from whole canvas pixels to texture pixels."""
     matrices = np.zeros((*length.shape, 2, 3))
-    matrices[..., 0, :2] = across * (0.5 * seen / radius)[..., None]
+    matrices[..., 0, :2] = across * (0.5 * visible_columns / radius)[..., None]
     matrices[..., 1, :2] = along * (rows / length)[..., None]
     centre = start[..., :2] - 0.5  # pixel centres are whole numbers
-    matrices[..., 0, 2] = 0.5 * seen - 0.5 - (matrices[..., 0, :2] * centre).sum(-1)
+    matrices[..., 0, 2] = 0.5 * visible_columns - 0.5 - (matrices[..., 0, :2] * centre).sum(-1)
     matrices[..., 1, 2] = -0.5 - (matrices[..., 1, :2] * centre).sum(-1)
     return matrices
 
 
 def _surface(
-    tubes: list[Tube], frame: np.ndarray, across: np.ndarray, seen: int
+    tubes: list[Tube], frame: np.ndarray, across: np.ndarray, visible_columns: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which texture column is seen where, and how bright it is: both (F, T, seen)."""
-    offset = (np.arange(seen) + 0.5) / seen * 2.0 - 1.0
+    offset = (np.arange(visible_columns) + 0.5) / visible_columns * 2.0 - 1.0
     bulge = np.sqrt(1.0 - offset**2)
     # The direction of the viewer around the part, in its own frame: x left, z front.
     turn = np.arctan2(frame[..., 2, 0], frame[..., 2, 2])

@@ -158,12 +158,12 @@ def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
     if path.is_dir():
         pictures = pictures_in(path)
         return [np.asarray(read_picture(pictures[index])) for index in indices]
-    wanted = set(indices)
-    found = dict(stored_frames(path, wanted))
-    missing = sorted(wanted - set(found))
+    numbers = set(indices)
+    decoded = dict(stored_frames(path, numbers))
+    missing = sorted(numbers - set(decoded))
     if missing:
         raise MediaError(f"{path.name} ends before frame {missing[0]}: it is cut short.")
-    return [found[index] for index in indices]
+    return [decoded[index] for index in indices]
 
 
 def _from_list(path: Path) -> list[Clip]:

@@ -158,6 +158,6 @@ def recipe_settings(name: str) -> tuple[dict[str, Any], ...]:
         SettingsError: If there is no such recipe.
     """
     if name not in RECIPES:
-        known = ", ".join((*RECIPES, *PART_RECIPES))
-        raise SettingsError(f"Unknown recipe {name!r}. Known: {known}.")
+        names = ", ".join((*RECIPES, *PART_RECIPES))
+        raise SettingsError(f"Unknown recipe {name!r}. Known: {names}.")
     return RECIPES[name][1]
