@@ -103,7 +103,7 @@ def test_the_size_is_that_of_the_video_unless_given(files, monkeypatch):
 
     seen = []
 
-    def stop(models, reference, poses, settings, on_step, scene):
+    def stop(models, reference, poses, settings, *more):
         seen.append((settings.width, settings.height))
         yield from np.zeros((len(poses), settings.height, settings.width, 3), np.uint8)
 
