@@ -237,7 +237,7 @@ def test_white_background(parity, compare):
 
 @torch.no_grad()
 def test_what_the_network_is_given(parity):
-    """Noisy latents first, then the extra channels, the same in both halves of the guidance."""
+    """Noisy latents first, then the extra channels: one row, that both halves of guidance share."""
     name = "sampling/model_input_step0_window0"
     if name not in parity.expected:
         pytest.skip(f"this fixture has no case {name}")
@@ -253,4 +253,4 @@ def test_what_the_network_is_given(parity):
     )
     predict(parity.inputs["noise"][:, :, window], torch.tensor(999), window, True)
     expected = parity.expected[name].to(seen[0])
-    assert torch.equal(seen[0], expected.expand_as(seen[0]))
+    assert torch.equal(seen[0].expand_as(expected), expected)
