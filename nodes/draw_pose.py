@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.pixels import unit_from_bytes
-from ..animate_anyone_core.pose.drawing import FITS, Parts, draw_frames
+from ..animate_anyone_core.pose.drawing import FITS, Parts
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
-from ..animate_anyone_core.pose.skeleton import PoseSequence
-from .pose_sockets import PoseKeypointSocket, node_progress, poses_from_socket
+from .pose_sockets import PoseKeypointSocket, draw_skeletons, poses_from_socket
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
 
@@ -94,21 +91,4 @@ class DrawPose(io.ComfyNode):
         size = (width or poses.width, height or poses.height)
         parts = Parts(body, hands, _FACE[face], feet)
         who = None if people == BY_STYLE else people
-        return io.NodeOutput(draw(poses, style, size, fit=fit, parts=parts, people=who))
-
-
-def draw(poses: PoseSequence, style: str, size: tuple[int, int], **how: Any) -> torch.Tensor:
-    """Draw every frame, with progress; IMAGE (F, height, width, 3).
-
-    Args:
-        poses: What is drawn.
-        style: Name of a drawing profile.
-        size: (width, height).
-        how: As of the core's `draw_frames`.
-    """
-    images = torch.empty((poses.num_frames, size[1], size[0], 3))
-    on_step = node_progress(poses.num_frames)
-    for index, frame in enumerate(draw_frames(poses, style, size, **how)):
-        images[index] = unit_from_bytes(frame)
-        on_step(index + 1, poses.num_frames)
-    return images
+        return io.NodeOutput(draw_skeletons(poses, style, size, fit=fit, parts=parts, people=who))

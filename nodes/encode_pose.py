@@ -12,10 +12,9 @@ from ..animate_anyone_core.images import check_video_size, fit_clip
 from ..animate_anyone_core.models.landmark_guider import LandmarkGuider
 from ..animate_anyone_core.pixels import bytes_from_unit, pixels_01
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
-from .draw_pose import draw
 from .landmark_pose import LandmarkPose
 from .patchers import run_managed
-from .pose_sockets import PoseKeypointSocket, poses_from_socket
+from .pose_sockets import PoseKeypointSocket, draw_skeletons, poses_from_socket
 from .search_aliases import aliases
 from .sockets import (
     CATEGORY,
@@ -88,7 +87,7 @@ class EncodePose(io.ComfyNode):
             raise SettingsError(f"Wire skeleton images or pose_keypoint, one of them; got {both}.")
         if images is None:
             poses = poses_from_socket(pose_keypoint)
-            images = draw(poses, style, (poses.width, poses.height))
+            images = draw_skeletons(poses, style, (poses.width, poses.height))
         if images.ndim != 4 or not images.shape[0]:
             raise ShapeError(
                 f"Poses must be pictures (frames, height, width, 3), got {tuple(images.shape)}."

@@ -35,7 +35,7 @@ NODES = (
     ("color_anchor", "ColorAnchor"),
     ("background_plate", "BackgroundPlate"),
     ("frame_range", "FrameRange"),
-    ("replace_region", "CropPerson"),
+    ("replace_region", "ReplaceCrop"),
     ("replace_inputs", "ReplaceInputs"),
     ("replace_inputs", "BackgroundInputs"),
     ("replace_region", "ReplacePaste"),

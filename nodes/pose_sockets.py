@@ -9,7 +9,8 @@ import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import ShapeError
-from ..animate_anyone_core.pixels import bytes_from_unit
+from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
+from ..animate_anyone_core.pose.drawing import draw_frames
 from ..animate_anyone_core.pose.pose_keypoint import from_pose_keypoint
 from ..animate_anyone_core.pose.skeleton import PoseSequence
 from ..animate_anyone_core.pose.tracking import track_persons
@@ -67,3 +68,22 @@ def node_progress(total: int) -> OnStep:
         bar.update_absolute(done, total)
 
     return on_step
+
+
+def draw_skeletons(
+    poses: PoseSequence, style: str, size: tuple[int, int], **how: Any
+) -> torch.Tensor:
+    """Draw every frame, with progress; IMAGE (F, height, width, 3).
+
+    Args:
+        poses: What is drawn.
+        style: Name of a drawing profile.
+        size: (width, height).
+        how: As of the core's `draw_frames`.
+    """
+    images = torch.empty((poses.num_frames, size[1], size[0], 3))
+    on_step = node_progress(poses.num_frames)
+    for index, frame in enumerate(draw_frames(poses, style, size, **how)):
+        images[index] = unit_from_bytes(frame)
+        on_step(index + 1, poses.num_frames)
+    return images

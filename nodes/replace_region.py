@@ -40,7 +40,7 @@ class ReplaceRegion:
     boxes: np.ndarray
 
 
-class CropPerson(io.ComfyNode):
+class ReplaceCrop(io.ComfyNode):
     """IMAGE, MASK or POSE_KEYPOINT -> a part of all three, and its place."""
 
     @classmethod
