@@ -1,6 +1,7 @@
 """Values of commands' options."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from bad_inputs.harness import Case
 from bad_inputs.material import Material, to_json
@@ -46,7 +47,12 @@ def memory(m: Material) -> Iterator[Case]:
     long = m.write(to_json(m.document(frames=600)), ".json")
     for width, height in ((4096, 4096), (4096, 4088), (4088, 4096)):
         yield m.animate(
-            f"{width}x{height}", poses=long, width=width, height=height, window=12, max_frames=None
+            f"{width}x{height}",
+            Path("built-in"),  # wide enough: the tiny networks may fit
+            poses=long,
+            width=width,
+            height=height,
+            max_frames=None,
         )
 
 

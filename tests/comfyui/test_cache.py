@@ -1,7 +1,9 @@
 """A second run with only the seed changed takes everything before the sampler from ComfyUI's cache."""
 
+import json
+
 from comfyui_harness import first_light as line
-from comfyui_harness.workflow_prompt import find, read_workflow, to_prompt
+from comfyui_harness.workflow_prompt import find, to_prompt
 
 AGAIN = {
     "AnimateAnyone_Sampler",
@@ -17,7 +19,8 @@ def cached(entry):
 
 
 def test_another_seed_reuses_reference_and_poses(server):
-    workflow = read_workflow(line.ROOT / "workflows" / "animate_from_video.json")
+    saved = line.ROOT / "tests" / "comfyui" / "saved_0_1" / "animate_from_video.json"
+    workflow = json.loads(saved.read_text("utf-8"))["workflow"]
     find(workflow, "AnimateAnyone_BuiltinInputs")["widgets_values"][1] = 5
     sampler = find(workflow, "AnimateAnyone_Sampler")["widgets_values"]
     sampler[2] = 1
