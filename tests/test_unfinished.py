@@ -17,6 +17,8 @@ from animate_anyone_core.__main__ import main
 from animate_anyone_core.models.autoencoder import decode_pictures
 from animate_anyone_core.video import read_video, write_video
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 FRAMES = 10
 
@@ -225,7 +227,6 @@ def test_facts_that_cannot_be_read_are_told(options, capsys):
     assert f"error: {folder / 'facts.json'} cannot be read: " in capsys.readouterr().err
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_five_times_at_random(options, tmp_path):
     """The process itself, without a chance to tidy up; 130 frames, so that segments are cut."""

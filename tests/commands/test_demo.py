@@ -9,6 +9,7 @@ from animate_anyone_core.checkpoints.builtin import built_in_samples
 from animate_anyone_core.video import read_video
 
 
+@pytest.mark.slow
 def test_the_demo_writes_videos_and_a_contact_sheet(tmp_path, caplog):
     caplog.set_level("INFO")
     options = ["--max-frames", "14", "--steps", "1", "--device", "cpu"]

@@ -11,6 +11,8 @@ from animate_anyone_core.pose.openpose_json import load_poses
 from animate_anyone_core.pose.skeleton import BODY
 from animate_anyone_core.video import write_video
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def driver():

@@ -1,5 +1,6 @@
 """How many operations a call of the published size takes; counted on shapes, without numbers."""
 
+import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -12,6 +13,7 @@ from animate_anyone_core.models.references import Reference
 FRAMES, HEIGHT, WIDTH = 24, 96, 64  # 512x768 pixels
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_guided_call_takes_no_more_operations_than_are_needed():
     """The published code takes 4,475 GFLOP a frame: it attends twice for the unconditional half,

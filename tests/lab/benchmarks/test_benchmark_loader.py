@@ -9,6 +9,8 @@ from animate_anyone_core.lab.benchmarks.loader import ARRAYS, CACHED, SEEKS, STA
 from animate_anyone_core.lab.benchmarks.loader_clips import Dance, repeat_loop, write_loop
 from animate_anyone_core.video import stored_frames
 
+pytestmark = pytest.mark.slow
+
 
 def rates(before: float, short: float, long: float) -> list[Rate]:
     return [

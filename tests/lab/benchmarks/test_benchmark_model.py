@@ -8,6 +8,8 @@ from PIL import Image
 
 from animate_anyone_core.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_writes_table_numbers_and_pictures(tmp_path, capsys):
     numbers, grid = tmp_path / "new" / "scores.json", tmp_path / "new" / "grid.png"

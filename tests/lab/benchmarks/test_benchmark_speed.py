@@ -22,6 +22,8 @@ from animate_anyone_core.lab.benchmarks.speed import (
 )
 from animate_anyone_core.sampling.speed import SPEEDS, Speed
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_writes_table_numbers_and_picture(tmp_path, capsys):
     numbers, plot = tmp_path / "speed.json", tmp_path / "speed.svg"

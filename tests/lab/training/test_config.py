@@ -130,6 +130,7 @@ def test_the_built_in_model_stays_small():
     assert 2 * count < 9e6
 
 
+@pytest.mark.slow
 def test_dry_run_prints_the_resolved_settings(capsys):
     assert main(["train", "--recipe", "builtin-stage1", "--set", "steps=7", "--dry-run"]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -25,6 +25,8 @@ from animate_anyone_core.lab.training.prepare_clips import (
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.video import write_video
 
+pytestmark = pytest.mark.slow
+
 FRAMES, WIDTH, HEIGHT, FPS = 24, 144, 192, 12.0
 SETTINGS = FilterSettings()
 KINDS = ("cut", "people", "tiny", "still", "blur", "camera", "rate")

@@ -22,6 +22,8 @@ from animate_anyone_core.lab.training.memory_tracking import ACTIVATIONS, GRADIE
 from animate_anyone_core.lab.training.run import start_run
 from animate_anyone_core.lab.training.train import train
 
+pytestmark = pytest.mark.slow
+
 needs_torchao = pytest.mark.skipif(
     importlib.util.find_spec("torchao") is None, reason="needs torchao (the extra `scale`)"
 )
@@ -49,7 +51,6 @@ def test_a_tracker_counts_what_is_held():
     assert 12_000 <= sum(tracker.peak.values()) < 20_000
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "side", "batch", "frames"),
     [
@@ -76,7 +77,6 @@ def test_a_plan_is_what_a_real_step_holds(small, stage, setting, side, batch, fr
     assert planned == pytest.approx(plan_step(config, is_fake=False, foreach=None).total, rel=0.1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("side", "batch"), [(64, 1), (96, 3), (128, 2)])
 def test_a_plan_is_what_the_allocator_hands_out(small, tmp_path, side, batch):
     """Within 10 per cent: a run as training starts it, counted by PyTorch's profiler."""

@@ -13,6 +13,8 @@ from animate_anyone_core.pose.reading.clip import READABLE, STYLES, read_skeleto
 from animate_anyone_core.pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from animate_anyone_core.video import read_video
 
+pytestmark = pytest.mark.slow
+
 _SPEC = importlib.util.spec_from_file_location("drawn", Path(__file__).with_name("drawn.py"))
 drawn = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(drawn)
