@@ -1,6 +1,5 @@
 """Decode a clip a few frames at a time."""
 
-from fractions import Fraction
 from typing import Any
 
 import comfy.model_management as mm
@@ -11,6 +10,7 @@ from comfy_api.latest import InputImpl, Types, io
 from .latent_format import check_clip
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
+from .video_inputs import audio_input, chunk_frames_input, fps_input, frame_rate
 
 
 class DecodeVideo(io.ComfyNode):
@@ -28,25 +28,9 @@ class DecodeVideo(io.ComfyNode):
             inputs=[
                 io.Vae.Input("vae", tooltip="The VAE that encoded the reference."),
                 io.Latent.Input("latent", tooltip="The denoised clip."),
-                io.Int.Input(
-                    "chunk_frames",
-                    default=8,
-                    min=1,
-                    max=256,
-                    tooltip="Frames decoded at once. Fewer take less memory; the result is the same.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=120.0,
-                    step=1.0,
-                    optional=True,
-                    tooltip="Frames per second of the video: wire the driving video's.",
-                ),
-                io.Audio.Input(
-                    "audio", optional=True, tooltip="Sound for the video, such as the driver's."
-                ),
+                chunk_frames_input(),
+                fps_input(optional=True),
+                audio_input(),
             ],
             outputs=[
                 output(io.Image, "images", "The frames."),
@@ -64,7 +48,7 @@ class DecodeVideo(io.ComfyNode):
         audio: Any = None,
     ) -> io.NodeOutput:
         images = decode(vae, latent["samples"], chunk_frames)
-        clip = Types.VideoComponents(images=images, audio=audio, frame_rate=Fraction(fps))
+        clip = Types.VideoComponents(images=images, audio=audio, frame_rate=frame_rate(fps))
         return io.NodeOutput(images, InputImpl.VideoFromComponents(clip))
 
 

@@ -1,6 +1,5 @@
 """A clip as a video that is decoded while it is saved."""
 
-from fractions import Fraction
 from typing import Any
 
 from comfy_api.latest import io
@@ -9,6 +8,7 @@ from .latent_format import check_clip
 from .latent_video import LatentVideo
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
+from .video_inputs import audio_input, chunk_frames_input, fps_input, frame_rate
 
 
 class StreamVideo(io.ComfyNode):
@@ -26,24 +26,9 @@ class StreamVideo(io.ComfyNode):
             inputs=[
                 io.Vae.Input("vae", tooltip="The VAE that encoded the reference."),
                 io.Latent.Input("latent", tooltip="The denoised clip."),
-                io.Float.Input(
-                    "fps",
-                    default=30.0,
-                    min=1.0,
-                    max=120.0,
-                    step=0.01,
-                    tooltip="Frames per second: wire the driving video's.",
-                ),
-                io.Int.Input(
-                    "chunk_frames",
-                    default=8,
-                    min=1,
-                    max=256,
-                    tooltip="Frames decoded at once. Fewer take less memory; the result is the same.",
-                ),
-                io.Audio.Input(
-                    "audio", optional=True, tooltip="Sound for the video, such as the driver's."
-                ),
+                fps_input(),
+                chunk_frames_input(),
+                audio_input(),
             ],
             outputs=[
                 output(io.Video, "video", 'For "Save Video": nothing is decoded before.'),
@@ -61,5 +46,4 @@ class StreamVideo(io.ComfyNode):
     ) -> io.NodeOutput:
         samples = latent["samples"]
         check_clip(samples, vae.latent_channels, "VAE")
-        rate = Fraction(fps).limit_denominator(1001)
-        return io.NodeOutput(LatentVideo(vae, samples, rate, chunk_frames, audio))
+        return io.NodeOutput(LatentVideo(vae, samples, frame_rate(fps), chunk_frames, audio))
