@@ -21,12 +21,8 @@ from ..animate_anyone_core.checkpoints.latent_colors import LatentColors
 from ..animate_anyone_core.checkpoints.load import DenoisingUNetFiles
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.models.config import TemporalConfig, UNetConfig
-from ..animate_anyone_core.models.denoising_unet import (
-    DenoisingUNet,
-    PoseFeatures,
-    fold_frames,
-    unfold_frames,
-)
+from ..animate_anyone_core.models.denoising_unet import DenoisingUNet
+from ..animate_anyone_core.models.folded_frames import fold_frames, unfold_frames
 from ..animate_anyone_core.models.less_memory import (
     Way,
     first_that_fits,
@@ -34,6 +30,7 @@ from ..animate_anyone_core.models.less_memory import (
     is_out_of_memory,
 )
 from ..animate_anyone_core.models.memory import activation_bytes
+from ..animate_anyone_core.models.pose_maps import PoseFeatures
 from ..animate_anyone_core.sampling.deep_features import DeepFeatures
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .comfy_patches import ComfyPatches

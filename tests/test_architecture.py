@@ -26,16 +26,17 @@ FLOORS = {
     "pose": 4,
     "checkpoints": 5,
     "replacement": 5,
-    "animate": 6,
+    "animate_settings": 6,
     "driving": 6,
     "face_pass": 6,
     "preflight": 6,
     "unfinished": 6,
-    "evaluation": 7,
-    "self_test": 7,
-    "commands": 8,
-    "__main__": 9,
-    "lab": 10,
+    "animate": 7,
+    "evaluation": 8,
+    "self_test": 8,
+    "commands": 9,
+    "__main__": 10,
+    "lab": 11,
 }
 
 # The laboratory's rooms, likewise.

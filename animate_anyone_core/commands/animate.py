@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from ..animate import AnimateSettings, animate
+from ..animate import animate
+from ..animate_settings import AnimateSettings
 from ..checkpoints.builtin import BUILT_IN
 from ..checkpoints.families import FAMILIES
 from ..checkpoints.model_folder import Models, load_models

@@ -3,9 +3,12 @@
 The network's own part of it is `DenoisingUNet.predict`.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any
 
 from torch import Tensor
+
+from .windows import Window
 
 #: More than this is not kept: windows beyond it are computed in full at every step.
 _MOST_BYTES = 2 * 1024**3
@@ -24,6 +27,24 @@ class DeepFeatures:
         self._free_bytes = most_bytes
         self._kept: dict[Hashable, Tensor] = {}
         self._step, self._time = -1, -1.0
+
+    def around(self, unet: Any, window: Window) -> Callable[..., Tensor]:
+        """A window's denoiser: the UNet, between what is used again and what is kept.
+
+        Args:
+            unet: A `DenoisingUNet`.
+            window: The frames that it will be given.
+        """
+        part = tuple(window)
+
+        def predict(sample: Tensor, timestep: Tensor, reference: Any, **how: Any) -> Tensor:
+            rows = len(reference.appearance) * len(window)
+            kept = self.of_window(part, float(timestep), rows)
+            prediction, kept = unet.predict(sample, timestep, reference, **how, deep=kept)
+            self.keep(part, kept)
+            return prediction
+
+        return predict
 
     def of_window(self, window: Hashable, time: float, rows: int) -> Tensor | None:
         """What to use again in a window; None if it is to be computed.

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..animate import AnimateSettings, animate, window_predictor
+from ..animate import animate, window_predictor
+from ..animate_settings import AnimateSettings
 from ..checkpoints.builtin import BUILT_IN, built_in_samples
 from ..checkpoints.key_map import to_tree_key
 from ..checkpoints.layouts import recognise
@@ -16,9 +17,11 @@ from ..checkpoints.model_folder import load_models
 from ..images import fit, read_picture
 from ..models.attention import AttentionKernel, scaled_dot_product
 from ..models.config import TemporalConfig, UNetConfig
-from ..models.denoising_unet import DenoisingUNet, PoseFeatures, fold_frames, unfold_frames
+from ..models.denoising_unet import DenoisingUNet
+from ..models.folded_frames import fold_frames, unfold_frames
 from ..models.landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
 from ..models.pose_guider import encode_poses
+from ..models.pose_maps import PoseFeatures
 from ..models.reference_net import ReferenceNet
 from ..models.references import Reference
 from ..models.temporal import temporal_layer

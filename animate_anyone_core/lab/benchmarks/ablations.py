@@ -109,7 +109,7 @@ def _train_and_score(
     scores: "ModelScores",
 ) -> dict[str, list[np.ndarray]]:
     """Train and score variant by variant; returns the pictures of the grid by row."""
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...commands.progress_bar import progress_bar
     from ...sampling.windows import WindowSettings
     from ..evaluation.held_out import held_out_clip

@@ -12,7 +12,7 @@ from ...errors import SettingsError
 from ...files import check_writable
 
 if TYPE_CHECKING:
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...checkpoints.model_folder import Models
     from ..evaluation.model_scores import ModelScores
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> bool:
         raise SettingsError(f"--grid writes a .png, got {args.grid.name}.")
     for path in filter(None, (args.json, args.grid)):
         check_writable(path)
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
     from ...commands.animate import choose_device, choose_dtype

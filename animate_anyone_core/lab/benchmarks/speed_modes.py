@@ -14,7 +14,7 @@ from ...files import check_writable
 from ...sampling.speed import EXACT, SPEEDS, Speed
 
 if TYPE_CHECKING:
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...checkpoints.model_folder import Models
     from ..evaluation.model_scores import ModelScores
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether `fast` keeps its bars."""
     if args.json is not None:
         check_writable(args.json)
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
     from ...commands.animate import choose_device, choose_dtype
@@ -130,15 +130,18 @@ def _animate(
     """Frames (F, H, W, 3) uint8, and the seconds from noise to pictures."""
     from PIL import Image
 
-    from ...animate import encode_pose_pictures, encode_reference, sample_frames
+    from ...animate import encode_reference, sample_latents
+    from ...models.autoencoder import decode_pictures
+    from ...models.pose_features import encode_pose_pictures
 
-    unet = models.denoising_unet
+    unet, vae = models.denoising_unet, models.vae
     character = unet.project_reference(encode_reference(models, Image.fromarray(reference)))
-    pose = encode_pose_pictures(models, skeletons, settings.width, settings.height)
-    frames = sample_frames(unet, character, pose, models.vae, models.profile.noise, settings)
+    pose = encode_pose_pictures(models.pose_guider, skeletons, settings.width, settings.height)
     clock = time.perf_counter if models.device.type != "cpu" else time.process_time
     started = clock()
-    made = np.stack(list(frames))
+    channels = vae.config.latent_channels
+    latents = sample_latents(unet, character, pose, channels, models.profile.noise, settings)
+    made = np.stack(list(decode_pictures(vae, latents)))
     return made, clock() - started
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ....models.attention import AttentionKernel
 from ....models.config import UNetConfig
-from ....models.denoising_unet import fold_frames
+from ....models.folded_frames import fold_frames
 from ....models.interventions import Interventions
 from ....models.reference_net import ReferenceNet
 from ..networks import Prepared, Question, Reading
