@@ -163,8 +163,12 @@ def window_predictor(
     Args are those of `sample_latents`; `deep` keeps features to be used again in other steps, the
     denoiser is then the UNet itself.
     """
-    nobody = reference.with_appearance(torch.zeros_like)
     both = reference.with_appearance(lambda a: torch.cat([torch.zeros_like(a), a]))
+    halves: dict[int | None, tuple[Reference, tuple[float, ...]]] = {
+        None: (both, (0.0, 1.0)),
+        0: (reference.with_appearance(torch.zeros_like), (0.0,)),
+        1: (reference, (1.0,)),
+    }
 
     def predict(
         latents: Tensor,
@@ -176,9 +180,7 @@ def window_predictor(
         if extra is not None:
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
         network = denoiser if deep is None else deep.around(denoiser, window)
-        whom, strengths = (both, (0.0, 1.0)) if with_unconditional else (reference, (1.0,))
-        if half is not None:
-            whom, strengths = (nobody, reference)[half], strengths[half : half + 1]
+        whom, strengths = halves[half if with_unconditional else 1]
         return network(
             latents,
             t,
