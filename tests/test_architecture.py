@@ -32,6 +32,7 @@ FLOORS = {
     "preflight": 6,
     "unfinished": 6,
     "jobs": 6,
+    "cutout": 5,
     "animate": 7,
     "evaluation": 8,
     "self_test": 8,

@@ -14,9 +14,11 @@ from ..animate_settings import AnimateSettings
 from ..checkpoints.builtin import BUILT_IN
 from ..checkpoints.families import FAMILIES
 from ..checkpoints.model_folder import Models, load_models
+from ..clips import is_pattern, write_pictures
+from ..cutout import cut_out_clip
 from ..errors import SettingsError
 from ..files import is_file_place
-from ..images import fit, read_picture
+from ..images import check_picture_output, fit, read_picture
 from ..media.stored_frames import store_frames
 from ..preflight.memory import check_fits
 from ..replacement.scene import check_scene
@@ -58,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="white",
         metavar="COLOR",
         help="what a transparent --reference is laid on: a name, or #RRGGBB (default white)",
+    )
+    add(
+        "--transparent",
+        action="store_true",
+        help="cut the character out of its plain background: --output is a .mov (ProRes 4444), a "
+        ".webm without sound, or pictures such as frame_%%04d.png",
     )
     add_driving_options(parser)
     add_replace_options(parser)
@@ -120,7 +128,7 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
     """
     if not ranks.is_first:
         logger.setLevel(logging.WARNING)
-    check_video_output(args.output)
+    _check_output(args)
     check_replace_options(args)
     AnimateSettings.check_given(
         args.window,
@@ -179,7 +187,7 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
     else:
         pictures = iter(draw_in_place(replacement, driving, poses, profile.drawing, size))
     facts = _facts(args, models, device, dtype)
-    keeps = ranks.is_first and is_file_place(args.output)
+    keeps = ranks.is_first and is_file_place(args.output) and not args.transparent
     video = UnfinishedVideo(args.output, facts) if keeps else None
     with nullcontext() if video is None else video.begun(args.resume):
         if video is None:
@@ -197,9 +205,29 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
                 return
             if replacement is not None:
                 frames = replacement.finish(frames, first)
-            write = partial(write_video, args.output) if video is None else video.write
-            count = write(frames, driving.fps, driving.sound)
+            if args.transparent:
+                frames = cut_out_clip(frames, skeletons)
+            if is_pattern(args.output):
+                count = write_pictures(args.output, frames)
+            else:
+                write = partial(write_video, args.output) if video is None else video.write
+                count = write(frames, driving.fps, driving.sound)
     logger.info("%d frames of %dx%d: %s", count, *made, args.output)
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Tell before the work what cannot be written."""
+    if not args.transparent:
+        check_video_output(args.output)
+        return
+    for name in ("replace", "background_video", "resume"):
+        if getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise SettingsError(f"--transparent does not go with {option}. Leave one out.")
+    if is_pattern(args.output):
+        check_picture_output(args.output)
+    else:
+        check_video_output(args.output, is_transparent=True)
 
 
 def _facts(
