@@ -160,7 +160,7 @@ def window_predictor(
     def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
         if extra is not None:
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
-        network = denoiser if deep is None else deep.around(denoiser, window)
+        network = denoiser if deep is None else deep.around(denoiser, tuple(window), float(t))
         return network(
             latents,
             t,
