@@ -31,6 +31,7 @@ FLOORS = {
     "face_pass": 6,
     "preflight": 6,
     "unfinished": 6,
+    "jobs": 6,
     "animate": 7,
     "evaluation": 8,
     "self_test": 8,

@@ -36,6 +36,8 @@ JSON_LISTS = 2_000_000
 JSON_VALUES = 24_000_000
 #: Bytes of a file of settings.
 SETTINGS_BYTES = 2**20
+#: Bytes of a list of jobs.
+JOBS_BYTES = 2**26
 
 # --- poses ---------------------------------------------------------------------------------------
 

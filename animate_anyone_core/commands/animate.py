@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..sampling.speed import SPEEDS
 from ..sampling.windows import SCHEDULES
 from ..unfinished import UnfinishedVideo, file_digest, weights_digest
 from ..video import check_video_output, write_video
+from .animate_jobs import Load, animate_jobs
 from .driving_options import (
     add_driving_options,
     poses_of_clip,
@@ -49,7 +51,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     add = parser.add_argument
-    add("--reference", type=Path, required=True, metavar="IMG", help="picture of the character")
+    add("--reference", type=Path, metavar="IMG", help="picture of the character")
     add(
         "--background",
         default="white",
@@ -59,7 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_driving_options(parser)
     add_replace_options(parser)
     add("--models", default=BUILT_IN, metavar="DIR", help="published files' folder, or built-in")
-    add("--output", type=Path, required=True, metavar="OUT.mp4", help="video to write")
+    add("--output", type=Path, metavar="OUT.mp4", help="video to write")
+    add(
+        "--jobs",
+        type=Path,
+        metavar="FILE",
+        help="make many videos: a line of JSON, or a row of a .csv, holds the options of one; what "
+        "it leaves out is taken from here, a fault ends its own job, done jobs are not done again",
+    )
     add("--vae", type=Path, metavar="DIR", help="VAE folder, if not vae/ in the models' folder")
     add("--image-encoder", type=Path, metavar="DIR", help="CLIP folder, likewise image_encoder/")
     add("--family", default="auto", choices=["auto", *FAMILIES], help="which weights these are")
@@ -88,8 +97,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default="auto", choices=["auto", *DTYPES], help="precision (default auto)")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    if args.jobs is not None:
+        return animate_jobs(args, add_arguments, make_video)
+    missing = [f"--{name}" for name in ("reference", "output") if getattr(args, name) is None]
+    if missing:
+        raise SettingsError(f"animate needs {' and '.join(missing)}, or a list of --jobs.")
+    make_video(args, load_models)
+    return 0
+
+
+def make_video(args: argparse.Namespace, load: Load) -> None:
+    """Make the video that the options say, with networks that `load` gives."""
     check_video_output(args.output)
     check_replace_options(args)
     AnimateSettings.check_given(
@@ -105,7 +125,7 @@ def run(args: argparse.Namespace) -> None:
     driving = read_driving(args)
     device = choose_device(args.device)
     dtype = choose_dtype(args.dtype, device)
-    models, reports = load_models(
+    models, reports = load(
         args.models,
         vae=args.vae,
         image_encoder=args.image_encoder,
@@ -170,7 +190,7 @@ def _facts(
     args: argparse.Namespace, models: Models, device: torch.device, dtype: torch.dtype
 ) -> dict[str, str]:
     """What decides the frames: the options, and what is in the files that they name."""
-    ways = ("command", "output", "resume", "sound")
+    ways = ("command", "output", "resume", "sound", "jobs")
     facts = {f"--{k.replace('_', '-')}": str(v) for k, v in vars(args).items() if k not in ways}
     facts |= {"--device": device.type, "--dtype": str(dtype).removeprefix("torch.")}
     for name in ("reference", "driving", "poses", "replace", "mask", "background_video"):
@@ -190,7 +210,9 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            place = os.environ.get("LOCAL_RANK", "")  # of several processes, each has its own
+            count = torch.cuda.device_count()
+            return torch.device("cuda", int(place) % count if place.isdecimal() else 0)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
