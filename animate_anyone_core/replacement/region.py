@@ -110,6 +110,13 @@ def boxes_of_poses(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> np.nd
     return boxes
 
 
+def scaled_boxes(boxes: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
+    """Boxes (F, 4) in pixels of a picture of another (width, height), at least as large."""
+    scaled = boxes * np.tile(np.array(new) / old, 2)
+    ends = np.concatenate([np.floor(scaled[:, :2]), np.ceil(scaled[:, 2:])], axis=1)
+    return ends.astype(np.int64)
+
+
 def masks_of_boxes(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Masks (F, H, W) booleans that `person_boxes` finds these boxes in again."""
     masks = np.zeros((len(boxes), size[1], size[0]), bool)
