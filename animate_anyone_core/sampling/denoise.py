@@ -100,7 +100,7 @@ def denoise(
         guidance = guidance_scale if number >= guided_from * len(solver.timesteps) else 1.0
         reported = _counting(on_step, number * total // len(solver.timesteps), total)
         try:
-            prediction = _predict_clip(predict, scaled, t, guidance, windows, reported)
+            prediction = predict_clip(predict, scaled, t, guidance, windows, reported)
         except NotFiniteError as error:
             step = f"step {number + 1} of {len(solver.timesteps)}"
             raise NotFiniteError(f"In {step}, {error}") from error
@@ -110,15 +110,15 @@ def denoise(
     return latents
 
 
-def _predict_clip(
+def predict_clip(
     predict: PredictWindow,
     scaled: Tensor,
     t: Tensor,
     guidance_scale: float,
     windows: WindowSettings,
-    on_window: Callable[[], None],
+    on_window: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """Predict all windows, blend and guide: (1, C, F, h, w)."""
+    """Predict all windows of a clip at a time, blend and guide: (1, C, F, h, w)."""
     with_unconditional = needs_unconditional(guidance_scale)
     blend = Blend(scaled.expand(2 if with_unconditional else 1, -1, -1, -1, -1))
     for window in windows.windows(scaled.shape[2]):
