@@ -6,7 +6,7 @@ Symbols: F frames, P persons, K keypoints.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -168,16 +168,12 @@ def mean_following(clips: Sequence[PoseFollowing]) -> PoseFollowing:
                 float(np.mean([part.missed for part in of])),
                 sum(part.num_keypoints for part in of),
             )
-    return PoseFollowing(
-        error_percent=_mean_of_measured(clip.error_percent for clip in clips),
-        error_pixels=_mean_of_measured(clip.error_pixels for clip in clips),
-        missed=float(np.mean([clip.missed for clip in clips])),
-        parts=parts,
-        worst_frame=None,
-        height=float(np.mean([clip.height for clip in clips])),
-        median_percent=_mean_of_measured(clip.median_percent for clip in clips),
-        correct=float(np.mean([clip.correct for clip in clips])),
-    )
+    means: dict[str, Any] = {
+        entry.name: _mean_of_measured(getattr(clip, entry.name) for clip in clips)
+        for entry in fields(PoseFollowing)
+        if entry.name not in ("parts", "worst_frame")
+    }
+    return PoseFollowing(parts=parts, worst_frame=None, **means)
 
 
 def _mean_of_measured(values: Iterable[float | None]) -> float | None:
