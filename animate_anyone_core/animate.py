@@ -179,7 +179,7 @@ def window_predictor(
     ) -> Tensor:
         if extra is not None:
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
-        network = denoiser if deep is None else deep.around(denoiser, window)
+        network = denoiser if deep is None else deep.around(denoiser, tuple(window), float(t))
         whom, strengths = halves[half if with_unconditional else 1]
         return network(
             latents,

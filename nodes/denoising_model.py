@@ -3,6 +3,7 @@
 ComfyUI hands over all rows at once, (conditions · frames, C, h, w); here they become (B, C, F, h, w).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +14,6 @@ import comfy.model_management as mm
 import comfy.patcher_extension
 import comfy.supported_models_base
 import torch
-from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ..animate_anyone_core.checkpoints.families import FamilyProfile
@@ -33,7 +33,7 @@ from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.models.pose_maps import PoseFeatures
 from ..animate_anyone_core.sampling.deep_features import DeepFeatures
 from ..animate_anyone_core.sampling.strength import TimedStrength
-from .comfy_patches import ComfyPatches
+from .comfy_patches import ComfyPatches, comfy_attention
 from .condition_rows import ConditionRow, ConditionRows, join_references, row_strengths
 from .landmark_pose import LandmarkPose
 from .latent_format import check_clip, latent_format_for
@@ -245,21 +245,11 @@ class ComfyDenoisingUNet(DenoisingUNet):
             share = given.pose_strength.at(level)
             seen = _times(seen, share) if share else None
 
-        def attention(
-            q: Tensor, k: Tensor, v: Tensor, num_heads: int, bias: Tensor | None = None
-        ) -> Tensor:
-            return optimized_attention(
-                q,
-                k,
-                v,
-                num_heads,
-                mask=None if bias is None else bias[:, None].to(q.dtype),
-                attn_precision=None,
-                transformer_options=transformer_options,
-            )
-
-        kept = _KeptFeatures(transformer_options, len(x))
-        out, deep = self.predict(
+        attention = partial(
+            comfy_attention, attn_precision=None, transformer_options=transformer_options
+        )
+        predict = self._keeping_features(transformer_options)
+        out = predict(
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
             join_references(
@@ -273,10 +263,18 @@ class ComfyDenoisingUNet(DenoisingUNet):
             pose=seen,
             attention=in_pieces(attention) if pieces else attention,
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
-            deep=kept.to_use,
         )
-        kept.keep(deep)
         return fold_frames(out)
+
+    def _keeping_features(self, options: dict) -> Callable[..., Tensor]:
+        """The prediction of a call, which uses and keeps deep features if a speed is chosen."""
+        run: DeepFeatures | None = options.get(DEEP_FEATURES)
+        if run is None:
+            return super().forward
+        window = options.get("context_window")
+        frames = () if window is None else tuple(window.index_list)
+        part = frames, tuple(options["cond_or_uncond"])
+        return run.around(self, part, float(options["sigmas"][0]))
 
 
 @dataclass(frozen=True)
@@ -308,29 +306,6 @@ class _Conditions:
 def _is_full(error: BaseException) -> bool:
     """Whether memory ran out, in ComfyUI's word or another's."""
     return isinstance(error, mm.OOM_EXCEPTION) or is_out_of_memory(error)
-
-
-class _KeptFeatures:
-    """What this call may use of earlier steps, and keeps for later ones; nothing without a speed.
-
-    Args:
-        options: ComfyUI's facts of the call: which window, which conditions, which noise level.
-        rows: Of the call.
-    """
-
-    def __init__(self, options: dict, rows: int) -> None:
-        self._run: DeepFeatures | None = options.get(DEEP_FEATURES)
-        self.to_use: Tensor | None = None
-        if self._run is not None:
-            window = options.get("context_window")
-            frames = () if window is None else tuple(window.index_list)
-            self._part = (frames, tuple(options["cond_or_uncond"]))
-            self.to_use = self._run.of_window(self._part, float(options["sigmas"][0]), rows)
-
-    def keep(self, deep: Tensor) -> None:
-        """Keep what the call computed."""
-        if self._run is not None:
-            self._run.keep(self._part, deep)
 
 
 def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:

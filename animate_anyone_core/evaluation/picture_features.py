@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..borders.json_text import read_json_file
 from ..borders.values import shown
-from ..checkpoints.model_folder import load_image_encoder
+from ..checkpoints.model_folder import load_image_encoder, load_pretrained
 from ..errors import CheckpointError
 from ..models.image_encoder import CLIP_MEAN, CLIP_STD
 from ..pixels import pixels_01
@@ -29,6 +29,8 @@ _CLIP = ("clip", "clip_vision_model")
 _FIRST_TOKEN = ("dinov2", "dinov2_with_registers", "dinov3_vit", "ijepa", "vit")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SIDE = 224
+#: How networks of transformers are loaded here: no program in a pickle, float32.
+AS_SAFETENSORS: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
 _CHUNK_FRAMES = 16
 
 
@@ -61,12 +63,7 @@ def load_picture_features(
             "TorchScript file."
         )
     check_torchscript(path, allow_torchscript)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            network = torch.jit.load(str(path), map_location=device).eval()
-    except (RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is no TorchScript network.") from error
+    network = load_torchscript(path, device)
     return _Network(path.name, network, _SIDE, IMAGENET_MEAN, IMAGENET_STD, device)
 
 
@@ -89,7 +86,7 @@ def _from_folder(folder: Path, device: torch.device | str) -> PictureFeatures:
         )
     from transformers import AutoModel
 
-    network = load_pretrained(AutoModel, folder, kind).to(device)
+    network = load_pretrained(AutoModel, folder, kind, **AS_SAFETENSORS).eval().to(device)
 
     def first_token(pixels: Tensor) -> Tensor:
         return network(pixel_values=pixels).last_hidden_state[:, 0]
@@ -101,25 +98,14 @@ def _from_folder(folder: Path, device: torch.device | str) -> PictureFeatures:
     return _Network(folder.name, first_token, side, mean, std, device)
 
 
-def load_pretrained(kind: Any, folder: Path, name: str) -> Any:
-    """Load a network of transformers from a folder, in float32; nothing is downloaded or run.
-
-    Args:
-        kind: A class of transformers with `from_pretrained`.
-        folder: Where config.json and the weights as safetensors are.
-        name: What it should be, for the message.
-
-    Raises:
-        CheckpointError: If it cannot be loaded.
-    """
+def load_torchscript(path: Path, device: torch.device | str, advice: str = "") -> Any:
+    """Load a TorchScript file, which is a program; raises CheckpointError if it is none."""
     try:
-        network = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{folder} cannot be loaded as {name}: {reason}") from error
-    return network.eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # such networks exist only as this
+            return torch.jit.load(str(path), map_location=device).eval()
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is no TorchScript network.{advice}") from error
 
 
 def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -14,8 +14,8 @@ def unfold_frames(x: Tensor, num_frames: int) -> Tensor:
     return rearrange(x, "(b f) c h w -> b c f h w", f=num_frames)
 
 
-def each_frame(tokens: Tensor, batch: int, num_frames: int) -> Tensor:
-    """Give every frame its row's tokens: (B or 1, T, D) -> (B·F, T, D), which it may be already."""
-    if len(tokens) == batch * num_frames:
-        return tokens
-    return tokens.expand(batch, -1, -1).repeat_interleave(num_frames, dim=0)
+def each_frame(x: Tensor, batch: int, num_frames: int) -> Tensor:
+    """Give every frame what its row has: (B or 1, ...) -> (B·F, ...), which it may be already."""
+    if len(x) == batch * num_frames:
+        return x
+    return x.expand(batch, *x.shape[1:]).repeat_interleave(num_frames, dim=0)

@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from .windows import Window
-
 #: More than this is not kept: windows beyond it are computed in full at every step.
 _MOST_BYTES = 2 * 1024**3
 
@@ -28,20 +26,22 @@ class DeepFeatures:
         self._kept: dict[Hashable, Tensor] = {}
         self._step, self._time = -1, -1.0
 
-    def around(self, unet: Any, window: Window) -> Callable[..., Tensor]:
-        """A window's denoiser: the UNet, between what is used again and what is kept.
+    def around(self, unet: Any, window: Hashable, time: float) -> Callable[..., Tensor]:
+        """The denoiser of a call: the UNet, between what is used again and what is kept.
 
         Args:
             unet: A `DenoisingUNet`.
-            window: The frames that it will be given.
+            window: See `of_window`.
+            time: Likewise.
         """
-        part = tuple(window)
 
-        def predict(sample: Tensor, timestep: Tensor, reference: Any, **how: Any) -> Tensor:
-            rows = len(reference.appearance) * len(window)
-            kept = self.of_window(part, float(timestep), rows)
-            prediction, kept = unet.predict(sample, timestep, reference, **how, deep=kept)
-            self.keep(part, kept)
+        def predict(
+            sample: Tensor, *given: Any, strengths: tuple[float, ...], **how: Any
+        ) -> Tensor:
+            kept = self.of_window(window, time, len(strengths) * sample.shape[2])
+            how |= {"strengths": strengths, "deep": kept}
+            prediction, kept = unet.predict(sample, *given, **how)
+            self.keep(window, kept)
             return prediction
 
         return predict

@@ -1,8 +1,8 @@
 """The denoising loop: every step predicts all windows, blends, guides, and takes a solver step."""
 
 import inspect
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +12,7 @@ from ..errors import NotFiniteError, SettingsError
 from ..progress import OnStep, silent
 from .blending import Blend, window_weights
 from .guidance import guide, needs_unconditional
-from .ranks import ALONE, Ranks, Task
+from .ranks import ALONE, Ranks
 from .windows import WindowSettings
 
 #: Predict one window. (latents (1, C, f, h, w), diffusion time, frame indices, with unconditional)
@@ -97,41 +97,44 @@ def denoise(
     kept = None if keeper is None else keeper.load(solver, generator)
     first, latents = kept or (0, noise * solver.init_noise_sigma)
     latents = latents.to(noise)
-    plan = windows.windows(noise.shape[2])
     takes_generator = "generator" in inspect.signature(solver.step).parameters
     extra = {"generator": generator} if takes_generator and generator is not None else {}
 
     for number, t in enumerate(solver.timesteps[first:], first):
         scaled = solver.scale_model_input(latents, t)
         guidance = guidance_scale if number >= guided_from * len(solver.timesteps) else 1.0
-        rows = 2 if needs_unconditional(guidance) else 1
-        tasks = ranks.tasks(plan, rows, splits_halves=splits_halves)
-        counted = _counting(on_step, number * len(tasks), len(solver.timesteps) * len(tasks))
+        told = partial(_tell, on_step, number, len(solver.timesteps))
         try:
-            both = _predict_clip(predict, scaled, t, rows, tasks, windows, counted, ranks)
+            prediction = predict_clip(
+                predict, scaled, t, guidance, windows, told, ranks, splits_halves
+            )
         except NotFiniteError as error:
             step = f"step {number + 1} of {len(solver.timesteps)}"
             raise NotFiniteError(f"In {step}, {error}") from error
-        prediction = guide(both[:1], both[1:], guidance) if rows == 2 else both
         latents = solver.step(prediction, t, latents, **extra).prev_sample
         if keeper is not None:
             keeper.save(number + 1, latents, solver, generator)
     return latents
 
 
-def _predict_clip(
+def predict_clip(
     predict: PredictWindow,
     scaled: Tensor,
     t: Tensor,
-    rows: int,
-    tasks: Sequence[Task],
+    guidance_scale: float,
     windows: WindowSettings,
-    on_window: Callable[[], None],
-    ranks: Ranks,
+    on_window: OnStep = silent,
+    ranks: Ranks = ALONE,
+    splits_halves: bool = True,
 ) -> Tensor:
-    """Predict this process's windows and blend them with those of others: (rows, C, F, h, w)."""
+    """Predict all windows of a clip at a time, blend and guide: (1, C, F, h, w).
+
+    Processes that share the clip each predict their part of it.
+    """
+    rows = 2 if needs_unconditional(guidance_scale) else 1
+    tasks = ranks.tasks(windows.windows(scaled.shape[2]), rows, splits_halves=splits_halves)
     blend = Blend(scaled.expand(rows, -1, -1, -1, -1))
-    for window, half in tasks:
+    for number, (window, half) in enumerate(tasks, 1):
         which = {} if half is None else {"half": half}
         try:
             prediction = predict(scaled[:, :, window], t, window, rows == 2, **which)
@@ -140,11 +143,11 @@ def _predict_clip(
             raise NotFiniteError(f"{place}: {error}") from error
         weights = window_weights(len(window), windows.blending, windows.context_overlap)
         blend.add(prediction, window, weights, half)
-        on_window()
-    return blend.result(ranks)
+        on_window(number, len(tasks))
+    both = blend.result(ranks)
+    return guide(both[:1], both[1:], guidance_scale) if rows == 2 else both
 
 
-def _counting(on_step: OnStep, done: int, total: int) -> Callable[[], None]:
-    """Report one more window each time it is called."""
-    counter = itertools.count(done + 1)
-    return lambda: on_step(next(counter), total)
+def _tell(on_step: OnStep, step: int, steps: int, done: int, total: int) -> None:
+    """Report windows of a step as windows of all steps."""
+    on_step(step * total + done, steps * total)

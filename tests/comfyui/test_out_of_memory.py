@@ -33,8 +33,8 @@ def call(**options):
         facts = {{"cond_or_uncond": [1, 0], **options}}
         return network(x, times, context, transformer_options=facts)
 
-model = sys.modules[pack.__name__ + ".nodes.denoising_model"]
-real, rows, full_at = model.optimized_attention, [], set()
+patches = sys.modules[pack.__name__ + ".nodes.comfy_patches"]
+real, rows, full_at = patches.optimized_attention, [], set()
 
 def patched(q, *rest, **named):
     rows.append(len(q))
@@ -43,7 +43,7 @@ def patched(q, *rest, **named):
     return real(q, *rest, **named)
 
 expected = call()
-model.optimized_attention = patched
+patches.optimized_attention = patched
 """
 
 

@@ -4,14 +4,14 @@ import argparse
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...commands.number_option import AtLeast
+from ...commands.number_option import add_numbers
 from ...files import check_writable
 from ...sampling.speed import EXACT, SPEEDS, Speed
+from .options import add_json, add_precision, say_checks
 
 if TYPE_CHECKING:
     from ...animate_settings import AnimateSettings
@@ -40,17 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--models", default="built-in", metavar="DIR", help="the model's folder, or built-in")
     add("--modes", nargs="+", choices=list(MODES), metavar="MODE", help="only these, beside exact")
-    for name, least, default, text in (
-        ("clips", 1, 16, "held-out clips"),
-        ("frames", 8, 24, "frames of each"),
-    ):
-        help_text = f"{text} (default {default})"
-        kind: dict[str, Any] = {"type": int, "action": AtLeast, "least": least, "metavar": "N"}
-        add(f"--{name}", default=default, help=help_text, **kind)
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
-    add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
-    dtypes = ["auto", "float32", "float16", "bfloat16"]
-    add("--dtype", default="auto", choices=dtypes, help="precision (default auto)")
+    add_numbers(parser, ("--clips", 1, 16, "held-out clips"), ("--frames", 8, 24, "frames of each"))
+    add_json(parser)
+    add_precision(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
@@ -173,5 +165,4 @@ def _print(
     rows = [["", *names]]
     rows += [[mode, *(f"{table[mode][name]:.3f}" for name in names)] for mode in modes]
     sys.stdout.write("\n" + "\n".join(table_lines(rows, str.rjust)) + "\n\n")
-    for text, is_met in checks:
-        sys.stdout.write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
+    say_checks(checks)
