@@ -15,7 +15,8 @@ import torch
 from ..borders.json_text import read_json_file
 from ..errors import CheckpointError, ShapeError
 from ..pixels import pixels_01, signed_from_unit, unit_from_signed
-from .picture_features import IMAGENET_MEAN, IMAGENET_STD, load_pretrained
+from .picture_features import IMAGENET_MEAN, IMAGENET_STD
+from .pretrained import load_pretrained
 
 #: Features (N, D) of clips (N, 3, F, 224, 224) in [-1, 1].
 VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
