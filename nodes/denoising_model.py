@@ -37,7 +37,7 @@ from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.sampling.deep_features import DeepFeatures
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .comfy_patches import ComfyPatches
-from .condition_rows import ConditionRow, ConditionRows, join_references, row_strengths
+from .condition_rows import ConditionRow, ConditionRows, FrameRows, join_references, row_strengths
 from .landmark_pose import LandmarkPose
 from .latent_format import check_clip, latent_format_for
 from .patchers import swap_layers
@@ -100,19 +100,23 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         pose: EncodedPose | None = kwargs.get("aa_pose")
         level_at = self.model_sampling.percent_to_sigma
         if pose is not None:
-            conds["pose"] = comfy.conds.CONDNoiseShape(_pose_for(pose, noise))
+            conds["pose"] = FrameRows(_pose_for(pose, noise))
             if pose.landmarks is not None:
                 conds["landmarks"] = comfy.conds.CONDConstant(pose.landmarks)
             if pose.scene is not None:  # joined behind the noisy latents, in both halves
-                conds["c_concat"] = comfy.conds.CONDNoiseShape(pose.scene.channels)
+                conds["c_concat"] = FrameRows(pose.scene.channels)
             if not pose.strength.changes_nothing:
                 timed = pose.strength.timed(level_at)
                 conds["pose_strength"] = comfy.conds.CONDConstant(timed)
         reference: ConditionRow | None = kwargs.get("aa_reference")
-        if reference is not None:
-            conds["reference"] = ConditionRows([reference.timed(level_at)])
-            if reference.encoded.reference.others:  # characters in places: which frames are these?
-                conds["frame_numbers"] = comfy.conds.CONDNoiseShape(_frame_numbers(noise))
+        if reference is None:
+            raise ShapeError(
+                "This conditioning, such as a text prompt, shows the model no character. Wire positive "
+                'and negative of "Animate Anyone Conditioning" into the sampler.'
+            )
+        conds["reference"] = ConditionRows([reference.timed(level_at)])
+        if reference.encoded.reference.others:  # characters in places: which frames are these?
+            conds["frame_numbers"] = FrameRows(_frame_numbers(noise))
         return conds
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
