@@ -19,7 +19,8 @@ from torch import Tensor
 from ..animate_anyone_core.checkpoints.families import FamilyProfile
 from ..animate_anyone_core.checkpoints.latent_colors import LatentColors
 from ..animate_anyone_core.checkpoints.load import DenoisingUNetFiles
-from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.errors import NotFiniteError, ShapeError
+from ..animate_anyone_core.models.careful_denoiser import first_not_finite
 from ..animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from ..animate_anyone_core.models.denoising_unet import (
     DenoisingUNet,
@@ -27,6 +28,7 @@ from ..animate_anyone_core.models.denoising_unet import (
     fold_frames,
     unfold_frames,
 )
+from ..animate_anyone_core.models.finite import is_finite
 from ..animate_anyone_core.models.less_memory import (
     Way,
     first_that_fits,
@@ -40,7 +42,7 @@ from .comfy_patches import ComfyPatches
 from .condition_rows import ConditionRow, ConditionRows, FrameRows, join_references, row_strengths
 from .landmark_pose import LandmarkPose
 from .latent_format import check_clip, latent_format_for
-from .patchers import swap_layers
+from .patchers import IN_FP32, swap_layers
 from .sockets import EncodedPose
 from .speed import DEEP_FEATURES
 
@@ -266,7 +268,8 @@ class ComfyDenoisingUNet(DenoisingUNet):
             )
 
         kept = _KeptFeatures(transformer_options, len(x))
-        out, deep = self.predict(
+        call = partial(
+            self.predict,
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
             join_references(
@@ -282,6 +285,12 @@ class ComfyDenoisingUNet(DenoisingUNet):
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
             deep=kept.to_use,
         )
+        out, deep = call()
+        if not is_finite(out):
+            place = "the denoising UNet"
+            if not control:  # its residuals are used up
+                place = first_not_finite(self, (x, given.context, given.pose), call)
+            raise NotFiniteError(f"NaN or infinite numbers came up in {place}. {IN_FP32}")
         kept.keep(deep)
         return fold_frames(out)
 

@@ -21,6 +21,7 @@ from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.media.sound import Sound
 from ..animate_anyone_core.pixels import bytes_from_unit
 from ..animate_anyone_core.video import write_video
+from .latent_format import decoded
 
 _ENDINGS = {"auto": ".mp4", "mp4": ".mp4", "mkv": ".mkv"}
 
@@ -48,7 +49,7 @@ class LatentVideo(Input.Video):
         bar = comfy.utils.ProgressBar(len(self.samples))
         for chunk in self.samples.split(self.chunk_frames):
             mm.throw_exception_if_processing_interrupted()
-            yield self.vae.decode(chunk)
+            yield decoded(self.vae, chunk)
             bar.update(len(chunk))
 
     def get_components(self) -> Types.VideoComponents:
