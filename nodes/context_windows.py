@@ -114,8 +114,18 @@ def settings_for(
 
 
 def with_windows(model: Any, settings: WindowSettings, plan: list[Window] | None = None) -> Any:
-    """A clone of the model that is sampled in windows: those of the settings, or those of a plan."""
+    """A clone of the model that is sampled in windows: those of the settings, or those of a plan.
+
+    Raises:
+        SettingsError: If another node has set windows of its own.
+    """
     model = model.clone()
+    before = model.model_options.get("context_handler")
+    if before is not None and not isinstance(before, _Windows):
+        raise SettingsError(
+            "The model comes with the context windows of another node, and a clip is cut only once. "
+            "Take that node out: this one sets the windows."
+        )
     model.model_options["context_handler"] = _Windows(settings, plan)
     comfy.context_windows.create_prepare_sampling_wrapper(model)
     return model

@@ -56,6 +56,7 @@ def decode(vae: Any, samples: torch.Tensor, chunk_frames: int) -> torch.Tensor:
 
     Raises:
         ShapeError: If there is no frame, or the latents are not this VAE's.
+        NotFiniteError: As `decoded`.
     """
     check_clip(samples, vae.latent_channels, "VAE")
     frames, start = torch.empty(0), 0

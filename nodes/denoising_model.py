@@ -19,9 +19,11 @@ from torch import Tensor
 from ..animate_anyone_core.checkpoints.families import FamilyProfile
 from ..animate_anyone_core.checkpoints.latent_colors import LatentColors
 from ..animate_anyone_core.checkpoints.load import DenoisingUNetFiles
-from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.errors import NotFiniteError, ShapeError
+from ..animate_anyone_core.models.careful_denoiser import first_not_finite
 from ..animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from ..animate_anyone_core.models.denoising_unet import DenoisingUNet
+from ..animate_anyone_core.models.finite import is_finite
 from ..animate_anyone_core.models.folded_frames import fold_frames, unfold_frames
 from ..animate_anyone_core.models.less_memory import (
     Way,
@@ -34,10 +36,10 @@ from ..animate_anyone_core.models.pose_maps import PoseFeatures
 from ..animate_anyone_core.sampling.deep_features import DeepFeatures
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .comfy_patches import ComfyPatches, comfy_attention
-from .condition_rows import ConditionRow, ConditionRows, join_references, row_strengths
+from .condition_rows import ConditionRow, ConditionRows, FrameRows, join_references, row_strengths
 from .landmark_pose import LandmarkPose
 from .latent_format import check_clip, latent_format_for
-from .patchers import swap_layers
+from .patchers import IN_FP32, swap_layers
 from .sockets import EncodedPose
 from .speed import DEEP_FEATURES
 
@@ -97,19 +99,23 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         pose: EncodedPose | None = kwargs.get("aa_pose")
         level_at = self.model_sampling.percent_to_sigma
         if pose is not None:
-            conds["pose"] = comfy.conds.CONDNoiseShape(_pose_for(pose, noise))
+            conds["pose"] = FrameRows(_pose_for(pose, noise))
             if pose.landmarks is not None:
                 conds["landmarks"] = comfy.conds.CONDConstant(pose.landmarks)
             if pose.scene is not None:  # joined behind the noisy latents, in both halves
-                conds["c_concat"] = comfy.conds.CONDNoiseShape(pose.scene.channels)
+                conds["c_concat"] = FrameRows(pose.scene.channels)
             if not pose.strength.changes_nothing:
                 timed = pose.strength.timed(level_at)
                 conds["pose_strength"] = comfy.conds.CONDConstant(timed)
         reference: ConditionRow | None = kwargs.get("aa_reference")
-        if reference is not None:
-            conds["reference"] = ConditionRows([reference.timed(level_at)])
-            if reference.encoded.reference.others:  # characters in places: which frames are these?
-                conds["frame_numbers"] = comfy.conds.CONDNoiseShape(_frame_numbers(noise))
+        if reference is None:
+            raise ShapeError(
+                "This conditioning, such as a text prompt, shows the model no character. Wire positive "
+                'and negative of "Animate Anyone Conditioning" into the sampler.'
+            )
+        conds["reference"] = ConditionRows([reference.timed(level_at)])
+        if reference.encoded.reference.others:  # characters in places: which frames are these?
+            conds["frame_numbers"] = FrameRows(_frame_numbers(noise))
         return conds
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
@@ -248,8 +254,8 @@ class ComfyDenoisingUNet(DenoisingUNet):
         attention = partial(
             comfy_attention, attn_precision=None, transformer_options=transformer_options
         )
-        predict = self._keeping_features(transformer_options)
-        out = predict(
+        call = partial(
+            self._keeping_features(transformer_options),
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
             join_references(
@@ -264,6 +270,12 @@ class ComfyDenoisingUNet(DenoisingUNet):
             attention=in_pieces(attention) if pieces else attention,
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
         )
+        out = call()
+        if not is_finite(out):
+            place = "the denoising UNet"
+            if not control:  # its residuals are used up
+                place = first_not_finite(self, (x, given.context, given.pose), call)
+            raise NotFiniteError(f"NaN or infinite numbers came up in {place}. {IN_FP32}")
         return fold_frames(out)
 
     def _keeping_features(self, options: dict) -> Callable[..., Tensor]:

@@ -17,13 +17,14 @@ from ..animate_anyone_core.images import (
     fit,
     parse_color,
 )
+from ..animate_anyone_core.models.finite import check_finite_output
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.models.references import Reference
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from .early_checks import verdict
 from .latent_format import scaled
-from .patchers import run_managed
+from .patchers import IN_FP32, run_managed
 from .search_aliases import aliases
 from .sockets import CATEGORY, EncodedReference, NetworkHandle, ReferenceNetSocket, ReferenceSocket
 
@@ -209,6 +210,11 @@ def encode(
     encoded = clip_vision.encode_image(as_image(stretch_for_clip(picture)), crop=False)
     appearance = encoded["image_embeds"].reshape(1, 1, -1).to(keep)
     latents = vae.encode(as_image(picture)).to(keep)
+    given = as_image(picture)
+    check_finite_output("the image encoder", appearance, given, "Load another.")
+    check_finite_output(
+        "the VAE", latents, given, "Start ComfyUI with --fp32-vae, or load another."
+    )
     _check_fit(handle, latents, appearance, picture)
     seen_latents = scaled(latents)
 
@@ -222,6 +228,8 @@ def encode(
     height, width = latents.shape[-2:]
     memory = activation_bytes(config, 1, height, width, handle.compute_dtype.itemsize)
     features = run_managed(handle, memory, work)
+    for tokens in features.values():
+        check_finite_output("ReferenceNet", tokens, latents, IN_FP32)
     reference = Reference(appearance, features)
     return EncodedReference(reference, latents, picture.width, picture.height)
 

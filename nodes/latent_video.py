@@ -21,6 +21,7 @@ from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.media.sound import Sound
 from ..animate_anyone_core.pixels import bytes_from_unit
 from ..animate_anyone_core.video import write_video
+from .latent_format import decoded
 
 _ENDINGS = {"auto": ".mp4", "mp4": ".mp4", "mkv": ".mkv"}
 
@@ -30,7 +31,7 @@ def decoded_chunks(vae: Any, samples: torch.Tensor, chunk_frames: int) -> Iterat
     bar = comfy.utils.ProgressBar(len(samples))
     for chunk in samples.split(chunk_frames):
         mm.throw_exception_if_processing_interrupted()
-        yield vae.decode(chunk)
+        yield decoded(vae, chunk)
         bar.update(len(chunk))
 
 

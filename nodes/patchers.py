@@ -21,6 +21,8 @@ DTYPES = {
     "fp8_e4m3fn": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }
+#: What to do where a network computes NaN.
+IN_FP32 = "Choose dtype fp32 in its loader; if it stays, the file of weights is damaged."
 
 
 def dtype_input() -> io.Combo.Input:

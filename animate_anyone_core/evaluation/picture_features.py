@@ -16,10 +16,11 @@ from torch import Tensor
 
 from ..borders.json_text import read_json_file
 from ..borders.values import shown
-from ..checkpoints.model_folder import load_image_encoder, load_pretrained
+from ..checkpoints.model_folder import load_image_encoder
 from ..errors import CheckpointError
 from ..models.image_encoder import CLIP_MEAN, CLIP_STD
 from ..pixels import pixels_01
+from .pretrained import load_pretrained
 
 #: Features (F, D) of frames (F, H, W, 3) uint8 RGB.
 PictureFeatures = Callable[[np.ndarray], np.ndarray]
@@ -29,8 +30,6 @@ _CLIP = ("clip", "clip_vision_model")
 _FIRST_TOKEN = ("dinov2", "dinov2_with_registers", "dinov3_vit", "ijepa", "vit")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SIDE = 224
-#: How networks of transformers are loaded here: no program in a pickle, float32.
-AS_SAFETENSORS: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
 _CHUNK_FRAMES = 16
 
 
@@ -86,7 +85,7 @@ def _from_folder(folder: Path, device: torch.device | str) -> PictureFeatures:
         )
     from transformers import AutoModel
 
-    network = load_pretrained(AutoModel, folder, kind, **AS_SAFETENSORS).eval().to(device)
+    network = load_pretrained(AutoModel, folder, kind).to(device)
 
     def first_token(pixels: Tensor) -> Tensor:
         return network(pixel_values=pixels).last_hidden_state[:, 0]

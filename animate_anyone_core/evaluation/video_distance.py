@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from ..borders.json_text import read_json_file
-from ..checkpoints.model_folder import load_pretrained
 from ..errors import CheckpointError, ShapeError
 from ..pixels import pixels_01, signed_from_unit, unit_from_signed
-from .picture_features import AS_SAFETENSORS, IMAGENET_MEAN, IMAGENET_STD, load_torchscript
+from .picture_features import IMAGENET_MEAN, IMAGENET_STD, load_torchscript
+from .pretrained import load_pretrained
 
 #: Features (N, D) of clips (N, 3, F, 224, 224) in [-1, 1].
 VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
@@ -80,7 +80,7 @@ def load_videomae(folder: Path | str, device: torch.device | str = "cpu") -> Vid
         )
     from transformers import VideoMAEModel
 
-    network = load_pretrained(VideoMAEModel, folder, "VideoMAE", **AS_SAFETENSORS)
+    network = load_pretrained(VideoMAEModel, folder, "VideoMAE")
     network = network.eval().to(device)
     expected = (network.config.num_frames, network.config.image_size)
     if expected != (FVD_FRAMES, _SIDE):

@@ -6,6 +6,7 @@ kept for the rest of the run.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from typing import Any
@@ -58,7 +59,7 @@ class CarefulDenoiser:
             if torch.isfinite(out).all():
                 return out.to(wanted)
             call = partial(self._unet, given[0], timestep, given[1], strengths=strengths)
-            place = _first_not_finite(
+            place = first_not_finite(
                 self._unet, given, partial(call, pose=given[2], attention=scaled_dot_product)
             )
             wider = _wider(dtype, out.device)
@@ -174,8 +175,16 @@ def _are_finite(value: Any) -> bool:
     return True
 
 
-def _first_not_finite(unet: nn.Module, given: tuple[Any, Any, Any], call: Any) -> str:
-    """Where NaN or infinite numbers come up first: the forward once more, watched."""
+def first_not_finite(
+    unet: nn.Module, given: tuple[Any, Any, Any], call: Callable[[], object]
+) -> str:
+    """Where NaN or infinite numbers come up first: the forward once more, watched.
+
+    Args:
+        unet: Whose layers are watched.
+        given: Latents, reference and poses.
+        call: The forward.
+    """
     for name, value in zip(("the latents", "the reference", "the poses"), given, strict=True):
         if not _are_finite(value):
             return name

@@ -144,6 +144,12 @@ class ComfyServer:
     # ---- the process ----
 
     @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """Everything the server has printed so far."""
         return self.log_file.read_text(errors="replace") if self.log_file.is_file() else ""

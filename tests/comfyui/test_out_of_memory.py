@@ -86,3 +86,35 @@ except mm.OOM_EXCEPTION as error:
     )
     assert is_own
     assert said[-1] == "Out of memory: going on with attention in pieces."
+
+
+def test_nothing_is_kept_of_a_fallback(in_comfyui):
+    """Neither tensors of the call that did not fit, nor the weights when ComfyUI frees its models."""
+    grown, alive, loaded = in_comfyui(
+        SETUP
+        + """
+import gc
+import weakref
+
+def tensors():
+    gc.collect()
+    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+call()
+before = tensors()
+for at in (len(rows) + 3, len(rows) + 60):
+    full_at |= {at}
+    call()
+grown = tensors() - before
+mm.load_models_gpu([patcher])
+mm.unload_all_models()
+loaded = len(mm.current_loaded_models)
+alive = weakref.ref(patcher.model)
+del patcher, network
+gc.collect()
+result = [grown, alive() is not None, loaded]
+"""
+    )
+    assert grown == 0
+    assert not alive
+    assert loaded == 0
