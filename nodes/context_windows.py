@@ -8,7 +8,6 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
 from ..animate_anyone_core.sampling.windows import SCHEDULES, Window, WindowSettings
-from .early_checks import verdict
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
 
@@ -48,15 +47,18 @@ def window_inputs() -> list[Any]:
     ]
 
 
-def check_window_inputs(context_frames: int | None, context_overlap: int | None) -> bool | str:
+def check_window_inputs(context_frames: int | None, context_overlap: int | None) -> bool:
     """For `validate_inputs` of every node with `window_inputs`: the overlap fits into the window.
 
     A window of 0 frames is what the weights were made for, known when they are loaded.
+
+    Raises:
+        SettingsError: If it does not.
     """
-    if context_frames is None or context_overlap is None:
-        return True
-    length = context_frames or max(1, context_overlap + 1)
-    return verdict(lambda: WindowSettings(context_frames=length, context_overlap=context_overlap))
+    if context_frames is not None and context_overlap is not None:
+        length = context_frames or max(1, context_overlap + 1)
+        WindowSettings(context_frames=length, context_overlap=context_overlap)
+    return True
 
 
 class ContextWindows(io.ComfyNode):
@@ -79,7 +81,7 @@ class ContextWindows(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool | str:
+    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool:
         return check_window_inputs(context_frames, context_overlap)
 
     @classmethod

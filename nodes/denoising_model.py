@@ -15,6 +15,7 @@ import comfy.patcher_extension
 import comfy.supported_models_base
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ..animate_anyone_core.checkpoints.families import FamilyProfile
 from ..animate_anyone_core.checkpoints.latent_colors import LatentColors
@@ -321,19 +322,29 @@ def _is_full(error: BaseException) -> bool:
 
 
 def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:
-    """The pose features, checked against the latents they are to move."""
+    """The pose features, checked against the latents they are to move.
+
+    Latents of another size but the same shape are the same picture enlarged, as a second pass has it:
+    the features follow. Others are a part of it, where the poses would lie in wrong places.
+    """
     frames, _, height, width = noise.shape
-    if pose.features.shape[0] != frames:
+    count, _, *encoded = pose.features.shape
+    if count != frames:
         raise ShapeError(
-            f"The latents have {frames} frames, but {pose.features.shape[0]} poses are wired in. "
-            'Use the LATENT of "Animate Anyone Conditioning", or as many poses as frames.'
+            f"The latents have {frames} frames, but {count} poses are wired in. Use the LATENT of "
+            '"Animate Anyone Conditioning", or as many poses as frames; a detailer must take the '
+            'clip as a whole, as "Face Crop" does.'
         )
-    if pose.features.shape[-2:] != noise.shape[-2:]:
+    if [height, width] == encoded:
+        return pose.features
+    is_enlarged = abs(width * encoded[0] - height * encoded[1]) <= max(encoded)  # but for rounding
+    if not is_enlarged or pose.landmarks is not None or pose.scene is not None:
         raise ShapeError(
             f"The latents are {width * 8}x{height * 8} pixels, but the poses were encoded at "
-            f"{pose.width}x{pose.height}. Encode the poses at the size of the video."
+            f"{pose.width}x{pose.height}. Encode the poses at the size of the video; for a part of "
+            'the picture, "Face Crop" gives the part and its own poses, "Face Paste" puts it back.'
         )
-    return pose.features
+    return interpolate(pose.features, (height, width), mode="bilinear", antialias=True)
 
 
 def _pose_features(

@@ -22,7 +22,6 @@ from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.models.references import Reference
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
-from .early_checks import verdict
 from .latent_format import scaled
 from .patchers import IN_FP32, run_managed
 from .search_aliases import aliases
@@ -106,17 +105,17 @@ class EncodeReference(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls, width: int | None, height: int | None, background: str | None = None
-    ) -> bool | str:
+    ) -> bool:
         if background is not None:
-            answer = verdict(lambda: parse_color(background))
-            if answer is not True:
-                return answer
+            parse_color(background)
         if width is None or height is None:
             return True  # linked: known when the node runs
         if max(width, height) > LARGEST_SIDE:
-            return f"Width and height are at most {LARGEST_SIDE}, got {width}x{height}."
-        chosen = [side or SMALLEST_SIDE for side in (width, height)]  # 0: known when the node runs
-        return verdict(lambda: check_video_size(*chosen))
+            raise SettingsError(
+                f"Width and height are at most {LARGEST_SIDE}, got {width}x{height}."
+            )
+        check_video_size(*(side or SMALLEST_SIDE for side in (width, height)))  # 0: known later
+        return True
 
     @classmethod
     def execute(

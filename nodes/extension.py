@@ -5,6 +5,7 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..animate_anyone_core.errors import AnimateAnyoneError
 from .model_files import register_folders
 
 logger = logging.getLogger("animate_anyone")
@@ -74,6 +75,18 @@ class AnimateAnyoneExtension(ComfyExtension):
         return node_classes
 
 
+def name_without_path(error: type[Exception]) -> None:
+    """Let ComfyUI's error dialog call an error and its kinds by their names.
+
+    It writes the module before the name, which for a pack is a path on this disk; except for what
+    stands in `builtins`.
+    """
+    error.__module__ = "builtins"
+    for kind in error.__subclasses__():
+        name_without_path(kind)
+
+
 async def comfy_entrypoint() -> ComfyExtension:
     """Called by ComfyUI."""
+    name_without_path(AnimateAnyoneError)
     return AnimateAnyoneExtension()

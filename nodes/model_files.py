@@ -9,6 +9,7 @@ import folder_paths
 from ..animate_anyone_core.checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
 from ..animate_anyone_core.checkpoints.model_folder import find_optional, find_weights
 from ..animate_anyone_core.checkpoints.weight_files import SUFFIXES
+from ..animate_anyone_core.errors import CheckpointError
 
 FOLDER = "animate_anyone"
 
@@ -64,13 +65,22 @@ def listed_verdict(*choices: tuple[str | None, Iterable[str]]) -> bool | str:
 
     Args:
         choices: What was chosen, None if that is linked and not known yet; what is listed.
+
+    Returns:
+        True, or what is wrong with the only choice; ComfyUI tells it beside the input.
+
+    Raises:
+        CheckpointError: If one of several is not listed; returned, it would be told beside each.
     """
     for choice, names in choices:
         if choice is not None and listed(choice, names) is None:
-            return (
+            wrong = (
                 f"{choice!r} is not in the list. Refresh the node list (R) and choose again; "
                 "missing files go into models/animate_anyone."
             )
+            if len(choices) > 1:
+                raise CheckpointError(wrong)
+            return wrong
     return True
 
 

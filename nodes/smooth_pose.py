@@ -6,7 +6,6 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.smoothing import SmoothingSettings, smooth_poses
-from .early_checks import verdict
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
 from .share_input import share_input
@@ -84,12 +83,13 @@ class SmoothPose(io.ComfyNode):
         detail_window: int | None,
         show_score: float | None,
         hide_score: float | None,
-    ) -> bool | str:
+    ) -> bool:
         windows = {"window": window, "detail_window": detail_window}
         given: dict[str, Any] = {k: v for k, v in windows.items() if v is not None}
         if show_score is not None and hide_score is not None:
             given |= {"show_score": show_score, "hide_score": hide_score}
-        return verdict(lambda: SmoothingSettings(**given))
+        SmoothingSettings(**given)
+        return True
 
     @classmethod
     def execute(cls, pose_keypoint: Any, **settings: Any) -> io.NodeOutput:
