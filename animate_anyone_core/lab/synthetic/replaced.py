@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...pose.skeleton import PoseSequence
+from ...replacement.person_boxes import person_boxes
 from .dancers import Dancer, supersampling
 from .rig import Track
 
@@ -42,6 +43,11 @@ class ReplacedClip:
     def masks(self) -> np.ndarray:
         """Where one or the other is, (F, H, W) uint8."""
         return np.maximum(self.target_masks, self.truth_masks)
+
+    def boxes(self, room: np.ndarray) -> np.ndarray:
+        """Boxes around both (F, 4), as `person_boxes` has them, grown by shares (4,) of their sides."""
+        height, width = self.target.shape[1:3]
+        return with_room(person_boxes(self.masks), (width, height), room)
 
 
 def render_replaced(
@@ -85,3 +91,11 @@ def smooth_pans(seed: int, num_frames: int, fps: float) -> np.ndarray:
     if rng.random() < 0.2:
         reach = 0.0
     return middle + reach * np.sin(2 * np.pi * turns * np.arange(num_frames) / fps + phase)
+
+
+def with_room(boxes: np.ndarray, size: tuple[int, int], room: np.ndarray) -> np.ndarray:
+    """Grow boxes (F, 4) by shares (4,) of their sides, inside the picture (width, height)."""
+    width, height = size
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
+    grown = np.rint(boxes + np.array([-1, -1, 1, 1]) * room * sides).astype(np.int64)
+    return np.clip(grown, 0, (width, height, width, height))

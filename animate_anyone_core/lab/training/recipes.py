@@ -126,7 +126,7 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _REPLACE,
             {
                 "seed": 4,
-                "steps": 1300,
+                "steps": 720,
                 "data": {"cache_scenes": 900, "cache_frames": 6},
                 "optimizer": {"orthogonal_lr": 0.01, "lr": 1e-3, "trained_reference": "none"},
                 "init": dict.fromkeys(("unet", "reference", "pose_guider"), "built-in"),
@@ -134,12 +134,18 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
         ),
     ),
     "builtin-replace-stage2": (
-        "the temporal layers of the same; needs --init-from and init.motion",
+        "the temporal layers of the same; needs --init-from",
         (
             _BUILTIN,
             _BUILTIN_STAGE2,
             _REPLACE,
-            {"seed": 4, "steps": 500, "optimizer": {"orthogonal_lr": 0.01, "lr": 5e-4}},
+            {
+                "seed": 4,
+                "steps": 250,
+                "data": {"cache_scenes": 120, "cache_frames": 15},
+                "optimizer": {"orthogonal_lr": 0.01, "lr": 5e-4},
+                "init": {"motion": "built-in"},
+            },
         ),
     ),
     "moore-stage1": (

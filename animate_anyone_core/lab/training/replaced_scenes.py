@@ -3,7 +3,6 @@
 import numpy as np
 
 from ...pose.drawing import draw_poses
-from ...replacement.person_boxes import person_boxes
 from ..synthetic.dancers import Dancer
 from ..synthetic.motions import motion_from_seed
 from ..synthetic.replaced import render_replaced, smooth_pans
@@ -49,21 +48,13 @@ class ReplacedScenes:
             pans = smooth_pans(background, count, config.fps)
         clip = render_replaced((old, new), track, *size, background_seed=background, pans=pans)
         skeletons = [draw_poses(poses, config.drawing) for poses in (reference.poses, clip.poses)]
-        boxes = with_room(person_boxes(clip.masks), size, rng.uniform(0, _ROOM, 4))
+        boxes = clip.boxes(rng.uniform(0, _ROOM, 4))
         return Scene(
             np.concatenate([reference.frames, clip.truth]),
             np.concatenate(skeletons),
             np.concatenate([reference.frames, clip.target]),
             np.concatenate([np.zeros((1, 4), np.int64), boxes]),
         )
-
-
-def with_room(boxes: np.ndarray, size: tuple[int, int], room: np.ndarray) -> np.ndarray:
-    """Grow boxes (F, 4) by shares (4,) of their sides, inside the picture (width, height)."""
-    width, height = size
-    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
-    grown = np.rint(boxes + np.array([-1, -1, 1, 1]) * room * sides).astype(np.int64)
-    return np.clip(grown, 0, (width, height, width, height))
 
 
 def _one_of(seeds: range, rng: np.random.Generator) -> int:

@@ -5,7 +5,7 @@ import pytest
 
 from animate_anyone_core.lab.synthetic.dancers import Dancer, supersampling
 from animate_anyone_core.lab.synthetic.motions import motion_from_seed
-from animate_anyone_core.lab.synthetic.replaced import render_replaced, smooth_pans
+from animate_anyone_core.lab.synthetic.replaced import render_replaced, smooth_pans, with_room
 
 SIZE, FRAMES = (80, 96), 4
 
@@ -71,3 +71,9 @@ def test_pans_are_smooth_and_inside_the_background():
         assert np.abs(np.diff(pans)).max() < 0.1
     still = sum(np.ptp(smooth_pans(seed, 60, 12.0)) == 0 for seed in range(50))
     assert 2 < still < 25
+
+
+def test_room_stays_inside_the_picture():
+    boxes = np.array([[10, 20, 30, 60], [0, 0, 64, 64]])
+    grown = with_room(boxes, (64, 64), np.array([0.1, 0.1, 0.2, 0.1]))
+    assert grown.tolist() == [[8, 16, 34, 64], [0, 0, 64, 64]]

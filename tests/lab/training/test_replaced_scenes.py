@@ -20,7 +20,7 @@ from animate_anyone_core.lab.training.initial_weights import (
 )
 from animate_anyone_core.lab.training.loop import OneProcess
 from animate_anyone_core.lab.training.objective import Objective
-from animate_anyone_core.lab.training.replaced_scenes import ReplacedScenes, with_room
+from animate_anyone_core.lab.training.replaced_scenes import ReplacedScenes
 from animate_anyone_core.lab.training.samples import collate_or_error
 from animate_anyone_core.lab.training.train import train
 from animate_anyone_core.replacement.person_boxes import box_cells
@@ -59,12 +59,6 @@ def test_a_scene_shows_somebody_else_in_the_boxes_only(stage):
     change = np.abs(scene.frames.astype(int) - scene.targets).max(axis=-1)
     assert change[1:][inside[1:]].mean() > 20 * max(change[1:][~inside[1:]].mean(), 1e-3)
     assert (scene.boxes[1:, 2:] - scene.boxes[1:, :2]).min() > 8
-
-
-def test_room_stays_inside_the_picture():
-    boxes = np.array([[10, 20, 30, 60], [0, 0, 64, 64]])
-    grown = with_room(boxes, (64, 64), np.array([0.1, 0.1, 0.2, 0.1]))
-    assert grown.tolist() == [[8, 16, 34, 64], [0, 0, 64, 64]]
 
 
 def batch_of(config, encoders, cache, number=1):
