@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.models.references import combine_references, place_characters
-from ..animate_anyone_core.replacement.region import boxes_of_poses, masks_of_boxes
+from ..animate_anyone_core.replacement.person_shapes import person_shapes
 from ..animate_anyone_core.sampling.masks import cell_mask
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
@@ -96,7 +96,7 @@ class CombineReferences(io.ComfyNode):
 
 
 def _around(pose_keypoint: Any, person: int) -> torch.Tensor:
-    """A mask (F, H, W) around one person of the poses.
+    """A mask (F, H, W) of where one person of the poses is seen, and nobody in front.
 
     Raises:
         SettingsError: If there is no such person.
@@ -106,5 +106,4 @@ def _around(pose_keypoint: Any, person: int) -> torch.Tensor:
         raise SettingsError(
             f"There is no person {person}: the poses have {poses.num_persons}, counted from 0."
         )
-    boxes = boxes_of_poses(poses.of([person]))
-    return torch.from_numpy(masks_of_boxes(boxes, (poses.width, poses.height))).float()
+    return torch.from_numpy(person_shapes(poses)[:, person]).float()

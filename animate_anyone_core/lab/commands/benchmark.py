@@ -18,6 +18,14 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "loader": ("loader", "samples per second for training, by length of the clips"),
     "speed": ("speed", "our denoising call beside a plain one, and the speeds"),
     "speed-modes": ("speed_modes", "speeds on held-out dancers: the time, and what it costs"),
+    "replacement": (
+        "replacement",
+        "a person in a video replaced, beside an animation pasted over it",
+    ),
+    "characters": (
+        "characters",
+        "two characters that cross, beside each alone and combined references",
+    ),
     "loading": ("loading", "time and memory to load files of the published sizes"),
 }
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -60,13 +60,21 @@ class Dancer:
         width: Picture width in pixels, 32 to 2048.
         height: Picture height in pixels, 32 to 2048.
         background_seed: Seed of the background; None takes the character's.
+        floor: (across, down), where the dancer stands, as shares of the picture; None leaves it to
+            the seed.
 
     Raises:
         SettingsError: If a seed or size is out of range.
     """
 
     def __init__(
-        self, seed: int, width: int, height: int, *, background_seed: int | None = None
+        self,
+        seed: int,
+        width: int,
+        height: int,
+        *,
+        background_seed: int | None = None,
+        floor: tuple[float, float] | None = None,
     ) -> None:
         for name, size in (("width", width), ("height", height)):
             if not _SMALLEST <= size <= _LARGEST:
@@ -86,12 +94,23 @@ class Dancer:
         self._ground = float(rng.uniform(0.915, 0.945)) * height
         self._ground = min(self._ground, 0.5 * (height + self._scale) + 0.06 * height)
         self._middle = (0.5 + float(rng.uniform(-0.03, 0.03))) * width
-        self._background = make_background(
-            seed if background_seed is None else background_seed,
-            width * self._fine,
-            height * self._fine,
-            self._ground / height,
-        )
+        if floor is not None:
+            self._middle, self._ground = floor[0] * width, floor[1] * height
+        self._background_seed = seed if background_seed is None else background_seed
+
+    @property
+    def floor(self) -> tuple[float, float]:
+        """(across, down), where the dancer stands, as shares of the picture."""
+        return self._middle / self.width, self._ground / self.height
+
+    def background(self, width: float = 1.0) -> np.ndarray:
+        """The background, supersampled, and so many times as wide as the picture: (H', W', 4)."""
+        size = round(width * self.width) * self._fine, self.height * self._fine
+        return make_background(self._background_seed, *size, self._ground / self.height)
+
+    @cached_property
+    def _background(self) -> np.ndarray:
+        return self.background()
 
     def render(self, motion: MotionFromSeed, num_frames: int, *, fps: float = 12.0) -> DancerClip:
         """Draw the dancer in motion.
@@ -125,19 +144,32 @@ class Dancer:
             tracks = [change(track) for track in tracks]
         return self.render_track(join_tracks(tracks))
 
-    def render_track(self, track: Track, fps: float | None = None) -> DancerClip:
-        """Draw the dancer in poses given as channels (see `rig`)."""
+    def render_track(
+        self,
+        track: Track,
+        fps: float | None = None,
+        backgrounds: Sequence[np.ndarray] | None = None,
+    ) -> DancerClip:
+        """Draw the dancer in poses given as channels (see `rig`).
+
+        `backgrounds` are supersampled ones, one a frame, such as views of a wide `background`; None is
+        the dancer's own.
+        """
         posed = pose_body(self.character.body, track)
         to_pixels = np.array([self._middle, self._ground, self._scale])
         points, scores = whole_body(self.character, posed, track, to_pixels)
         inside = (points >= 0).all(-1) & (points[..., 0] < self.width)
         scores = scores * (inside & (points[..., 1] < self.height))
         poses = PoseSequence(points[:, None], scores[:, None], self.width, self.height, fps)
-        frames, masks = self._paint(posed, track, to_pixels * self._fine)
+        frames, masks = self._paint(posed, track, to_pixels * self._fine, backgrounds)
         return DancerClip(frames, poses, masks)
 
     def _paint(
-        self, posed: Posed, track: Track, to_canvas: np.ndarray
+        self,
+        posed: Posed,
+        track: Track,
+        to_canvas: np.ndarray,
+        backgrounds: Sequence[np.ndarray] | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         head = head_view(self.character, posed, to_canvas)
         figure = Figure(self.character, self._wardrobe, posed, track, head, to_canvas)
@@ -148,7 +180,7 @@ class Dancer:
         size = (self.width, self.height)
         small = np.empty((track.num_frames, self.height, self.width, 4), np.uint8)
         for frame in range(track.num_frames):
-            canvas = Canvas(self._background)
+            canvas = Canvas(self._background if backgrounds is None else backgrounds[frame])
             cast_shadow(canvas, low[frame], high[frame], ground - 0.004 * scale, 0.035 * scale)
             figure.paint(canvas, frame)
             cv2.resize(canvas.pixels, size, dst=small[frame], interpolation=cv2.INTER_AREA)

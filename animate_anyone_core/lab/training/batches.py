@@ -15,10 +15,18 @@ from .clip_scenes import ClipScenes
 from .config import DataConfig, ObjectiveConfig
 from .dancer_scenes import DancerScenes
 from .frozen_encoders import Batch, FrozenEncoders
+from .replaced_scenes import ReplacedScenes
 from .samples import OrError, Samples, collate_or_error
 from .scenes import SceneSource
 
 logger = logging.getLogger("animate_anyone")
+
+#: `DataConfig.kind` -> what gives its scenes.
+SOURCES: dict[str, Callable[[DataConfig, int, int], SceneSource]] = {
+    "dancers": DancerScenes,
+    "replaced-dancers": ReplacedScenes,
+    "clips": ClipScenes,
+}
 
 
 def log_progress(what: str) -> OnStep:
@@ -33,7 +41,7 @@ def log_progress(what: str) -> OnStep:
 
 def make_source(data: DataConfig, stage: int, seed: int) -> SceneSource:
     """The scenes that the settings name."""
-    return (DancerScenes if data.kind == "dancers" else ClipScenes)(data, stage, seed)
+    return SOURCES[data.kind](data, stage, seed)
 
 
 def make_samples(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ...errors import MediaError
 from ...models.image_encoder import clip_pixels
 from ...progress import OnStep, silent
+from ...replacement.person_boxes import box_cells
 from .config import DataConfig
 from .frozen_encoders import FrozenEncoders
 from .scenes import SceneSource, pick_rng
@@ -39,18 +40,29 @@ class CachedScenes:
         appearances: Folder of `appearance.npy`, (N, K, D) float32.
         stage: The stage they were drawn for.
         seed: Another seed picks others.
+        targets: Folder of `targets.npy`, latents like the others; None where nobody is replaced.
     """
 
     def __init__(
-        self, drawn: Path, latents: Path, appearances: Path, stage: int, seed: int
+        self,
+        drawn: Path,
+        latents: Path,
+        appearances: Path,
+        stage: int,
+        seed: int,
+        targets: Path | None = None,
     ) -> None:
         self.stage, self.seed = stage, seed
-        self._made_of = drawn, latents, appearances, stage, seed
+        self._made_of = drawn, latents, appearances, stage, seed, targets
+        self._targets = self._boxes = None
+        if targets is not None:
+            self._targets = np.load(targets / "targets.npy", mmap_mode="r")
+            self._boxes = np.load(drawn / "boxes.npy")
         self._skeletons = np.load(drawn / "skeletons.npy", mmap_mode="r")
         self._latents = np.load(latents / "latents.npy", mmap_mode="r")
         self._appearance = np.load(appearances / "appearance.npy", mmap_mode="r")
 
-    def __reduce__(self) -> tuple[type["CachedScenes"], tuple[Path, Path, Path, int, int]]:
+    def __reduce__(self) -> tuple[type["CachedScenes"], tuple[Any, ...]]:
         """Send another process the places, not the arrays: it maps the same files."""
         return type(self), self._made_of
 
@@ -61,22 +73,31 @@ class CachedScenes:
         """Choose a scene, a reference and targets for sample `index`.
 
         In stage 1 any frames, the reference not among them; in stage 2 neighbouring frames (the
-        cached scene's first frame stands apart in time), and any frame as the reference.
+        cached scene's first frame stands apart in time), and any frame as the reference. Where
+        somebody is replaced the reference is the first frame: the only one before its own background.
         """
         rng = pick_rng(self.seed, index)
         scene, count = int(rng.integers(len(self))), self._latents.shape[1]
-        if self.stage == 1:
+        if self.stage == 1 and self._targets is not None:
+            reference, targets = 0, [1 + int(i) for i in rng.permutation(count - 1)[:num_frames]]
+        elif self.stage == 1:
             reference, *targets = (int(i) for i in rng.permutation(count)[: 1 + num_frames])
         else:
             start = int(rng.integers(1, count - num_frames + 1))
             targets = list(range(start, start + num_frames))
-            reference = int(rng.integers(count))
+            reference = int(rng.integers(count)) if self._targets is None else 0
         skeletons = self._skeletons[scene, targets]
-        return {
+        sample = {
             "latents": torch.from_numpy(self._latents[scene, [reference, *targets]]),
             "appearance": torch.from_numpy(np.array(self._appearance[scene, reference])),
             "skeletons": torch.from_numpy(skeletons).permute(3, 0, 1, 2).contiguous(),
         }
+        if self._targets is not None and self._boxes is not None:
+            sample["target_latents"] = torch.from_numpy(self._targets[scene, targets])
+            size = skeletons.shape[2], skeletons.shape[1]
+            cells = box_cells(self._boxes[scene, targets], size, *self._latents.shape[-2:])
+            sample["cells"] = cells[0]
+        return sample
 
 
 def cached_scenes(
@@ -101,7 +122,6 @@ def cached_scenes(
         MediaError: If the disk is full or read-only.
     """
     drawn = draw_scenes(root, source, data, report("draw scenes"))
-    scenes = np.load(drawn / "frames.npy", mmap_mode="r")
 
     def latents(frames: np.ndarray) -> np.ndarray:
         pictures = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).contiguous()
@@ -112,15 +132,26 @@ def cached_scenes(
         pixels = torch.cat([clip_pixels(Image.fromarray(frame), size) for frame in frames])
         return encoders.embed(pixels.to(device)).cpu().numpy()
 
-    folders = []
-    for name, network, encode, what in (
-        ("latents", encoders.vae, latents, "scenes"),
-        ("appearance", encoders.image_encoder, appearance, "appearances"),
-    ):
+    def encoded(
+        name: str,
+        network: nn.Module,
+        encode: Callable[[np.ndarray], np.ndarray],
+        what: str,
+        pictures: str = "frames",
+    ) -> Path:
+        scenes = np.load(drawn / f"{pictures}.npy", mmap_mode="r")
         folder = drawn.with_name(f"{drawn.name}_{name}_{_weights_digest(network)}")
         entries = ({name: encode(frames)} for frames in scenes)
-        folders.append(_complete(folder, entries, len(scenes), report(f"encode {what}")))
-    return CachedScenes(drawn, folders[0], folders[1], source.stage, source.seed)
+        return _complete(folder, entries, len(scenes), report(f"encode {what}"))
+
+    folders = (
+        encoded("latents", encoders.vae, latents, "scenes"),
+        encoded("appearance", encoders.image_encoder, appearance, "appearances"),
+    )
+    targets = None
+    if (drawn / "targets.npy").is_file():
+        targets = encoded("targets", encoders.vae, latents, "targets", "targets")
+    return CachedScenes(drawn, *folders, source.stage, source.seed, targets)
 
 
 def draw_scenes(
@@ -129,13 +160,14 @@ def draw_scenes(
     """Draw all scenes into a folder below `root`, unless they are there.
 
     Returns:
-        The folder: `frames.npy` and `skeletons.npy`, (N, K, H, W, 3) uint8.
+        The folder: `frames.npy` and `skeletons.npy`, (N, K, H, W, 3) uint8; where somebody is replaced
+        also `targets.npy`, likewise, and `boxes.npy`, (N, K, 4).
 
     Raises:
         MediaError: If the disk is full or read-only.
     """
     scenes = (source.scene(index, data.cache_frames) for index in range(data.cache_scenes))
-    entries = ({"frames": scene.frames, "skeletons": scene.skeletons} for scene in scenes)
+    entries = ({k: v for k, v in vars(scene).items() if v is not None} for scene in scenes)
     settings = {k: v for k, v in asdict(data).items() if k not in _NOT_DRAWN}
     name = _digest(json.dumps([source.stage, source.seed, settings], sort_keys=True).encode())
     return _complete(root / f"drawn_{name}", entries, data.cache_scenes, on_step)

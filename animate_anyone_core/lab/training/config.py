@@ -7,7 +7,7 @@ workers) may change: the *new value wins*, and a warning says so.
 
 import math
 import re
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
 from ...borders.networks import NOISE
@@ -46,7 +46,8 @@ class DataConfig:
     """Where samples come from.
 
     Attributes:
-        kind: "dancers" (made up) or "clips" (real videos with poses).
+        kind: "dancers" (made up), "replaced-dancers" (each in another's place, before a moving
+            background) or "clips" (real videos with poses).
         width: Picture width, a multiple of 8.
         height: Picture height, a multiple of 8.
         num_frames: Frames of a sample: in stage 2 a clip; in stage 1 pictures of the same
@@ -67,7 +68,7 @@ class DataConfig:
             are processors. The samples do not depend on it.
     """
 
-    kind: str = _setting("dancers", choices=("dancers", "clips"))
+    kind: str = _setting("dancers", choices=("dancers", "replaced-dancers", "clips"))
     width: int = 128
     height: int = 128
     num_frames: int = _setting(1, least=1)
@@ -104,6 +105,10 @@ class DataConfig:
                 raise SettingsError(f"data.{name} is above 0 and at most 1.")
 
 
+#: What a network that replaces a person sees, in the words of `FamilyProfile.extra_inputs`.
+REPLACEMENT = ("target", "mask")
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """Shapes of networks made from scratch; files bring their own.
@@ -114,6 +119,8 @@ class NetworkConfig:
         guider_layout: "published" (ControlNet's condition encoder) or "paper".
         guider_widths: Channels of the Pose Guider's levels, four.
         profile: Name that the written files carry.
+        extra_inputs: What the denoising UNet sees behind the noisy latents: nothing, or "target" and
+            "mask", the video in which a person is replaced; new channels start at zero.
     """
 
     unet: UNetConfig = field(default_factory=UNetConfig)
@@ -121,13 +128,23 @@ class NetworkConfig:
     guider_layout: str = _setting("published", choices=("published", "paper"))
     guider_widths: tuple[int, ...] = (16, 32, 96, 256)
     profile: str = "trained"
+    extra_inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_limits(self, "network.")
+        if self.extra_inputs not in ((), REPLACEMENT):
+            raise SettingsError(
+                f"network.extra_inputs are none, or {list(REPLACEMENT)}, got {list(self.extra_inputs)}."
+            )
         if len(self.guider_widths) != 4:
             raise SettingsError(
                 f"network.guider_widths are four (the size falls to 1/8), got {self.guider_widths}."
             )
+
+    def widened(self, unet: UNetConfig) -> UNetConfig:
+        """A UNet's shapes with input channels for `extra_inputs` behind those of the latents."""
+        channels = sum(1 if name == "mask" else unet.out_channels for name in self.extra_inputs)
+        return replace(unet, in_channels=unet.out_channels + channels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +152,7 @@ class InitConfig:
     """Where weights come from at the start.
 
     Attributes:
-        kind: "scratch" or "files".
+        kind: "scratch" or "files". The names of networks may all be "built-in".
         unet: A `denoising_unet` of this family, or Stable Diffusion's UNet in diffusers' layout; a
             file, or a folder that holds it.
         reference: A `reference_unet`; None starts ReferenceNet from the same file as the UNet.
@@ -217,8 +234,8 @@ class OptimizerConfig:
         epsilon: AdamW's: what keeps its division from zero.
         max_grad_norm: Gradients longer than this are shortened to it.
         ema_decay: Of the running average (EMA) of the weights; 0 keeps none.
-        trained_reference: What of ReferenceNet trains: "all", or "without-last-block", as in the
-            published training.
+        trained_reference: What of ReferenceNet trains: "all", "without-last-block", as in the
+            published training, or "none".
     """
 
     kind: str = _setting("adamw", choices=("adamw", "muon"))
@@ -233,7 +250,9 @@ class OptimizerConfig:
     epsilon: float = _setting(1e-8, least=0)
     max_grad_norm: float = 1.0
     ema_decay: float = 0.0
-    trained_reference: str = _setting("without-last-block", choices=("all", "without-last-block"))
+    trained_reference: str = _setting(
+        "without-last-block", choices=("all", "without-last-block", "none")
+    )
 
     def __post_init__(self) -> None:
         _check_limits(self, "optimizer.")
@@ -331,6 +350,11 @@ class TrainConfig:
                 "Stage 2 trains only the temporal layers of a trained model: set init.kind to "
                 "files and init.unet, init.reference and init.pose_guider to stage 1's result "
                 "(or give its folder with --init-from)."
+            )
+        if (self.data.kind == "replaced-dancers") != bool(self.network.extra_inputs):
+            raise SettingsError(
+                'data.kind "replaced-dancers" and network.extra_inputs go together: only these scenes '
+                "show somebody to replace, and only such a network can see them."
             )
         if self.optimizer.kind == "muon" and self.run.mixed_precision == "fp16":
             raise SettingsError(

@@ -24,6 +24,7 @@ class Batch:
         t: Diffusion times (B, F) in stage 1, (B, 1) in stage 2.
         is_conditional: Whether reference and appearance are shown; shape of `t`.
         rows: The same row by row as values, for which a device must not be asked.
+        extra: What the UNet's further input channels hold (B, C', F, h, w); None where there are none.
     """
 
     reference: Tensor
@@ -34,6 +35,7 @@ class Batch:
     t: Tensor
     is_conditional: Tensor
     rows: tuple[bool, ...] | None = None
+    extra: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,19 @@ class FrozenEncoders:
             t=entries["t"],
             is_conditional=entries["is_conditional"],
             rows=rows,
+            extra=self._extra(entries),
         )
+
+    def _extra(self, entries: Mapping[str, Tensor]) -> Tensor | None:
+        """Latents of the video with the person to be replaced, and where that is, behind them."""
+        if "cells" not in entries:
+            return None
+        if "target_latents" in entries:
+            latents = entries["target_latents"].float()
+        else:
+            targets = entries["targets"]
+            latents = self.encode(targets.flatten(0, 1)).unflatten(0, targets.shape[:2])
+        return torch.cat([latents.transpose(1, 2), entries["cells"]], dim=1)
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:

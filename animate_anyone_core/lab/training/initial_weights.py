@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
+from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER, model_folder
 from ...checkpoints.key_map import is_position_table, is_temporal, to_tree_key, without_prefix
 from ...checkpoints.layouts import Layout, check_layout, find_unet_config, infer_pose_guider_shape
 from ...checkpoints.load import fill_network, load_pose_guider, own_settings
@@ -46,7 +47,9 @@ def make_networks(
             return _from_files(init, network, stage)
         unet = network.unet
         return TrainedNetworks(
-            DenoisingUNet(unet, None), ReferenceNet(unet), make_guider(network, unet)
+            DenoisingUNet(network.widened(unet), None),
+            ReferenceNet(unet),
+            make_guider(network, unet),
         )
 
 
@@ -60,12 +63,13 @@ def shapes_from_files(
     """
     if init.kind == "scratch" or init.unet is None:
         return network.unet, network.temporal
-    place = Path(init.unet)
+    place = model_folder(init.unet)
     if not place.exists():
         return network.unet, network.temporal
     path = find_file(init.unet, _UNET_NAMES)
     weights = without_prefix(read_weights(path))
     shapes, _ = find_unet_config(weights, path, own_settings(path))
+    shapes = replace(shapes, in_channels=shapes.out_channels)
     motion_path, motion = _motion_weights(init, path, weights)
     return shapes, _temporal_shapes(network.temporal, shapes, motion_path, motion)
 
@@ -93,7 +97,7 @@ def check_encoders_fit(encoders: FrozenEncoders, networks: TrainedNetworks) -> N
     """Raise SettingsError if the networks do not take what VAE and image encoder give."""
     unet = networks.denoising_unet.config
     for setting, what, given, taken in (
-        ("vae", "latent channels", encoders.latent_channels, unet.in_channels),
+        ("vae", "latent channels", encoders.latent_channels, unet.out_channels),
         (
             "image_encoder",
             "numbers a picture",
@@ -125,11 +129,14 @@ def _from_files(init: InitConfig, network: NetworkConfig, stage: int) -> Trained
     weights = without_prefix(read_weights(unet_path))
     shapes, reason = find_unet_config(weights, unet_path, own_settings(unet_path))
     logger.info("Starting from %s: %s.", unet_path.name, reason)
+    shapes = replace(shapes, in_channels=shapes.out_channels)  # without what its family adds
+    wide = network.widened(shapes)
     spatial = {key: value for key, value in weights.items() if not is_temporal(key)}
-    unet = DenoisingUNet(shapes, None)
+    spatial["conv_in.weight"] = with_new_channels(spatial["conv_in.weight"], wide.in_channels)
+    unet = DenoisingUNet(wide, None)
     if stage == 2:
         path, motion = _motion_weights(init, unet_path, weights)
-        unet = DenoisingUNet(shapes, _temporal_shapes(network.temporal, shapes, path, motion))
+        unet = DenoisingUNet(wide, _temporal_shapes(network.temporal, shapes, path, motion))
         start_as_identity(unet)
         fill_network(unet, "DenoisingUNet", spatial | motion, path.name, may_lack=is_temporal)
         _report_new_layers(unet, motion, path.name)
@@ -180,7 +187,7 @@ def _motion_path(init: InitConfig) -> Path | None:
     if init.motion is not None:
         return find_file(init.motion, _MOTION_NAMES)
     assert init.unet is not None
-    beside = (Path(init.unet) / f"motion_module{suffix}" for suffix in SUFFIXES)
+    beside = (model_folder(init.unet) / f"motion_module{suffix}" for suffix in SUFFIXES)
     return next((path for path in beside if path.is_file()), None)
 
 
@@ -242,12 +249,12 @@ def _guider_from(path: Path, shapes: UNetConfig) -> PoseGuider:
 
 
 def find_file(path: str, names: tuple[str, ...]) -> Path:
-    """A file as named, or one of the given names in the folder as named.
+    """A file as named, or one of the given names in the folder as named; `built-in` is a folder.
 
     Raises:
         CheckpointError: If there is none.
     """
-    place = Path(path)
+    place = model_folder(path)
     if not place.is_dir():
         return place
     candidates = [place / f"{name}{suffix}" for name in names for suffix in SUFFIXES]
@@ -257,6 +264,14 @@ def find_file(path: str, names: tuple[str, ...]) -> Path:
             f"{place} has none of {', '.join(f'{name}.safetensors' for name in names)}."
         )
     return file
+
+
+def with_new_channels(weight: Tensor, channels: int) -> Tensor:
+    """A first convolution's weight (out, in, k, k) with further input channels that say nothing yet."""
+    missing = channels - weight.shape[1]
+    if weight.ndim != 4 or missing <= 0:
+        return weight
+    return torch.cat([weight, weight.new_zeros(len(weight), missing, *weight.shape[2:])], dim=1)
 
 
 def start_as_identity(unet: DenoisingUNet) -> None:

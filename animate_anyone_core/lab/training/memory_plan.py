@@ -83,7 +83,7 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
         encoders = replace(_encoders_like(real, fake).sparing(memory), wait=False)
         unet, temporal = shapes
         networks = TrainedNetworks(
-            DenoisingUNet(unet, temporal if config.stage == 2 else None),
+            DenoisingUNet(config.network.widened(unet), temporal if config.stage == 2 else None),
             ReferenceNet(unet),
             make_guider(config.network, unet),
         )
@@ -233,13 +233,16 @@ def _samples(config: TrainConfig, encoders: FrozenEncoders, unet: UNetConfig) ->
     data, count = config.data, config.micro_batch(1)
     frames, height, width = data.num_frames, data.height, data.width
     times = frames if config.stage == 1 else 1
-    cells, channels = (height // 8, width // 8), unet.in_channels
+    cells, channels = (height // 8, width // 8), unet.out_channels
     samples = {
         "skeletons": torch.zeros(count, 3, frames, height, width, dtype=torch.uint8),
         "noise": torch.zeros(count, channels, frames, *cells),
         "t": torch.zeros(count, times, dtype=torch.long),
         "is_conditional": torch.ones(count, times, dtype=torch.bool),
     }
+    if config.network.extra_inputs:
+        samples["cells"] = torch.zeros(count, 1, frames, *cells)
+        samples["target_latents"] = torch.zeros(count, frames, channels, *cells)
     if data.cache_scenes:
         samples["latents"] = torch.zeros(count, 1 + frames, channels, *cells, dtype=torch.float16)
         samples["appearance"] = torch.zeros(count, unet.cross_attention_dim)

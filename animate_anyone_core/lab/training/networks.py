@@ -28,7 +28,7 @@ class Question(NamedTuple):
     """What is known in one forward of the denoising UNet.
 
     Attributes:
-        sample: Noisy latents (B, C, F, h, w).
+        sample: Noisy latents (B, C, F, h, w), the family's further input channels behind them.
         t: Diffusion times (B,).
         appearance: CLIP tokens (B, 1, D), zero for unconditional rows.
         rows: Which rows see the reference.
@@ -115,14 +115,16 @@ class LearningNetworks(nn.Module):
         pose = _maybe_again(recompute, encode_poses, self.pose_guider, skeletons)
         per_sample = batch.t.shape[1]
         latents, noise = batch.latents, batch.noise
+        extra = latents[:, :0] if batch.extra is None else batch.extra
         if per_sample > 1:  # (B, C, F, h, w) -> (B·F, C, 1, h, w)
-            latents, noise, pose = (
-                x.transpose(1, 2).flatten(0, 1)[:, :, None] for x in (latents, noise, pose)
+            latents, noise, pose, extra = (
+                x.transpose(1, 2).flatten(0, 1)[:, :, None] for x in (latents, noise, pose, extra)
             )
             prepared = {k: v.repeat_interleave(per_sample, dim=0) for k, v in prepared.items()}
         kept, t = batch.is_conditional.flatten(), batch.t.flatten()
         appearance = appearance.repeat_interleave(per_sample, dim=0) * kept[:, None, None]
-        noisy = objective.add_noise(latents, noise, t).to(dtype)
+        noisy = objective.add_noise(latents, noise, t)
+        noisy = torch.cat([noisy, extra.to(noisy)], dim=1).to(dtype)
         rows = tuple(kept.tolist()) if batch.rows is None else batch.rows
         question = Question(noisy, t, appearance, rows)
         prediction = self.predict(question, prepared, pose, recompute)

@@ -81,6 +81,12 @@ _BUILTIN_STAGE2: dict[str, Any] = {
     "run": {"checkpoint_every": 100, "sample_every": 200, "num_samples": 4},
 }
 
+_REPLACE: dict[str, Any] = {
+    "network": {"profile": "builtin-replace", "extra_inputs": ["target", "mask"]},
+    "data": {"kind": "replaced-dancers"},
+    "init": {"kind": "files"},
+}
+
 #: Recipe -> (what it trains, tables of settings laid over each other from left to right).
 RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "builtin-stage1": (
@@ -110,6 +116,36 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             _BUILTIN_STAGE2,
             {"steps": 1300, "batch_size": 6, "data": {"cache_scenes": 1500}},
+        ),
+    ),
+    "builtin-replace-stage1": (
+        "the built-in model learns to put a character in a person's place",
+        (
+            _BUILTIN,
+            _BUILTIN_STAGE1,
+            _REPLACE,
+            {
+                "seed": 4,
+                "steps": 720,
+                "data": {"cache_scenes": 900, "cache_frames": 6},
+                "optimizer": {"orthogonal_lr": 0.01, "lr": 1e-3, "trained_reference": "none"},
+                "init": dict.fromkeys(("unet", "reference", "pose_guider"), "built-in"),
+            },
+        ),
+    ),
+    "builtin-replace-stage2": (
+        "the temporal layers of the same; needs --init-from",
+        (
+            _BUILTIN,
+            _BUILTIN_STAGE2,
+            _REPLACE,
+            {
+                "seed": 4,
+                "steps": 250,
+                "data": {"cache_scenes": 120, "cache_frames": 15},
+                "optimizer": {"orthogonal_lr": 0.01, "lr": 5e-4},
+                "init": {"motion": "built-in"},
+            },
         ),
     ),
     "moore-stage1": (

@@ -13,9 +13,12 @@ from ...checkpoints.families import FamilyProfile
 from ...checkpoints.model_folder import Models
 from ...evaluation.metrics import psnr
 from ...images import write_picture
+from ...replacement.region import masks_of_boxes
+from ...replacement.scene import NO_SCENE
+from ...replacement.scene import Scene as Surroundings
 from ...sampling.windows import WindowSettings
+from .batches import make_source
 from .config import DataConfig, RunConfig
-from .dancer_scenes import DancerScenes
 from .frozen_encoders import FrozenEncoders
 from .networks import TrainedNetworks
 from .scenes import Scene, SceneSource
@@ -40,8 +43,8 @@ class SampleGrids:
         run: RunConfig,
         profile: FamilyProfile,
     ) -> None:
-        if data.kind == "dancers":
-            source = DancerScenes(replace(data, split="validation"), stage, seed=0)
+        if data.kind != "clips":
+            source = make_source(replace(data, split="validation"), stage, seed=0)
         self._source, self._run, self._profile = source, run, profile
         self._num_frames = min(data.num_frames, _MOST_FRAMES) if stage == 2 else 3
         self._scenes: list[Scene] | None = None
@@ -50,6 +53,8 @@ class SampleGrids:
         self, path: Path, networks: TrainedNetworks, encoders: FrozenEncoders
     ) -> tuple[dict[str, float], np.ndarray]:
         """Write a grid: reference, then skeleton, truth and result of a frame, a row a character.
+
+        Where somebody is replaced, the video with that person stands before the skeleton.
 
         Returns:
             Mean PSNR in dB over frames of the result, and of the reference repeated; and the grid.
@@ -100,12 +105,25 @@ class SampleGrids:
         )
         with torch.no_grad():
             reference = Image.fromarray(scene.frames[0])
-            return np.stack(list(animate(models, reference, scene.skeletons[1:], settings)))
+            around = _surroundings(scene)
+            return np.stack(
+                list(animate(models, reference, scene.skeletons[1:], settings, scene=around))
+            )
+
+
+def _surroundings(scene: Scene) -> Surroundings:
+    if scene.targets is None or scene.boxes is None:
+        return NO_SCENE
+    targets = scene.targets[1:]
+    size = targets.shape[2], targets.shape[1]
+    return Surroundings(target=targets, masks=masks_of_boxes(scene.boxes[1:], size))
 
 
 def _row(scene: Scene, result: np.ndarray) -> np.ndarray:
     shown = min(3, len(result))
     columns = [scene.frames[0]]
     for index in range(shown):
+        if scene.targets is not None:
+            columns.append(scene.targets[1 + index])
         columns += [scene.skeletons[1 + index], scene.frames[1 + index], result[index]]
     return np.concatenate(columns, axis=1)

@@ -8,6 +8,7 @@ from torch.utils.data import Dataset, default_collate
 
 from ...errors import AnimateAnyoneError
 from ...models.image_encoder import clip_pixels
+from ...replacement.person_boxes import box_cells
 from .cached_scenes import CachedScenes
 from .config import DataConfig, ObjectiveConfig
 from .objective import draw_noise
@@ -22,7 +23,8 @@ class Samples(Dataset):
     Entries of a sample: `skeletons` (3, F, H, W) uint8, `noise` (C, F, h, w), `t` (F,) in stage 1
     or (1,) in stage 2, `is_conditional` ditto, and either `pictures` (1 + F, 3, H, W) uint8 with the
     reference first and `clip_picture` (3, S, S), or `latents` (1 + F, C, h, w) and `appearance`
-    (D,). The seed of the source is that of the noise, too.
+    (D,). Where a person is replaced also `cells` (1, F, h, w), and `targets` (F, 3, H, W) uint8 or
+    `target_latents` (F, C, h, w). The seed of the source is that of the noise, too.
     """
 
     def __init__(
@@ -88,11 +90,18 @@ def scene_tensors(scene: Scene, picture_size: int) -> Sample:
     """Turn a scene into the picture entries of a sample."""
     frames = torch.from_numpy(np.ascontiguousarray(scene.frames)).permute(0, 3, 1, 2)
     skeletons = torch.from_numpy(np.ascontiguousarray(scene.skeletons[1:])).permute(3, 0, 1, 2)
-    return {
+    sample = {
         "pictures": frames.contiguous(),
         "skeletons": skeletons.contiguous(),
         "clip_picture": clip_pixels(Image.fromarray(scene.frames[0]), picture_size)[0],
     }
+    if scene.targets is not None and scene.boxes is not None:
+        height, width = scene.targets.shape[1:3]
+        targets = torch.from_numpy(np.ascontiguousarray(scene.targets[1:]))
+        sample["targets"] = targets.permute(0, 3, 1, 2).contiguous()
+        cells = box_cells(scene.boxes[1:], (width, height), height // 8, width // 8)
+        sample["cells"] = cells[0]
+    return sample
 
 
 def share_of_steps(

@@ -21,10 +21,15 @@ class Scene:
     Attributes:
         frames: (K, H, W, 3) uint8 RGB.
         skeletons: (K, H, W, 3) uint8 RGB, the drawn poses of the frames.
+        targets: (K, H, W, 3) uint8 RGB, the same frames with another person, who is to be replaced;
+            None where nobody is.
+        boxes: (K, 4) pixels, where that is, see `person_boxes`.
     """
 
     frames: np.ndarray
     skeletons: np.ndarray
+    targets: np.ndarray | None = None
+    boxes: np.ndarray | None = None
 
 
 class SceneSource(Protocol):

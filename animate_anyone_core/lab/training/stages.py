@@ -24,7 +24,7 @@ def trained_parameters(
     Args:
         networks: All.
         stage: 1 or 2.
-        trained_reference: "all", or "without-last-block" (stage 1).
+        trained_reference: "all", "without-last-block" or "none" (stage 1).
     """
     unread = _unread_prefixes(networks.reference_net, trained_reference)
     for name, parameter in networks.named_parameters():
@@ -35,6 +35,8 @@ def trained_parameters(
 
 def _unread_prefixes(net: ReferenceNet, trained_reference: str) -> tuple[str, ...]:
     """Parameters of ReferenceNet that no feature depends on, or that are kept by request."""
+    if trained_reference == "none":
+        return ("reference_net.",)
     last_block = f"reference_net.up_blocks.{len(net.up_blocks) - 1}."
     if trained_reference == "without-last-block":
         return (last_block,)

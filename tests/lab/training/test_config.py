@@ -48,7 +48,10 @@ def test_yaml_json_and_toml_say_the_same(tmp_path):
         ({"stage": 2}, r"Stage 2 trains only the temporal layers"),
         ({"data": {"width": 100}}, r"multiples of 8"),
         ({"data": {"kind": "clips"}}, r"data\.path is missing"),
-        ({"data": {"kind": "films"}}, r"data\.kind is one of dancers, clips, got 'films'"),
+        (
+            {"data": {"kind": "films"}},
+            r"data\.kind is one of dancers, replaced-dancers, clips, got 'films'",
+        ),
         ({"data": {"cache_scenes": 2, "cache_frames": 1}}, r"must be more than data\.num_frames"),
         ({"init": {"kind": "files"}}, r"init\.unet is missing"),
         ({"optimizer": {"ema_decay": 1}}, r"ema_decay is from 0 to below 1"),

@@ -1,0 +1,174 @@
+"""`benchmark replacement`: a person in a video becomes a character, beside the simple way."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...commands.number_option import AtLeast
+from ...files import check_writable, write_json
+
+if TYPE_CHECKING:
+    from ...checkpoints.model_folder import Models
+    from ..evaluation.replaced_clips import HeldOutReplacement
+
+AS_IT_IS, TRUTH, CODEC = "the video as it is", "truth", "truth through the codec"
+OURS, PASTED, RIVAL = "model", "model, pasted", "animation pasted over the video"
+_COLUMNS = ("person_psnr", "box_psnr", "outside_psnr", "pose_error", "pose_correct")
+_UNTOUCHED = 40.0  # dB
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the benchmark's options."""
+    add = parser.add_argument
+    add("--models", default="built-in-replace", metavar="DIR", help="weights that replace a person")
+    add("--rival", default="built-in", metavar="DIR", help="weights whose animation is pasted over")
+    for name, least, default, text in (
+        ("scenes", 1, 16, "held-out scenes"),
+        ("frames", 2, 12, "frames of each"),
+        ("grid-scenes", 0, 6, "columns of the grid"),
+    ):
+        add(
+            f"--{name}",
+            type=int,
+            action=AtLeast,
+            least=least,
+            default=default,
+            metavar="N",
+            help=f"{text} (default {default})",
+        )
+    add("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
+    add("--guidance", type=float, metavar="X", help="guidance scale (default: the model's)")
+    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
+    add("--grid", type=Path, metavar="PNG", help="also write a grid of pictures")
+
+
+def run(args: argparse.Namespace) -> bool:
+    """Measure, print, and return whether all bars were met."""
+    for path in filter(None, (args.json, args.grid)):
+        check_writable(path)
+    from ...checkpoints.builtin import built_in_pose_networks
+    from ...checkpoints.model_folder import load_models
+    from ...commands.progress_bar import progress_bar
+    from ...evaluation.report import picture_grid
+    from ...images import write_picture
+    from ...pose.detection import load_pose_detector
+    from ..evaluation.replaced_clips import held_out_replacement, score_replacement
+
+    ours, rival = (load_models(name)[0] for name in (args.models, args.rival))
+    detector = load_pose_detector(*built_in_pose_networks(), "cpu")
+    rows: dict[str, list[dict[str, float]]] = {}
+    shown: list[dict[str, np.ndarray]] = []
+    with progress_bar("replace and score") as on_step:
+        for number in range(args.scenes):
+            profile = ours.profile
+            scene = held_out_replacement(
+                number, args.frames, profile.width, profile.height, profile.drawing
+            )
+            made = make_all(scene, ours, rival, number, args.steps, args.guidance)
+            for row, frames in made.items():
+                rows.setdefault(row, []).append(score_replacement(frames, scene, detector))
+            if len(shown) < args.grid_scenes:
+                middle = args.frames // 2
+                shown.append(
+                    {
+                        "reference": scene.reference,
+                        "pose": scene.skeletons[middle],
+                        **{row: frames[middle] for row, frames in made.items()},
+                    }
+                )
+            on_step(number + 1, args.scenes)
+    table = {row: means(scores) for row, scores in rows.items()}
+    checks = check(table)
+    sys.stdout.write(format_table(table))
+    for text, is_met in checks:
+        sys.stdout.write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
+    if args.json is not None:
+        facts = {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": table}
+        facts |= {"scenes": rows, "checks": [{"text": t, "met": m} for t, m in checks]}
+        write_json(facts, args.json)
+    if args.grid is not None and shown:
+        clips = {name: np.stack([column[name] for column in shown]) for name in shown[0]}
+        write_picture(picture_grid(clips, num_columns=len(shown)), args.grid, optimize=True)
+    return all(is_met for _, is_met in checks)
+
+
+def make_all(
+    held_out: "HeldOutReplacement",
+    ours: "Models",
+    rival: "Models",
+    seed: int,
+    steps: int | None = None,
+    guidance: float | None = None,
+) -> dict[str, np.ndarray]:
+    """Row of the table -> frames (F, H, W, 3) uint8 of one scene."""
+    from PIL import Image
+
+    from ...animate import AnimateSettings, animate
+    from ...replacement.region import choose_region, paste_region
+    from ...replacement.scene import NO_SCENE, Scene
+    from ..evaluation.model_variants import through_codec
+
+    clip, boxes = held_out.clip, held_out.boxes
+    size = clip.target.shape[2], clip.target.shape[1]
+    region = choose_region(boxes, size, crop=False)
+
+    def make(models: "Models", scene: Scene) -> np.ndarray:
+        settings = AnimateSettings.for_model(
+            models, num_inference_steps=steps, guidance_scale=guidance, seed=seed
+        )
+        settings = replace(settings, width=size[0], height=size[1])
+        reference = Image.fromarray(held_out.reference)
+        return np.stack(list(animate(models, reference, held_out.skeletons, settings, scene=scene)))
+
+    def pasted(frames: np.ndarray) -> np.ndarray:
+        return np.stack(list(paste_region(clip.target, frames, region, boxes)))
+
+    replaced = make(ours, Scene(target=clip.target, masks=held_out.masks))
+    return {
+        TRUTH: clip.truth,
+        CODEC: through_codec(ours, clip.truth),
+        AS_IT_IS: clip.target,
+        RIVAL: pasted(make(rival, NO_SCENE)),
+        OURS: replaced,
+        PASTED: pasted(replaced),
+    }
+
+
+def means(scores: list[dict[str, float]]) -> dict[str, float]:
+    """Mean over scenes that have a score."""
+    return {name: float(np.nanmean([s[name] for s in scores])) for name in _COLUMNS}
+
+
+def check(table: dict[str, dict[str, float]]) -> list[tuple[str, bool]]:
+    """The bars: a sentence with the numbers, and whether it is met."""
+    untouched, codec = table[PASTED]["outside_psnr"], table[CODEC]["outside_psnr"]
+    checks = [
+        (f"outside, pasted: {untouched:.1f} dB, at least {_UNTOUCHED:g}", untouched >= _UNTOUCHED),
+        _at_least("outside, not pasted", table[OURS]["outside_psnr"], codec, "the codec's own"),
+    ]
+    better: tuple[tuple[str, Callable[[Any, Any], bool]], ...] = (
+        ("box_psnr", lambda a, b: a > b),
+        ("person_psnr", lambda a, b: a > b),
+    )
+    for name, wins in better:
+        ours, theirs = table[PASTED][name], table[RIVAL][name]
+        checks.append((f"{name}: {ours:.2f} dB against {RIVAL}'s {theirs:.2f}", wins(ours, theirs)))
+    return checks
+
+
+def _at_least(what: str, value: float, bar: float, whose: str) -> tuple[str, bool]:
+    return f"{what}: {value:.2f} dB, {whose} {bar:.2f}", value >= bar
+
+
+def format_table(table: dict[str, dict[str, float]]) -> str:
+    """Rows of scores as text, one column a metric."""
+    from ...evaluation.report import table_lines
+
+    rows = [["", *_COLUMNS]]
+    rows += [[row, *(f"{values[name]:.2f}" for name in _COLUMNS)] for row, values in table.items()]
+    return "\n".join(table_lines(rows, str.rjust)) + "\n\n"
