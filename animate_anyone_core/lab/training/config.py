@@ -30,7 +30,8 @@ def _check_limits(config: Any, prefix: str = "") -> None:
     for entry in fields(config):
         name, value, limits = prefix + entry.name, getattr(config, entry.name), entry.metadata
         _check_choice(name, value, limits.get("choices", (value,)))
-        if isinstance(value, float) and not math.isfinite(value):
+        unbounded = value == math.inf and limits.get("unbounded", False)
+        if isinstance(value, float) and not math.isfinite(value) and not unbounded:
             raise SettingsError(f"{name} must be a finite number, got {value}.")
         if "least" in limits and value is not None and not value >= limits["least"]:
             raise SettingsError(f"{name} must be at least {limits['least']}, got {value}.")
@@ -248,7 +249,7 @@ class OptimizerConfig:
     weight_decay: float = _setting(1e-2, least=0)
     outer_weight_decay: float | None = _setting(None, least=0)
     epsilon: float = _setting(1e-8, least=0)
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = _setting(1.0, unbounded=True)
     ema_decay: float = 0.0
     trained_reference: str = _setting(
         "without-last-block", choices=("all", "without-last-block", "none")
