@@ -24,6 +24,7 @@ from .progress import OnStep, silent
 from .replacement.scene import NO_SCENE, Scene, encode_scene
 from .sampling.deep_features import DeepFeatures
 from .sampling.denoise import Keeper, PredictWindow, denoise, make_noise
+from .sampling.ranks import ALONE, Ranks
 from .sampling.schedule import NoiseSchedule, make_solver
 from .sampling.windows import Window
 
@@ -41,6 +42,7 @@ def animate(
     scene: Scene = NO_SCENE,
     keeper: Keeper | None = None,
     first_frame: int = 0,
+    ranks: Ranks = ALONE,
 ) -> Iterator[np.ndarray]:
     """Animate a character.
 
@@ -54,6 +56,7 @@ def animate(
         scene: Videos around the character, for weights that see them.
         keeper: Keeps what is done between steps, and knows where to go on.
         first_frame: The first frame to decode.
+        ranks: The processes that share the clip; each has these networks.
 
     Yields:
         Frames (height, width, 3) uint8, as many as there are poses from the first frame on, decoded
@@ -80,6 +83,7 @@ def animate(
         on_step,
         extra,
         keeper,
+        ranks,
     )
     yield from decode_pictures(models.vae, latents[:, :, first_frame:])
 
@@ -104,6 +108,7 @@ def sample_latents(
     on_step: OnStep = silent,
     extra: Tensor | None = None,
     keeper: Keeper | None = None,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """Turn noise into the latents of a clip: what everything that makes frames calls.
 
@@ -114,10 +119,11 @@ def sample_latents(
         channels: Channels of the latents.
         noise_schedule: What the weights were trained on.
         settings: How.
-        on_step: As of `animate`, as is `keeper`.
+        on_step: As of `animate`, as are `keeper` and `ranks`.
         extra: What the input channels behind the noisy latents hold (1, C', F, h, w); None for
             families without.
         keeper: See `on_step`.
+        ranks: See `on_step`.
 
     Returns:
         Scaled latents (1, channels, F, h, w).
@@ -137,6 +143,8 @@ def sample_latents(
         generator=generator,
         on_step=on_step,
         keeper=keeper,
+        ranks=ranks,
+        splits_halves=deep is None,  # what is kept of a window belongs to both halves
     )
 
 
@@ -156,16 +164,28 @@ def window_predictor(
     denoiser is then the UNet itself.
     """
     both = reference.with_appearance(lambda a: torch.cat([torch.zeros_like(a), a]))
+    halves: dict[int | None, tuple[Reference, tuple[float, ...]]] = {
+        None: (both, (0.0, 1.0)),
+        0: (reference.with_appearance(torch.zeros_like), (0.0,)),
+        1: (reference, (1.0,)),
+    }
 
-    def predict(latents: Tensor, t: Tensor, window: Window, with_unconditional: bool) -> Tensor:
+    def predict(
+        latents: Tensor,
+        t: Tensor,
+        window: Window,
+        with_unconditional: bool,
+        half: int | None = None,
+    ) -> Tensor:
         if extra is not None:
             latents = torch.cat([latents, extra[:, :, window].to(latents)], dim=1)
         network = denoiser if deep is None else deep.around(denoiser, tuple(window), float(t))
+        whom, strengths = halves[half if with_unconditional else 1]
         return network(
             latents,
             t,
-            (both if with_unconditional else reference).at(window),
-            strengths=(0.0, 1.0) if with_unconditional else (1.0,),
+            whom.at(window),
+            strengths=strengths,
             pose=features_of(pose, window),
         )
 

@@ -21,6 +21,7 @@ from ..media.stored_frames import store_frames
 from ..preflight.memory import check_fits
 from ..replacement.scene import check_scene
 from ..sampling.blending import BLENDINGS
+from ..sampling.ranks import ALONE, Ranks, joined, launched
 from ..sampling.schedule import SOLVERS
 from ..sampling.speed import SPEEDS
 from ..sampling.windows import SCHEDULES
@@ -104,12 +105,21 @@ def run(args: argparse.Namespace) -> int:
     missing = [f"--{name}" for name in ("reference", "output") if getattr(args, name) is None]
     if missing:
         raise SettingsError(f"animate needs {' and '.join(missing)}, or a list of --jobs.")
-    make_video(args, load_models)
+    ranks = launched()
+    if args.resume and ranks.count > 1:
+        raise SettingsError("--resume goes on in one process. Leave it out, or start only one.")
+    with joined(ranks, choose_device(args.device)):
+        make_video(args, load_models, ranks)
     return 0
 
 
-def make_video(args: argparse.Namespace, load: Load) -> None:
-    """Make the video that the options say, with networks that `load` gives."""
+def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> None:
+    """Make the video that the options say, with networks that `load` gives.
+
+    Of several processes that share its windows, the first one tells of it and writes it.
+    """
+    if not ranks.is_first:
+        logger.setLevel(logging.WARNING)
     check_video_output(args.output)
     check_replace_options(args)
     AnimateSettings.check_given(
@@ -169,7 +179,8 @@ def make_video(args: argparse.Namespace, load: Load) -> None:
     else:
         pictures = iter(draw_in_place(replacement, driving, poses, profile.drawing, size))
     facts = _facts(args, models, device, dtype)
-    video = UnfinishedVideo(args.output, facts) if is_file_place(args.output) else None
+    keeps = ranks.is_first and is_file_place(args.output)
+    video = UnfinishedVideo(args.output, facts) if keeps else None
     with nullcontext() if video is None else video.begun(args.resume):
         if video is None:
             skeletons = store_frames(pictures)
@@ -177,8 +188,13 @@ def make_video(args: argparse.Namespace, load: Load) -> None:
             skeletons = video.stored_skeletons() or video.store_skeletons(pictures)
         check_fits(models.denoising_unet, size, len(skeletons), window, guidance)
         first = 0 if video is None else video.frames_done
-        with progress_bar("animate") as on_step:
-            frames = animate(models, reference, skeletons, settings, on_step, scene, video, first)
+        with progress_bar("animate", ranks.is_first) as on_step:
+            frames = animate(
+                models, reference, skeletons, settings, on_step, scene, video, first, ranks
+            )
+            if not ranks.is_first:
+                next(frames, None)  # the latents are made before the first frame
+                return
             if replacement is not None:
                 frames = replacement.finish(frames, first)
             write = partial(write_video, args.output) if video is None else video.write

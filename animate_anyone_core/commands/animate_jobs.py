@@ -3,7 +3,6 @@
 import argparse
 import copy
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..checkpoints.model_folder import Models, load_models
 from ..checkpoints.report import LoadReport
 from ..errors import SettingsError
 from ..jobs import Job, Row, run_jobs
+from ..sampling.ranks import launched
 
 logger = logging.getLogger("animate_anyone")
 
@@ -58,7 +58,8 @@ def animate_jobs(
         }
         return Job(number, decisive, options.output), partial(make_video, options, load)
 
-    report = run_jobs(args.jobs, make_job, _process())
+    ranks = launched()
+    report = run_jobs(args.jobs, make_job, (ranks.number, ranks.count))
     logger.info("%s", report)
     return 1 if report.faults else 0
 
@@ -99,12 +100,3 @@ def _arguments(row: Row) -> list[str]:
         elif value is not False and str(value).lower() != "false":
             arguments.append(f"{option}={value}")
     return arguments
-
-
-def _process() -> tuple[int, int]:
-    """(which, of how many) processes, as torchrun and `accelerate launch` tell each."""
-    try:
-        which, many = (int(os.environ.get(n, d)) for n, d in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    except ValueError:
-        return 0, 1
-    return (which, many) if 0 <= which < many else (0, 1)
