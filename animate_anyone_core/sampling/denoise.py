@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -103,10 +102,10 @@ def denoise(
     for number, t in enumerate(solver.timesteps[first:], first):
         scaled = solver.scale_model_input(latents, t)
         guidance = guidance_scale if number >= guided_from * len(solver.timesteps) else 1.0
-        told = partial(_tell, on_step, number, len(solver.timesteps))
+        told = _in_step(on_step, number, len(solver.timesteps))
         try:
             prediction = predict_clip(
-                predict, scaled, t, guidance, windows, told, ranks, splits_halves
+                predict, scaled, t, guidance, windows, ranks, splits_halves, on_window=told
             )
         except NotFiniteError as error:
             step = f"step {number + 1} of {len(solver.timesteps)}"
@@ -123,18 +122,16 @@ def predict_clip(
     t: Tensor,
     guidance_scale: float,
     windows: WindowSettings,
-    on_window: OnStep = silent,
     ranks: Ranks = ALONE,
     splits_halves: bool = True,
+    *,
+    on_window: OnStep = silent,
 ) -> Tensor:
-    """Predict all windows of a clip at a time, blend and guide: (1, C, F, h, w).
-
-    Processes that share the clip each predict their part of it.
-    """
+    """Predict this process's windows, blend them with those of others, guide: (1, C, F, h, w)."""
     rows = 2 if needs_unconditional(guidance_scale) else 1
     tasks = ranks.tasks(windows.windows(scaled.shape[2]), rows, splits_halves=splits_halves)
     blend = Blend(scaled.expand(rows, -1, -1, -1, -1))
-    for number, (window, half) in enumerate(tasks, 1):
+    for done, (window, half) in enumerate(tasks, 1):
         which = {} if half is None else {"half": half}
         try:
             prediction = predict(scaled[:, :, window], t, window, rows == 2, **which)
@@ -143,11 +140,11 @@ def predict_clip(
             raise NotFiniteError(f"{place}: {error}") from error
         weights = window_weights(len(window), windows.blending, windows.context_overlap)
         blend.add(prediction, window, weights, half)
-        on_window(number, len(tasks))
+        on_window(done, len(tasks))
     both = blend.result(ranks)
     return guide(both[:1], both[1:], guidance_scale) if rows == 2 else both
 
 
-def _tell(on_step: OnStep, step: int, steps: int, done: int, total: int) -> None:
-    """Report windows of a step as windows of all steps."""
-    on_step(step * total + done, steps * total)
+def _in_step(on_step: OnStep, number: int, steps: int) -> OnStep:
+    """Report the windows of a step as those of all steps."""
+    return lambda done, total: on_step(number * total + done, steps * total)
