@@ -216,7 +216,8 @@ def join_videos(parts: Sequence[Path], path: Path, fps: float, sound: Sound | No
             with open_input(part) as source:
                 stored = picture_track(source, part.name)
                 if stream is None:
-                    stream = container.add_stream_from_template(stored)
+                    # not opaque, PyAV 14 opens an encoder, and the file has frames of one byte
+                    stream = container.add_stream_from_template(stored, opaque=True)
                     track = None if sound is None else SoundTrack(container, sound)
                 assert stored.time_base is not None
                 shift = round(count / rate / stored.time_base)

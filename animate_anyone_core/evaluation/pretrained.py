@@ -42,7 +42,6 @@ def load_pretrained(kind: Any, folder: Path, name: str) -> Any:
                 folder,
                 local_files_only=True,
                 use_safetensors=True,
-                dtype=torch.float32,
                 output_loading_info=True,
             )
     except Exception as error:  # its classes raise what they like at settings they do not know
@@ -54,7 +53,7 @@ def load_pretrained(kind: Any, folder: Path, name: str) -> Any:
             f"{folder} cannot be loaded as {name}: {len(missing)} of its weights are missing, such as "
             f"{missing[0]}. The file is another network's, or damaged."
         )
-    return network.eval()
+    return network.float().eval()  # the type's argument has another name in older releases
 
 
 def _check_settings(path: Path) -> None:
