@@ -9,7 +9,7 @@ from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
 from ..animate_anyone_core.sampling.windows import SCHEDULES, Window, WindowSettings
 from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 
 def window_inputs() -> list[Any]:
@@ -22,6 +22,7 @@ def window_inputs() -> list[Any]:
             max=1024,
             tooltip="Frames of a window: they are denoised together. 0 takes what the weights were "
             "made for (24 for Moore-AnimateAnyone, 48 for MusePose).",
+            extra_dict=ADVANCED,
         ),
         io.Int.Input(
             "context_overlap",
@@ -29,6 +30,7 @@ def window_inputs() -> list[Any]:
             min=0,
             max=512,
             tooltip="Frames that neighbouring windows share, at least. More is smoother and slower.",
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "schedule",
@@ -36,6 +38,7 @@ def window_inputs() -> list[Any]:
             default="open",
             tooltip="open: windows from the first to the last frame. looped: the clip is a loop, as "
             "Moore-AnimateAnyone publishes it. published_open: MusePose's.",
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "blending",
@@ -43,6 +46,7 @@ def window_inputs() -> list[Any]:
             default="pyramid",
             tooltip="How overlapping windows are mixed: pyramid counts a window's middle most, flat "
             "is the plain mean, as published.",
+            extra_dict=ADVANCED,
         ),
     ]
 

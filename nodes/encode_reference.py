@@ -25,7 +25,14 @@ from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from .latent_format import scaled
 from .patchers import IN_FP32, run_managed
 from .search_aliases import aliases
-from .sockets import CATEGORY, EncodedReference, NetworkHandle, ReferenceNetSocket, ReferenceSocket
+from .sockets import (
+    ADVANCED,
+    CATEGORY,
+    EncodedReference,
+    NetworkHandle,
+    ReferenceNetSocket,
+    ReferenceSocket,
+)
 
 LARGEST_SIDE = 8192
 
@@ -90,6 +97,7 @@ class EncodeReference(io.ComfyNode):
                     default="white",
                     optional=True,
                     tooltip="Color behind what the mask hides: a name such as green, or #RRGGBB.",
+                    extra_dict=ADVANCED,
                 ),
             ],
             outputs=[

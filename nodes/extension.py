@@ -22,7 +22,7 @@ NODES = (
     ("load_vae", "LoadVAE"),
     ("load_image_encoder", "LoadImageEncoder"),
     ("encode_reference", "EncodeReference"),
-    ("detect_pose", "DetectPose"),
+    ("detect_pose", "DetectPoses"),
     ("read_skeletons", "ReadSkeletons"),
     ("smooth_pose", "SmoothPose"),
     ("retarget_pose", "RetargetPose"),
@@ -50,6 +50,7 @@ NODES = (
     ("face_paste", "FacePaste"),
     ("draw_face", "DrawFace"),
     ("compare", "Compare"),
+    ("detect_pose", "DetectPose"),  # deprecated: only saved workflows have it
 )
 
 

@@ -19,7 +19,7 @@ from .model_files import fingerprint, listed_verdict
 from .model_set import ModelSet, find_model_set, model_set_names
 from .patchers import dtype_input, manage
 from .search_aliases import aliases
-from .sockets import CATEGORY, PoseGuiderSocket, ReferenceNetSocket, output
+from .sockets import ADVANCED, CATEGORY, PoseGuiderSocket, ReferenceNetSocket, output
 
 
 class LoadModelSet(io.ComfyNode):
@@ -47,6 +47,7 @@ class LoadModelSet(io.ComfyNode):
                     default="auto",
                     tooltip="Whose weights these are. Auto looks into the files; the report says "
                     "what was taken and why.",
+                    extra_dict=ADVANCED,
                 ),
                 dtype_input(),
             ],

@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from torch import nn
 
 from ..animate_anyone_core.checkpoints.report import LoadReport
-from .sockets import NetworkHandle
+from .sockets import ADVANCED, NetworkHandle
 
 DTYPES = {
     "default": None,
@@ -33,6 +33,7 @@ def dtype_input() -> io.Combo.Input:
         default="default",
         tooltip="Type the weights are kept in. Default: what ComfyUI takes for this device. fp8 "
         "halves the memory at some loss.",
+        extra_dict=ADVANCED,
     )
 
 

@@ -127,7 +127,7 @@ def _parts() -> list[Any]:
         PoseKeypointSocket.Input(
             "reference_pose",
             optional=True,
-            tooltip='The character\'s pose: "Detect Pose" on the picture that "Encode Reference" '
+            tooltip='The character\'s pose: "Detect Poses" on the picture that "Encode Reference" '
             "gives back.",
         ),
     ]

@@ -64,7 +64,7 @@ class ReplaceCrop(io.ComfyNode):
                 PoseKeypointSocket.Input(
                     "pose_keypoint",
                     optional=True,
-                    tooltip='That person\'s poses, one a frame: from "Detect Pose".',
+                    tooltip='That person\'s poses, one a frame: from "Detect Poses".',
                 ),
                 io.Boolean.Input(
                     "crop",

@@ -9,7 +9,7 @@ from ..animate_anyone_core.pose.smoothing import SmoothingSettings, smooth_poses
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 
 class SmoothPose(io.ComfyNode):
@@ -48,6 +48,7 @@ class SmoothPose(io.ComfyNode):
                     "gate",
                     0.45,
                     "Keypoints with a lower score are placed by surer ones around them.",
+                    extra_dict=ADVANCED,
                 ),
                 io.Int.Input(
                     "max_gap",
@@ -55,15 +56,20 @@ class SmoothPose(io.ComfyNode):
                     min=0,
                     max=1000,
                     tooltip="Longest gap, in frames, in which a lost keypoint is filled in. 0: off.",
+                    extra_dict=ADVANCED,
                 ),
                 share_input(
-                    "show_score", 0.35, "A keypoint appears once its score comes up to this ..."
+                    "show_score",
+                    0.35,
+                    "A keypoint appears once its score comes up to this ...",
+                    extra_dict=ADVANCED,
                 ),
                 share_input(
                     "hide_score",
                     0.25,
                     "... and stays while its score is at least this, so it does not flicker. "
                     "Both 0: off.",
+                    extra_dict=ADVANCED,
                 ),
             ],
             outputs=[

@@ -303,7 +303,14 @@ class ComfyServer:
             PromptRejectedError: If the server does not accept it.
             PromptFailedError: If a node fails or the graph is interrupted.
         """
-        entry = self.wait(self.queue(prompt, **queue), timeout)
+        return self.succeeded(self.wait(self.queue(prompt, **queue), timeout))
+
+    def succeeded(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """A history entry, if it tells of a success.
+
+        Raises:
+            PromptFailedError: If a node failed or the graph was interrupted.
+        """
         messages = dict(entry["status"]["messages"])
         if entry["status"]["status_str"] == "success":
             return entry
