@@ -58,7 +58,9 @@ def activation_bytes(
     attention = _KEPT + _ATTENTION * whole
     hidden = _KEPT + _BESIDE_HIDDEN * whole + _HIDDEN * min(1.0, tokens_at_once / cells)
     columns = _BESIDE_COLUMNS + _KERNEL_CELLS * _widest(config) / finest if unfolds else 0.0
-    frames = max(hidden, columns, attention) * cells * finest
+    # a video around the character: in both halves of guidance, and as it was before they were joined
+    extra = 2 * (config.in_channels - config.out_channels)
+    frames = max(hidden, columns, attention) * cells * finest + extra * cells
     # the reference's keys and values; its tokens, and those of the largest layer, are fewer
     reference = 2 * reference_elements(config, height, width)
     return _ALLOCATOR * element_bytes * (frames + reference)

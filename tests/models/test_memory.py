@@ -38,11 +38,18 @@ SMALL = {
     "layers_per_block": 1,
     "num_attention_heads": 2,
 }
+REPLACES = SMALL | {"in_channels": 33, "out_channels": 16}
 
 
 @pytest.mark.parametrize(
     ("shapes", "rows", "frames", "height", "width"),
-    [(STABLE, 2, 4, 16, 16), (STABLE, 1, 4, 24, 16), (SMALL, 2, 12, 16, 24), (SMALL, 2, 4, 32, 24)],
+    [
+        (STABLE, 2, 4, 16, 16),
+        (STABLE, 1, 4, 24, 16),
+        (SMALL, 2, 12, 16, 24),
+        (SMALL, 2, 4, 32, 24),
+        (REPLACES, 2, 12, 16, 24),
+    ],
 )
 @pytest.mark.parametrize(
     ("dtype", "with_onednn"),
@@ -58,15 +65,17 @@ def test_the_estimate_is_near_the_peak_and_above_it(
     features = {
         path: tokens.to(dtype)
         for path, tokens in ReferenceNet(config)(
-            normal(1, 4, height, width), normal(1, 1, 24)
+            normal(1, config.in_channels, height, width), normal(1, 1, 24)
         ).items()
     }
 
     @torch.no_grad()
     def work():
         on_device = {path: tokens.clone() for path, tokens in features.items()}
+        latents = normal(rows, config.out_channels, frames, height, width).to(dtype)
+        scene = normal(rows, config.in_channels - config.out_channels, frames, height, width)
         return unet(
-            normal(rows, 4, frames, height, width).to(dtype),
+            torch.cat([latents, scene.to(dtype)], dim=1),
             torch.tensor([500.0]),
             Reference(normal(rows, 1, 24).to(dtype), on_device),
             strengths=(0.0, 1.0)[-rows:],
@@ -86,3 +95,12 @@ def test_the_estimate_is_near_the_peak_and_above_it(
 def test_the_references_numbers_are_counted_exactly(tiny_config, reference_net, normal):
     features = reference_net(normal(1, 4, 9, 14), normal(1, 1, 24))
     assert reference_elements(tiny_config, 9, 14) == sum(f.numel() for f in features.values())
+
+
+def test_a_video_around_the_character_is_counted():
+    """Its channels, twice in every cell."""
+    plain = UNetConfig()
+    wide = UNetConfig(in_channels=9)
+    cells = 2 * 24 * 64 * 48
+    gap = activation_bytes(wide, 48, 64, 48, 2) - activation_bytes(plain, 48, 64, 48, 2)
+    assert gap == pytest.approx(1.28 * 2 * 2 * 5 * cells)
