@@ -125,6 +125,45 @@ def test_frames_become_the_skeletons_of_the_core(server, installed, expected, st
     assert np.abs(found - draw_poses(expected, style)).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("choice", "older"),
+    [
+        ({"person": "largest"}, {}),
+        ({"person": "all"}, {"person": "all"}),
+        ({"person": "index", "person.index": 0}, {"person": "index"}),
+        (
+            {"person": "point", "person.x": 30, "person.y": 40, "person.frame": 2},
+            {"person": "point", "point_x": 30, "point_y": 40, "point_frame": 2},
+        ),
+    ],
+    ids=lambda value: value.get("person", "as saved"),
+)
+def test_a_choice_with_its_own_fields_is_the_older_node(server, installed, choice, older):
+    """The fields of a choice stand in a prompt under its name; the older node has them in one list."""
+    graph = detection(installed, **older)
+    how = {"interval": 8, "batch_size": 8, "seen_score": 0.3}
+    graph["new"] = ours(
+        "DetectPoses", pose_detector=["detector", 0], images=["frames", 0], **choice, **how
+    )
+    for name in ("poses", "new"):
+        graph[f"told {name}"] = node("PreviewAny", source=[name, 0])
+    told = server.run(graph)["outputs"]
+    assert told["told new"]["text"] == told["told poses"]["text"]
+    assert len(told["told new"]["text"][0]) > 100
+
+
+def test_a_person_who_is_not_there_is_told_by_number(server, installed):
+    graph = detection(installed)
+    graph["poses"] = ours(
+        "DetectPoses",
+        pose_detector=["detector", 0],
+        images=["frames", 0],
+        **{"person": "index", "person.index": 7, "interval": 8, "batch_size": 8, "seen_score": 0.3},
+    )
+    with pytest.raises(PromptFailedError, match="There is no person 7: the clip has"):
+        server.run(graph)
+
+
 def test_the_report_is_text(server, installed):
     entry = server.run(detection(installed, interval=3))  # not cached: older ones show nothing then
     text = entry["outputs"]["report"]["text"][0]
