@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.models.references import combine_references, place_characters
 from ..animate_anyone_core.replacement.person_shapes import person_shapes
-from ..animate_anyone_core.sampling.masks import cell_mask
+from ..animate_anyone_core.sampling.masks import cell_shares
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
 from .share_input import share_input
@@ -114,7 +114,7 @@ class CombineReferences(io.ComfyNode):
             )
         if mask is not None:
             masks = mask.reshape(-1, *mask.shape[-2:])
-            where = cell_mask(masks, reference_a.height // 8, reference_a.width // 8, 0, 0)[:, 0]
+            where = cell_shares(masks, reference_a.height // 8, reference_a.width // 8)
             placed = place_characters(reference_a.reference, [(reference_b.reference, where.cpu())])
             return io.NodeOutput(replace(reference_a, reference=placed))
         together = others[0].reference

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.checkpoints.families import FAMILIES
 from ..animate_anyone_core.checkpoints.latent_colors import read_latent_colors
 from ..animate_anyone_core.checkpoints.load import read_denoising_unet
+from ..animate_anyone_core.checkpoints.model_folder import in_or_beside
 from ..animate_anyone_core.checkpoints.report import LoadReport
 from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
 from .model_files import fingerprint, listed_verdict, network_choices, network_file
@@ -122,7 +123,9 @@ def load_patcher(
     """
     files = read_denoising_unet(path, motion_path, family=family, guider=guider)
     storage, compute = choose_dtypes(dtype, files.report.parameters, files.report.dtype)
-    colors = read_latent_colors(Path(path).parent / VAE_FOLDER, files.config.out_channels)
+    colors = read_latent_colors(
+        in_or_beside(Path(path).parent, VAE_FOLDER), files.config.out_channels
+    )
     config = AnimateAnyoneConfig(files, colors)
     config.set_inference_dtype(storage, compute)
     model = AnimateAnyoneModel(config)

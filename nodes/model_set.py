@@ -5,7 +5,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..animate_anyone_core.checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
+from ..animate_anyone_core.checkpoints.builtin import BUILT_IN_MODELS
 from ..animate_anyone_core.checkpoints.model_folder import (
     find_optional,
     find_weights,
@@ -57,8 +57,8 @@ class ModelSet:
 
 
 def model_set_names() -> list[str]:
-    """What can be chosen: the built-in model first, then every folder with a denoising UNet."""
-    built_in = [BUILT_IN] if find_optional(BUILT_IN_FOLDER, DENOISER) else []
+    """What can be chosen: the built-in models first, then every folder with a denoising UNet."""
+    built_in = [name for name, folder in BUILT_IN_MODELS.items() if find_optional(folder, DENOISER)]
     return [*built_in, *_folders()]
 
 
@@ -69,7 +69,7 @@ def find_model_set(name: str) -> ModelSet:
         FileNotFoundError: If the folder is gone.
         CheckpointError: If a part is missing; the message says where it is looked for.
     """
-    folder = BUILT_IN_FOLDER if name == BUILT_IN else _folder(name)
+    folder = BUILT_IN_MODELS[name] if name in BUILT_IN_MODELS else _folder(name)
     return ModelSet(
         denoising_unet=find_weights(folder, DENOISER),
         motion_module=find_optional(folder, "motion_module"),

@@ -1,7 +1,8 @@
-"""The small model that ships with this package: where its files are.
+"""The small models that ship with this package: where their files are.
 
-It stands in `builtin/`, beside its model card. `built-in` in place of a folder means it, for models
-as well as for the pose networks.
+They stand in `builtin/`, beside their model card. `built-in` in place of a folder means the one that
+animates, for models as well as for the pose networks; `built-in-replace` the one that puts a character
+in a person's place, in a folder below: it shares what it did not learn anew.
 """
 
 from pathlib import Path
@@ -12,6 +13,9 @@ from ..errors import CheckpointError
 #: What users write for the files that ship with the package.
 BUILT_IN = "built-in"
 BUILT_IN_FOLDER = Path(__file__).resolve().parent.parent / "builtin"
+BUILT_IN_REPLACE = "built-in-replace"
+#: What users write -> the model's folder.
+BUILT_IN_MODELS = {BUILT_IN: BUILT_IN_FOLDER, BUILT_IN_REPLACE: BUILT_IN_FOLDER / "replace"}
 
 
 class PoseNetworkFiles(NamedTuple):
@@ -36,8 +40,13 @@ class SampleFiles(NamedTuple):
 
 
 def model_folder(name: Path | str) -> Path:
-    """The folder that a user named; `built-in` is ours, any other name is a path."""
-    return BUILT_IN_FOLDER if str(name) == BUILT_IN else Path(name)
+    """The folder that a user named: one of `BUILT_IN_MODELS`, any other name is a path."""
+    return BUILT_IN_MODELS.get(str(name), Path(name))
+
+
+def shares_networks(folder: Path) -> bool:
+    """Whether a folder is one of ours that lacks what it shares with the model beside it."""
+    return folder.resolve().parent == BUILT_IN_FOLDER
 
 
 def built_in_pose_networks() -> PoseNetworkFiles:

@@ -26,7 +26,7 @@ from ..models.image_encoder import CLIP_MEAN, CLIP_STD
 from ..models.landmark_guider import LandmarkGuider
 from ..models.pose_guider import PaperPoseGuider
 from ..models.reference_net import ReferenceNet
-from .builtin import model_folder
+from .builtin import BUILT_IN_FOLDER, model_folder, shares_networks
 from .families import FAMILIES, FamilyProfile
 from .layouts import read_json, read_unet_config, warn_of_unknown
 from .load import (
@@ -162,6 +162,8 @@ def find_weights(folder: Path, name: str) -> Path:
         CheckpointError: If it is not there.
     """
     path = find_optional(folder, name)
+    if path is None and shares_networks(folder):
+        path = find_optional(BUILT_IN_FOLDER, name)
     if path is None:
         raise CheckpointError(
             f"{folder} has no {name}.safetensors (or .pth). The folder must hold denoising_unet, "

@@ -26,7 +26,7 @@ from ..pose.skeleton import (
 
 #: Thickness of limbs in clothes, as a share of the person's height; radius of a head with hair, as a
 #: share of its distance from the neck.
-_LIMB, _HEAD = 0.14, 1.0
+_LIMB, _HEAD = 0.14, 1.25
 #: Frames before and after that tell how low somebody stands.
 _NEAR_FRAMES = 8
 _THICKEST = 255  # OpenCV's limit

@@ -72,3 +72,16 @@ def cell_mask(mask: Tensor, height: int, width: int, grow: int, feather: int) ->
         wider = F.max_pool2d(cells, 2 * ring + 1, stride=1, padding=ring)
         rings.append(wider * (1.0 - ring / (feather + 1)))
     return torch.stack(rings).amax(dim=0)
+
+
+def cell_shares(mask: Tensor, height: int, width: int) -> Tensor:
+    """How much of each latent cell a mask (F, H, W) covers: (F, h, w) in [0, 1].
+
+    For characters that touch: in a cell that both have a part of, each is read by its part.
+
+    Raises:
+        ShapeError: If the mask has no frame.
+    """
+    if mask.ndim != 3 or not mask.shape[0]:
+        raise ShapeError(f"A mask must be (frames, height, width), got {tuple(mask.shape)}.")
+    return F.adaptive_avg_pool2d(mask[:, None].float().clamp(0, 1), (height, width))[:, 0]

@@ -6,8 +6,11 @@ of the character's trunk, not of the background; and what each workflow adds to 
 
 import io
 import re
+import shutil
+from dataclasses import replace
 
 import av
+import cv2
 import numpy as np
 import pytest
 from comfyui_harness import first_light as line
@@ -25,7 +28,9 @@ from animate_anyone_core.pose.face_boxes import find_face_boxes
 from animate_anyone_core.pose.openpose_json import load_poses
 from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
-from animate_anyone_core.video import write_video
+from animate_anyone_core.replacement.region import boxes_of_poses, masks_of_boxes
+from animate_anyone_core.video import read_video, write_video
+from tests.other_families import CONFIG, write_model
 
 if not (BUILT_IN_FOLDER / "denoising_unet.safetensors").is_file():
     pytest.skip("the built-in model is not in this checkout", allow_module_level=True)
@@ -228,3 +233,82 @@ def coarse(frames):
     count, height, width = (frames.shape[0], frames.shape[1] // 8, frames.shape[2] // 8)
     whole = frames[:, : 8 * height, : 8 * width]
     return whole.reshape(count, height, 8, width, 8, 3).mean(axis=(2, 4))
+
+
+def test_a_person_is_replaced_and_the_rest_of_the_video_stays(server, character, driving):
+    """In the box around the poses the character's colors; far from it the video's own pixels."""
+    videos, _ = run(server, "replace_character")
+    frames = videos["animate_anyone_replaced"]
+    target = read_video(built_in_samples().driving, FRAMES).frames
+    assert frames.shape == target.shape
+    near = masks_of_boxes(boxes_of_poses(driving), (256, 256))
+    near = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((61, 61))) > 0 for mask in near])
+    change = np.abs(frames.astype(int) - target).mean(axis=-1)
+    assert change[~near].mean() < 3  # the video's own; it was compressed once more
+    points = driving.points[:, 0, TRUNK].mean(axis=1)
+    picture, reference = character
+    wanted = colors(picture, [reference.points[0, 0, TRUNK].mean(axis=0)])
+    pairs = zip(frames, target, points, strict=True)
+    found, before = np.array([(colors(f, [p]), colors(t, [p])) for f, t, p in pairs]).swapaxes(0, 1)
+    assert np.abs(found - wanted).mean() < 0.7 * np.abs(before - wanted).mean()
+
+
+def test_two_characters_dance_side_by_side(server):
+    """Each half of the clip has the trunk's color of one of the two, and not of the same."""
+    videos, _ = run(server, "two_characters")
+    frames = videos["animate_anyone_two"]
+    assert frames.shape == (FRAMES, 128, 256, 3)
+    poses = load_poses(built_in_samples().poses)
+    trunk = poses.points[:FRAMES, 0, TRUNK].mean(axis=1) / 2
+    seen = [
+        np.mean([colors(f, [p]) for f, p in zip(frames, trunk + shift, strict=True)], axis=0)
+        for shift in ((0, 0), (128, 0))
+    ]
+    detector = load_pose_detector(*built_in_pose_networks(), "cpu")
+    wanted = []
+    for path in built_in_samples().characters[:2]:
+        picture = np.asarray(read_picture(path))
+        found, _ = detector.detect(picture[None])
+        wanted.append(colors(picture, [found.points[0, 0, TRUNK].mean(axis=0)]))
+    gaps = np.array([[np.abs(s - w).mean() for w in wanted] for s in seen])
+    together = min(gaps[0, 0] + gaps[1, 1], gaps[0, 1] + gaps[1, 0])
+    same = min(gaps[:, 0].sum(), gaps[:, 1].sum())
+    assert together < 0.7 * same, gaps
+
+
+def test_a_face_is_animated_by_another_family_and_put_back(server, character, driving):
+    """AniPortrait in its published layout, tiny and untrained, behind the built-in body."""
+    folder = server.base / "models" / "animate_anyone" / "aniportrait"
+    if not folder.exists():
+        shapes = replace(CONFIG, cross_attention_dim=48)
+
+        def save_others(where):
+            for name in ("vae", "image_encoder"):
+                shutil.copytree(line.MODEL / name, where / name)
+
+        write_model(folder, "aniportrait", save_others, shapes)
+
+    def small_faces(workflow):
+        for node in workflow["nodes"]:
+            for slot in node.get("inputs", []):
+                if slot["name"] in ("crop_size", "steps"):
+                    slot["link"] = None
+            if node["type"] == "AnimateAnyone_FaceCrop":
+                node["widgets_values"][0] = 64
+        find(workflow, "AnimateAnyone_EncodeReference", "The character's face")["widgets_values"][
+            :2
+        ] = [64, 64]
+
+    videos, _ = run(server, "talking_face", small_faces)
+    frames = videos["animate_anyone_talking"]
+    assert frames.shape == (FRAMES, 512, 512, 3)
+    assert_shows(frames, character, driving)
+    boxes = find_face_boxes(driving, padding=3.0).on_canvas(512, 512)
+    picture = read_picture(built_in_samples().characters[0]).resize((512, 512))
+    for index, (left, top) in enumerate(boxes.corners.astype(int)):
+        side = int(boxes.sides[index])
+        inner = (
+            slice(top + side // 3, top + 2 * side // 3),
+            slice(left + side // 3, left + side // 2),
+        )
+        assert np.abs(frames[index][inner] - np.asarray(picture)[inner].astype(float)).mean() > 15

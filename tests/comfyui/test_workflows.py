@@ -65,7 +65,8 @@ def test_every_saved_value_is_one_the_node_offers(server, path):
     """Numbers in range, choices on the list; files only where the workflow tells their address."""
     workflow = read_workflow(path)
     info = server.object_info()
-    offered = {m["name"] for node in workflow["nodes"] for m in models_of(node)}
+    files = {m["name"] for node in workflow["nodes"] for m in models_of(node)}
+    offered = files | {name.rpartition("/")[0] for name in files}  # or the folder they go into
     for entry in to_prompt(workflow, info).values():
         kind, wanted = entry["class_type"], info[entry["class_type"]]["input"]
         for name, (choices, *rest) in {**wanted["required"], **wanted.get("optional", {})}.items():
@@ -150,7 +151,7 @@ def test_pose_networks_for_real_people_can_be_fetched_wherever_poses_are_detecte
             notes = [n["widgets_values"][0] for n in nodes if n["type"] == "MarkdownNote"]
             assert any("**Real people** need DWPose" in note for note in notes), path.name
             counted += 1
-    assert counted == 7
+    assert counted == 9
 
 
 @pytest.mark.parametrize("node_id", FROZEN)

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from animate_anyone_core.errors import SettingsError, ShapeError
-from animate_anyone_core.sampling.masks import cell_mask, frame_range_mask
+from animate_anyone_core.sampling.masks import cell_mask, cell_shares, frame_range_mask
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,12 @@ def test_it_grows_and_then_fades_outside():
 def test_a_mask_without_frames_is_refused():
     with pytest.raises(ShapeError, match="must be"):
         cell_mask(torch.zeros(0, 8, 8), 1, 1, 0, 0)
+
+
+def test_a_cell_that_two_share_is_each_ones_by_its_part():
+    mask = torch.zeros(1, 8, 16)
+    mask[:, :, :6] = 1  # all of the first cell's columns but two, none of the second's
+    assert_close(cell_shares(mask, 1, 2), torch.tensor([[[0.75, 0.0]]]))
+    assert_close(cell_shares(mask, 1, 2) + cell_shares(1 - mask, 1, 2), torch.ones(1, 1, 2))
+    with pytest.raises(ShapeError, match="A mask must be"):
+        cell_shares(torch.zeros(0, 8, 8), 1, 1)

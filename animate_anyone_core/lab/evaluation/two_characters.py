@@ -20,8 +20,7 @@ from ...models.pose_features import encode_pose_pictures
 from ...models.references import Reference, combine_references, place_characters
 from ...pose.drawing import draw_poses
 from ...replacement.person_shapes import person_shapes
-from ...replacement.region import boxes_of_poses, masks_of_boxes
-from ...sampling.masks import cell_mask
+from ...sampling.masks import cell_shares
 from ..synthetic.dancers import reference_frame
 from ..synthetic.splits import split_seeds
 from ..synthetic.two_dancers import TwoDancers, render_two
@@ -29,9 +28,9 @@ from ..synthetic.two_dancers import TwoDancers, render_two
 _FIRST_PLACE, _OTHERS = 920_000, 10_000
 _FEWEST = 40  # pixels of a dancer that are looked at
 ALONE = "each alone"
-BY_MASK, BY_POSE, BY_BOX = "placed by masks", "placed by poses", "placed by boxes"
+BY_MASK, BY_POSE = "placed by masks", "placed by poses"
 COMBINED = "combined"
-WAYS = (BY_MASK, BY_POSE, BY_BOX, COMBINED)
+WAYS = (BY_MASK, BY_POSE, COMBINED)
 
 
 @dataclass(frozen=True)
@@ -74,18 +73,16 @@ def make_pair(
         return made
 
     def placed(masks: np.ndarray) -> Reference:
-        cells = cell_mask(torch.from_numpy(masks).float(), size[1] // 8, size[0] // 8, 0, 0)
-        return place_characters(first, [(second, cells[:, 0])])
+        cells = cell_shares(torch.from_numpy(masks), size[1] // 8, size[0] // 8)
+        return place_characters(first, [(second, cells)])
 
-    boxes = masks_of_boxes(boxes_of_poses(poses.of([1])), size)
     return {
         "first alone": make(first, [0]),
         "second alone": make(second, [1]),
         "as first": make(first, [0, 1]),
         "as second": make(second, [0, 1]),
-        BY_MASK: make(placed(pair.clip.masks[1] > 127), [0, 1]),
+        BY_MASK: make(placed(pair.clip.masks[1] / 255), [0, 1]),
         BY_POSE: make(placed(person_shapes(poses)[:, 1]), [0, 1]),
-        BY_BOX: make(placed(boxes), [0, 1]),
         COMBINED: make(combine_references(first, second, 0.5), [0, 1]),
     }
 

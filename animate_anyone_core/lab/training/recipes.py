@@ -141,7 +141,7 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _REPLACE,
             {
                 "seed": 4,
-                "steps": 250,
+                "steps": 400,
                 "data": {"cache_scenes": 120, "cache_frames": 15},
                 "optimizer": {"orthogonal_lr": 0.01, "lr": 5e-4},
                 "init": {"motion": "built-in"},
