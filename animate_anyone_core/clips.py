@@ -1,14 +1,14 @@
 """Clips however people keep them: a video, a folder of pictures, or a pattern of their names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from .errors import MediaError
-from .images import pictures_in, read_picture
+from .images import pictures_in, read_picture, write_picture
 from .media.sound import Sound
 from .media.stream import VideoStream
 from .media.timing import WHOLE, Excerpt, Timed, constant_rate
@@ -138,3 +138,30 @@ def _matching(pattern: Path) -> list[Path]:
     )
     numbers = {path: int(match[1]) for path, match in matches.items() if match}
     return sorted(numbers, key=lambda path: (numbers[path], path.name))
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a name stands for numbered pictures, such as `frame_%04d.png`."""
+    return _NUMBER.search(path.name) is not None
+
+
+def write_pictures(pattern: Path, frames: Iterable[np.ndarray]) -> int:
+    """Write frames as numbered pictures, from 0 on.
+
+    Args:
+        pattern: Such as `frame_%04d.png`.
+        frames: (H, W, 3) or (H, W, 4) uint8 each.
+
+    Returns:
+        Number of pictures.
+
+    Raises:
+        MediaError: If a picture cannot be written.
+    """
+    count = 0
+    for frame in frames:
+        found = _NUMBER.search(pattern.name)
+        number = str(count).zfill(int(found[1] or 0) if found else 0)
+        write_picture(frame, pattern.with_name(_NUMBER.sub(number, pattern.name, count=1)))
+        count += 1
+    return count

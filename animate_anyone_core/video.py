@@ -22,6 +22,24 @@ from .media.sound import Sound, SoundTrack
 from .media.stream import VideoStream, in_a_sentence
 from .media.timing import WHOLE, Excerpt
 
+
+class _Coding(NamedTuple):
+    """How pictures are written: an encoder of FFmpeg's, its pixel format and options."""
+
+    codec: str
+    layout: str
+    options: Mapping[str, str]
+
+
+# x264's macroblock tree reads memory it has not written: other bytes each time
+_OPAQUE = _Coding(
+    "libx264", "yuv420p", {"crf": "14", "preset": "medium", "x264-params": "mbtree=0"}
+)
+#: Ending -> coding that keeps transparency.
+_TRANSPARENT = {
+    ".mov": _Coding("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16"}),
+    ".webm": _Coding("libvpx-vp9", "yuva420p", {"crf": "16", "b": "0", "auto-alt-ref": "0"}),
+}
 #: Endings by which videos are found in folders.
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif")
 
@@ -147,11 +165,12 @@ def write_video(
     """Write an H.264 video; a file of that name is replaced only when the new one is complete.
 
     Colors are BT.709 in limited range, and the file says so. An `.mp4` can be played while it loads.
+    With transparency it is ProRes 4444 or VP9.
 
     Args:
-        path: `.mp4` (or `.mov`, `.mkv`).
-        frames: RGB uint8 (H, W, 3) each; an iterable is written as it comes. Odd sides lose their
-            last row or column, which H.264's color layout cannot hold.
+        path: `.mp4` (or `.mov`, `.mkv`); for RGBA `.mov` or `.webm`, which has no sound.
+        frames: RGB uint8 (H, W, 3) each, or RGBA (H, W, 4); an iterable is written as it comes. Odd
+            sides lose their last row or column, which H.264's color layout cannot hold.
         fps: Frames per second.
         sound: What is heard from frame 0 on, as long as there are frames; None is silent.
         metadata: Texts to write into the file, by name.
@@ -163,7 +182,8 @@ def write_video(
         MediaError: If there is no frame, frames differ in size, or the file cannot be written.
     """
     path = Path(path)
-    _check_name(path)
+    if path.suffix.lower() not in _TRANSPARENT:
+        _check_name(path)
     if not 0 < fps <= 1000:
         raise MediaError(f"Frames per second must be above 0 and at most 1000, got {fps}.")
     with whole_file(path, (av.FFmpegError,)) as part:
@@ -196,7 +216,8 @@ def join_videos(parts: Sequence[Path], path: Path, fps: float, sound: Sound | No
             with open_input(part) as source:
                 stored = picture_track(source, part.name)
                 if stream is None:
-                    stream = container.add_stream_from_template(stored)
+                    # not opaque, PyAV 14 opens an encoder, and the file has frames of one byte
+                    stream = container.add_stream_from_template(stored, opaque=True)
                     track = None if sound is None else SoundTrack(container, sound)
                 assert stored.time_base is not None
                 shift = round(count / rate / stored.time_base)
@@ -214,10 +235,23 @@ def join_videos(parts: Sequence[Path], path: Path, fps: float, sound: Sound | No
             track.finish(float(count / rate))
 
 
-def check_video_output(path: Path) -> None:
+def check_video_output(path: Path, is_transparent: bool = False) -> None:
     """Tell before long work whether `write_video` can write here; raises MediaError if not."""
-    _check_name(path)
+    if is_transparent:
+        _transparent_coding(path)
+    else:
+        _check_name(path)
     check_writable(path)
+
+
+def _transparent_coding(path: Path) -> _Coding:
+    coding = _TRANSPARENT.get(path.suffix.lower())
+    if coding is None:
+        raise MediaError(
+            f"Videos with transparency are written as {' or '.join(_TRANSPARENT)}, or as pictures "
+            f"such as frame_%04d.png; got the name {path.name}."
+        )
+    return coding
 
 
 def _check_name(path: Path) -> None:
@@ -230,7 +264,11 @@ def _rate(fps: float) -> Fraction:
 
 
 def _new_container(path: str) -> OutputContainer:
-    options = {} if path.lower().endswith(".mkv") else {"movflags": "+faststart+use_metadata_tags"}
+    options = (
+        {}
+        if path.lower().endswith((".mkv", ".webm"))
+        else {"movflags": "+faststart+use_metadata_tags"}
+    )
     return av.open(path, mode="w", options=options)
 
 
@@ -241,7 +279,7 @@ def _encode(
     sound: Sound | None,
     metadata: Mapping[str, str],
 ) -> int:
-    count, rate = 0, _rate(fps)
+    count, rate, name = 0, _rate(fps), Path(path)
     with _new_container(path) as container:
         container.metadata.update(metadata)
         stream, track, size = None, None, (0, 0)
@@ -253,12 +291,16 @@ def _encode(
                     raise MediaError(
                         f"A video needs at least 2 pixels a side, got {size[1]}x{size[0]}."
                     )
-                stream = container.add_stream("libx264", rate=rate)
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-                # x264's macroblock tree reads memory it has not written: other bytes each time
-                stream.options = {"crf": "14", "preset": "medium", "x264-params": "mbtree=0"}
+                has_alpha = frame.shape[2] == 4
+                coding = _transparent_coding(name) if has_alpha else _OPAQUE
+                stream = container.add_stream(coding.codec, rate=rate)
+                stream.width, stream.height, stream.pix_fmt = width, height, coding.layout
+                stream.options = dict(coding.options)
+                if coding.codec == "libvpx-vp9":
+                    stream.metadata["alpha_mode"] = "1"
+                    sound = None
                 Bt709Writer.tag(stream.codec_context)
-                to_yuv = Bt709Writer(width, height, "yuv420p")
+                to_yuv = Bt709Writer(width, height, coding.layout, has_alpha)
                 track = None if sound is None else SoundTrack(container, sound)
             if frame.shape[:2] != size:
                 raise MediaError(

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageOps
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the core, whether it is installed or not
 
-from animate_anyone_core.animate import AnimateSettings, animate  # noqa: E402
+from animate_anyone_core.animate import animate  # noqa: E402
+from animate_anyone_core.animate_settings import AnimateSettings  # noqa: E402
 from animate_anyone_core.checkpoints.builtin import (  # noqa: E402
     built_in_pose_networks,
     built_in_samples,

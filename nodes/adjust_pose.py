@@ -1,11 +1,12 @@
 """Correct poses by hand: move, scale, hide or mirror a part in some frames."""
 
+import json
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..animate_anyone_core.pose.adjustment import LARGEST_SCALE, PARTS, Adjustment, adjust_poses
-from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
+from ..animate_anyone_core.pose.pose_keypoint import standard_only, to_pose_keypoint
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
@@ -24,8 +25,10 @@ class AdjustPose(io.ComfyNode):
             description="Moves, scales, hides or mirrors a part of a person in a range of frames. "
             "Chain it for more.",
             inputs=[
-                PoseKeypointSocket.Input(
-                    "pose_keypoint", tooltip="From our nodes or any other pose node or editor."
+                io.MultiType.Input(
+                    "pose_keypoint",
+                    types=[PoseKeypointSocket, io.String],
+                    tooltip="From our nodes or any other pose node or editor; or an editor's JSON text.",
                 ),
                 io.Combo.Input(
                     "part", options=list(PARTS), tooltip="What is changed. Limbs hang on the body."
@@ -58,13 +61,15 @@ class AdjustPose(io.ComfyNode):
             ],
             outputs=[
                 output(PoseKeypointSocket, "pose_keypoint_out", 'For "Draw Pose" and other packs.'),
+                output(io.String, "pose_json", "The same as JSON text, for pose editors."),
             ],
         )
 
     @classmethod
     def execute(cls, pose_keypoint: Any, **settings: Any) -> io.NodeOutput:
         poses = adjust_poses(poses_from_socket(pose_keypoint), Adjustment(**settings))
-        return io.NodeOutput(to_pose_keypoint(poses))
+        frames = to_pose_keypoint(poses)
+        return io.NodeOutput(frames, json.dumps(standard_only(frames)))
 
 
 def _shift(name: str, tooltip: str) -> io.Float.Input:

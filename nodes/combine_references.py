@@ -15,6 +15,9 @@ from .search_aliases import aliases
 from .share_input import share_input
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket, output
 
+#: Pictures besides the first two.
+MOST_MORE = 8
+
 
 class CombineReferences(io.ComfyNode):
     """AA_REFERENCE, AA_REFERENCE -> AA_REFERENCE."""
@@ -27,7 +30,7 @@ class CombineReferences(io.ComfyNode):
             category=CONTROL_CATEGORY,
             **aliases("several references", "multiple reference images", "front and back"),
             description="Lets the model read two pictures of a character side by side, such as its "
-            "front and its back, and take from either what fits. Chain it for more pictures.",
+            "front and its back, and take from either what fits; or more of them.",
             inputs=[
                 ReferenceSocket.Input(
                     "reference_a",
@@ -62,6 +65,22 @@ class CombineReferences(io.ComfyNode):
                     optional=True,
                     tooltip="Which person of the poses is the second character. 0 is the first.",
                 ),
+                io.Autogrow.Input(
+                    "more",
+                    template=io.Autogrow.TemplatePrefix(
+                        ReferenceSocket.Input(
+                            "picture",
+                            tooltip="One more picture of the character. It and the second one "
+                            "divide the share evenly.",
+                        ),
+                        prefix="reference_",
+                        min=0,
+                        max=MOST_MORE,
+                    ),
+                    optional=True,
+                    tooltip="More pictures of the character; they and the second one divide the "
+                    "share evenly.",
+                ),
             ],
             outputs=[
                 output(ReferenceSocket, "reference_out", "Both, as one reference."),
@@ -77,8 +96,10 @@ class CombineReferences(io.ComfyNode):
         mask: torch.Tensor | None = None,
         pose_keypoint: Any = None,
         person: int = 1,
+        more: dict[str, EncodedReference | None] | None = None,
     ) -> io.NodeOutput:
-        for reference in (reference_a, reference_b):
+        others = [reference_b, *(other for other in (more or {}).values() if other is not None)]
+        for reference in (reference_a, *others):
             if not reference.strength.changes_nothing:
                 raise SettingsError(
                     "A reference with a strength of its own cannot be combined. Combine first, and "
@@ -86,13 +107,21 @@ class CombineReferences(io.ComfyNode):
                 )
         if pose_keypoint is not None and mask is None:
             mask = _around(pose_keypoint, person)
+        if mask is not None and len(others) > 1:
+            raise SettingsError(
+                f"A mask or poses place one second character, but {len(others)} pictures are wired "
+                "besides the first. Combine the second character's pictures in a node of their own."
+            )
         if mask is not None:
             masks = mask.reshape(-1, *mask.shape[-2:])
             where = cell_shares(masks, reference_a.height // 8, reference_a.width // 8)
             placed = place_characters(reference_a.reference, [(reference_b.reference, where.cpu())])
             return io.NodeOutput(replace(reference_a, reference=placed))
-        both = combine_references(reference_a.reference, reference_b.reference, share)
-        return io.NodeOutput(replace(reference_a, reference=both))
+        together = others[0].reference
+        for count, other in enumerate(others[1:], start=2):
+            together = combine_references(together, other.reference, 1 / count)
+        together = combine_references(reference_a.reference, together, share)
+        return io.NodeOutput(replace(reference_a, reference=together))
 
 
 def _around(pose_keypoint: Any, person: int) -> torch.Tensor:

@@ -9,12 +9,21 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from ..animate_anyone_core.models.config import UNetConfig
 from ..animate_anyone_core.models.interventions import Interventions
 
 logger = logging.getLogger("animate_anyone")
+
+
+def comfy_attention(
+    q: Tensor, k: Tensor, v: Tensor, num_heads: int, bias: Tensor | None = None, **options: Any
+) -> Tensor:
+    """ComfyUI's attention as the core's kernel; `options` go to it."""
+    mask = None if bias is None else bias[:, None].to(q.dtype)
+    return optimized_attention(q, k, v, num_heads, mask=mask, **options)
 
 
 class ComfyPatches(Interventions):

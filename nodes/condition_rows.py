@@ -8,7 +8,7 @@ import comfy.conds
 import torch
 from torch import Tensor
 
-from ..animate_anyone_core.errors import SettingsError
+from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.models.references import Reference, RegionalReference
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .sockets import EncodedReference
@@ -40,6 +40,23 @@ class ConditionRow:
         if not self.reads:
             return 0.0
         return 1.0 if self.when is None else self.when.at(level)
+
+
+class FrameRows(comfy.conds.CONDNoiseShape):
+    """What belongs to the frames of a clip: as many as the latents of a call, never cut to fit."""
+
+    def process_cond(self, batch_size: int, area: Any, **kwargs: Any) -> "FrameRows":
+        """The rows of an area.
+
+        Raises:
+            ShapeError: If the call has latents of other frames.
+        """
+        if len(self.cond) != batch_size:
+            raise ShapeError(
+                f"Another node cut the clip to {batch_size} frames, but not the {len(self.cond)} poses. "
+                'Take its context options out and use "Context Windows (Animate Anyone)".'
+            )
+        return super().process_cond(batch_size, area, **kwargs)
 
 
 class ConditionRows(comfy.conds.CONDRegular):

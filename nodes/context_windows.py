@@ -8,9 +8,8 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
 from ..animate_anyone_core.sampling.windows import SCHEDULES, Window, WindowSettings
-from .early_checks import verdict
 from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 
 def window_inputs() -> list[Any]:
@@ -23,6 +22,7 @@ def window_inputs() -> list[Any]:
             max=1024,
             tooltip="Frames of a window: they are denoised together. 0 takes what the weights were "
             "made for (24 for Moore-AnimateAnyone, 48 for MusePose).",
+            extra_dict=ADVANCED,
         ),
         io.Int.Input(
             "context_overlap",
@@ -30,6 +30,7 @@ def window_inputs() -> list[Any]:
             min=0,
             max=512,
             tooltip="Frames that neighbouring windows share, at least. More is smoother and slower.",
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "schedule",
@@ -37,6 +38,7 @@ def window_inputs() -> list[Any]:
             default="open",
             tooltip="open: windows from the first to the last frame. looped: the clip is a loop, as "
             "Moore-AnimateAnyone publishes it. published_open: MusePose's.",
+            extra_dict=ADVANCED,
         ),
         io.Combo.Input(
             "blending",
@@ -44,19 +46,23 @@ def window_inputs() -> list[Any]:
             default="pyramid",
             tooltip="How overlapping windows are mixed: pyramid counts a window's middle most, flat "
             "is the plain mean, as published.",
+            extra_dict=ADVANCED,
         ),
     ]
 
 
-def check_window_inputs(context_frames: int | None, context_overlap: int | None) -> bool | str:
+def check_window_inputs(context_frames: int | None, context_overlap: int | None) -> bool:
     """For `validate_inputs` of every node with `window_inputs`: the overlap fits into the window.
 
     A window of 0 frames is what the weights were made for, known when they are loaded.
+
+    Raises:
+        SettingsError: If it does not.
     """
-    if context_frames is None or context_overlap is None:
-        return True
-    length = context_frames or max(1, context_overlap + 1)
-    return verdict(lambda: WindowSettings(context_frames=length, context_overlap=context_overlap))
+    if context_frames is not None and context_overlap is not None:
+        length = context_frames or max(1, context_overlap + 1)
+        WindowSettings(context_frames=length, context_overlap=context_overlap)
+    return True
 
 
 class ContextWindows(io.ComfyNode):
@@ -79,7 +85,7 @@ class ContextWindows(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool | str:
+    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool:
         return check_window_inputs(context_frames, context_overlap)
 
     @classmethod
@@ -114,8 +120,18 @@ def settings_for(
 
 
 def with_windows(model: Any, settings: WindowSettings, plan: list[Window] | None = None) -> Any:
-    """A clone of the model that is sampled in windows: those of the settings, or those of a plan."""
+    """A clone of the model that is sampled in windows: those of the settings, or those of a plan.
+
+    Raises:
+        SettingsError: If another node has set windows of its own.
+    """
     model = model.clone()
+    before = model.model_options.get("context_handler")
+    if before is not None and not isinstance(before, _Windows):
+        raise SettingsError(
+            "The model comes with the context windows of another node, and a clip is cut only once. "
+            "Take that node out: this one sets the windows."
+        )
     model.model_options["context_handler"] = _Windows(settings, plan)
     comfy.context_windows.create_prepare_sampling_wrapper(model)
     return model

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import comfy.model_management as mm
-import comfy.utils
 import torch
 from comfy_api.latest import InputImpl, Types, io
 
 from .latent_format import check_clip
+from .latent_video import decoded_chunks
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
 from .video_inputs import audio_input, chunk_frames_input, fps_input, frame_rate
@@ -57,16 +56,13 @@ def decode(vae: Any, samples: torch.Tensor, chunk_frames: int) -> torch.Tensor:
 
     Raises:
         ShapeError: If there is no frame, or the latents are not this VAE's.
+        NotFiniteError: As `decoded`.
     """
     check_clip(samples, vae.latent_channels, "VAE")
-    bar = comfy.utils.ProgressBar(samples.shape[0])
-    frames: torch.Tensor | None = None
-    for start in range(0, samples.shape[0], chunk_frames):
-        mm.throw_exception_if_processing_interrupted()
-        chunk = vae.decode(samples[start : start + chunk_frames])
-        if frames is None:
-            frames = chunk.new_empty((samples.shape[0], *chunk.shape[1:]))
-        frames[start : start + chunk.shape[0]] = chunk
-        bar.update(chunk.shape[0])
-    assert frames is not None
+    frames, start = torch.empty(0), 0
+    for chunk in decoded_chunks(vae, samples, chunk_frames):
+        if not start:
+            frames = chunk.new_empty((len(samples), *chunk.shape[1:]))
+        frames[start : start + len(chunk)] = chunk
+        start += len(chunk)
     return frames

@@ -3,6 +3,7 @@
 ComfyUI hands over all rows at once, (conditions · frames, C, h, w); here they become (B, C, F, h, w).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,20 +14,18 @@ import comfy.model_management as mm
 import comfy.patcher_extension
 import comfy.supported_models_base
 import torch
-from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ..animate_anyone_core.checkpoints.families import FamilyProfile
 from ..animate_anyone_core.checkpoints.latent_colors import LatentColors
 from ..animate_anyone_core.checkpoints.load import DenoisingUNetFiles
-from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.errors import NotFiniteError, ShapeError
+from ..animate_anyone_core.models.careful_denoiser import first_not_finite
 from ..animate_anyone_core.models.config import TemporalConfig, UNetConfig
-from ..animate_anyone_core.models.denoising_unet import (
-    DenoisingUNet,
-    PoseFeatures,
-    fold_frames,
-    unfold_frames,
-)
+from ..animate_anyone_core.models.denoising_unet import DenoisingUNet
+from ..animate_anyone_core.models.finite import is_finite
+from ..animate_anyone_core.models.folded_frames import fold_frames, unfold_frames
 from ..animate_anyone_core.models.less_memory import (
     Way,
     first_that_fits,
@@ -34,13 +33,14 @@ from ..animate_anyone_core.models.less_memory import (
     is_out_of_memory,
 )
 from ..animate_anyone_core.models.memory import activation_bytes
+from ..animate_anyone_core.models.pose_maps import PoseFeatures
 from ..animate_anyone_core.sampling.deep_features import DeepFeatures
 from ..animate_anyone_core.sampling.strength import TimedStrength
-from .comfy_patches import ComfyPatches
-from .condition_rows import ConditionRow, ConditionRows, join_references, row_strengths
+from .comfy_patches import ComfyPatches, comfy_attention
+from .condition_rows import ConditionRow, ConditionRows, FrameRows, join_references, row_strengths
 from .landmark_pose import LandmarkPose
 from .latent_format import check_clip, latent_format_for
-from .patchers import swap_layers
+from .patchers import IN_FP32, swap_layers
 from .sockets import EncodedPose
 from .speed import DEEP_FEATURES
 
@@ -100,19 +100,23 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         pose: EncodedPose | None = kwargs.get("aa_pose")
         level_at = self.model_sampling.percent_to_sigma
         if pose is not None:
-            conds["pose"] = comfy.conds.CONDNoiseShape(_pose_for(pose, noise))
+            conds["pose"] = FrameRows(_pose_for(pose, noise))
             if pose.landmarks is not None:
                 conds["landmarks"] = comfy.conds.CONDConstant(pose.landmarks)
             if pose.scene is not None:  # joined behind the noisy latents, in both halves
-                conds["c_concat"] = comfy.conds.CONDNoiseShape(pose.scene.channels)
+                conds["c_concat"] = FrameRows(pose.scene.channels)
             if not pose.strength.changes_nothing:
                 timed = pose.strength.timed(level_at)
                 conds["pose_strength"] = comfy.conds.CONDConstant(timed)
         reference: ConditionRow | None = kwargs.get("aa_reference")
-        if reference is not None:
-            conds["reference"] = ConditionRows([reference.timed(level_at)])
-            if reference.encoded.reference.others:  # characters in places: which frames are these?
-                conds["frame_numbers"] = comfy.conds.CONDNoiseShape(_frame_numbers(noise))
+        if reference is None:
+            raise ShapeError(
+                "This conditioning, such as a text prompt, shows the model no character. Wire positive "
+                'and negative of "Animate Anyone Conditioning" into the sampler.'
+            )
+        conds["reference"] = ConditionRows([reference.timed(level_at)])
+        if reference.encoded.reference.others:  # characters in places: which frames are these?
+            conds["frame_numbers"] = FrameRows(_frame_numbers(noise))
         return conds
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
@@ -248,21 +252,11 @@ class ComfyDenoisingUNet(DenoisingUNet):
             share = given.pose_strength.at(level)
             seen = _times(seen, share) if share else None
 
-        def attention(
-            q: Tensor, k: Tensor, v: Tensor, num_heads: int, bias: Tensor | None = None
-        ) -> Tensor:
-            return optimized_attention(
-                q,
-                k,
-                v,
-                num_heads,
-                mask=None if bias is None else bias[:, None].to(q.dtype),
-                attn_precision=None,
-                transformer_options=transformer_options,
-            )
-
-        kept = _KeptFeatures(transformer_options, len(x))
-        out, deep = self.predict(
+        attention = partial(
+            comfy_attention, attn_precision=None, transformer_options=transformer_options
+        )
+        call = partial(
+            self._keeping_features(transformer_options),
             unfold_frames(x, num_frames),
             timesteps.reshape(batch, -1)[:, 0],
             join_references(
@@ -276,10 +270,24 @@ class ComfyDenoisingUNet(DenoisingUNet):
             pose=seen,
             attention=in_pieces(attention) if pieces else attention,
             interventions=ComfyPatches(transformer_options, control, x.shape, self.config),
-            deep=kept.to_use,
         )
-        kept.keep(deep)
+        out = call()
+        if not is_finite(out):
+            place = "the denoising UNet"
+            if not control:  # its residuals are used up
+                place = first_not_finite(self, (x, given.context, given.pose), call)
+            raise NotFiniteError(f"NaN or infinite numbers came up in {place}. {IN_FP32}")
         return fold_frames(out)
+
+    def _keeping_features(self, options: dict) -> Callable[..., Tensor]:
+        """The prediction of a call, which uses and keeps deep features if a speed is chosen."""
+        run: DeepFeatures | None = options.get(DEEP_FEATURES)
+        if run is None:
+            return super().forward
+        window = options.get("context_window")
+        frames = () if window is None else tuple(window.index_list)
+        part = frames, tuple(options["cond_or_uncond"])
+        return run.around(self, part, float(options["sigmas"][0]))
 
 
 @dataclass(frozen=True)
@@ -313,43 +321,30 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(error, mm.OOM_EXCEPTION) or is_out_of_memory(error)
 
 
-class _KeptFeatures:
-    """What this call may use of earlier steps, and keeps for later ones; nothing without a speed.
-
-    Args:
-        options: ComfyUI's facts of the call: which window, which conditions, which noise level.
-        rows: Of the call.
-    """
-
-    def __init__(self, options: dict, rows: int) -> None:
-        self._run: DeepFeatures | None = options.get(DEEP_FEATURES)
-        self.to_use: Tensor | None = None
-        if self._run is not None:
-            window = options.get("context_window")
-            frames = () if window is None else tuple(window.index_list)
-            self._part = (frames, tuple(options["cond_or_uncond"]))
-            self.to_use = self._run.of_window(self._part, float(options["sigmas"][0]), rows)
-
-    def keep(self, deep: Tensor) -> None:
-        """Keep what the call computed."""
-        if self._run is not None:
-            self._run.keep(self._part, deep)
-
-
 def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:
-    """The pose features, checked against the latents they are to move."""
+    """The pose features, checked against the latents they are to move.
+
+    Latents of another size but the same shape are the same picture enlarged, as a second pass has it:
+    the features follow. Others are a part of it, where the poses would lie in wrong places.
+    """
     frames, _, height, width = noise.shape
-    if pose.features.shape[0] != frames:
+    count, _, *encoded = pose.features.shape
+    if count != frames:
         raise ShapeError(
-            f"The latents have {frames} frames, but {pose.features.shape[0]} poses are wired in. "
-            'Use the LATENT of "Animate Anyone Conditioning", or as many poses as frames.'
+            f"The latents have {frames} frames, but {count} poses are wired in. Use the LATENT of "
+            '"Animate Anyone Conditioning", or as many poses as frames; a detailer must take the '
+            'clip as a whole, as "Face Crop" does.'
         )
-    if pose.features.shape[-2:] != noise.shape[-2:]:
+    if [height, width] == encoded:
+        return pose.features
+    is_enlarged = abs(width * encoded[0] - height * encoded[1]) <= max(encoded)  # but for rounding
+    if not is_enlarged or pose.landmarks is not None or pose.scene is not None:
         raise ShapeError(
             f"The latents are {width * 8}x{height * 8} pixels, but the poses were encoded at "
-            f"{pose.width}x{pose.height}. Encode the poses at the size of the video."
+            f"{pose.width}x{pose.height}. Encode the poses at the size of the video; for a part of "
+            'the picture, "Face Crop" gives the part and its own poses, "Face Paste" puts it back.'
         )
-    return pose.features
+    return interpolate(pose.features, (height, width), mode="bilinear", antialias=True)
 
 
 def _pose_features(

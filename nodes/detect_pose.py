@@ -12,109 +12,181 @@ from ..animate_anyone_core.pose.pose_keypoint import SEEN_SCORE, to_pose_keypoin
 from ..animate_anyone_core.pose.tracking import choose_person
 from .pose_sockets import PoseDetectorSocket, PoseKeypointSocket, image_frames, node_progress
 from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 # Both networks and a batch of crops, as published; ComfyUI makes room for this much.
 MEMORY = 1.5 * 1024**3
+#: An older node's input -> the new one's, inside the choice.
+_OLD_NAMES = {"person_index": "index", "point_x": "x", "point_y": "y", "point_frame": "frame"}
 
 
-class DetectPose(io.ComfyNode):
+class DetectPoses(io.ComfyNode):
     """AA_POSE_DETECTOR, IMAGE -> POSE_KEYPOINT."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
-            node_id="AnimateAnyone_DetectPose",
-            display_name="Detect Pose (Animate Anyone)",
+            node_id="AnimateAnyone_DetectPoses",
+            display_name="Detect Poses (Animate Anyone)",
             category=f"{CATEGORY}/pose",
             **aliases(
                 "dwpose", "openpose", "pose estimation", "dw preprocessor", "skeleton from video"
             ),
             description="Finds body, hands, face and feet in every frame and follows each person "
             "through the clip.",
-            inputs=[
-                PoseDetectorSocket.Input("pose_detector", tooltip='From "Load Pose Detector".'),
-                io.Image.Input(
-                    "images", tooltip="The frames of the driving video, or one picture."
-                ),
-                io.Combo.Input(
-                    "person",
-                    options=["largest", "all", "index", "point"],
-                    tooltip="Whom to keep. index: by number, counted from the largest. point: "
-                    "whoever stands at point_x, point_y in point_frame.",
-                ),
-                io.Int.Input(
-                    "person_index",
-                    default=0,
-                    min=0,
-                    max=100,
-                    tooltip="For index: 0 is the largest.",
-                ),
-                io.Int.Input("point_x", default=0, min=0, max=16384, tooltip="For point: pixels."),
-                io.Int.Input("point_y", default=0, min=0, max=16384, tooltip="For point: pixels."),
-                io.Int.Input(
-                    "point_frame",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="For point: which frame.",
-                ),
-                io.Int.Input(
-                    "interval",
-                    default=8,
-                    min=1,
-                    max=100,
-                    tooltip="Look for people every so many frames, and between them where somebody "
-                    "comes, goes or leaves the expected place. 1 is slowest.",
-                ),
-                io.Int.Input(
-                    "batch_size", default=8, min=1, max=256, tooltip="People estimated at once."
-                ),
-                io.Float.Input(
-                    "seen_score",
-                    default=SEEN_SCORE,
-                    min=0.01,
-                    max=10.0,
-                    step=0.01,
-                    tooltip="Score from which a keypoint counts as seen: 0.3 for DWPose, higher for "
-                    "RTMW.",
-                ),
-            ],
-            outputs=[
-                output(
-                    PoseKeypointSocket,
-                    "pose_keypoint",
-                    'For "Smooth Pose", "Retarget Pose", "Draw Pose", and other packs.',
-                ),
-                output(
-                    io.String,
-                    "report",
-                    "Frames without people, what ran on which device, how often.",
-                ),
-            ],
+            inputs=[*_sources(), _person_input(), *_how()],
+            outputs=_outputs(),
         )
 
     @classmethod
     def execute(
-        cls,
-        pose_detector: PoseDetector,
-        images: torch.Tensor,
-        person: str,
-        person_index: int,
-        point_x: int,
-        point_y: int,
-        point_frame: int,
-        **settings: Any,
+        cls, pose_detector: PoseDetector, images: torch.Tensor, person: dict[str, Any], **how: Any
     ) -> io.NodeOutput:
-        mm.free_memory(MEMORY, mm.get_torch_device())
-        try:
-            frames, count = image_frames(images), len(images)
-            poses, report = pose_detector.detect(
-                frames, num_frames=count, on_step=node_progress(count), **settings
-            )
-        finally:
-            pose_detector.release()
-        point = (point_x, point_y)
-        chosen = choose_person(poses, person, index=person_index, point=point, frame=point_frame)
-        note = f"\nNote: {DRAWN_ONLY}" if pose_detector.drawn_only else ""
-        return io.NodeOutput(to_pose_keypoint(chosen), f"{report}{note}")
+        return detect(pose_detector, images, how, **person)
+
+
+class DetectPose(io.ComfyNode):
+    """The same in the inputs of version 0.1, for what was saved with them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        choice = _person_input()
+        fields = {field.id: field for option in choice.options for field in option.inputs}
+        for old, new in _OLD_NAMES.items():
+            fields[new].id = old
+        return io.Schema(
+            node_id="AnimateAnyone_DetectPose",
+            display_name="Detect Pose (Animate Anyone)",
+            category=f"{CATEGORY}/pose",
+            is_deprecated=True,
+            **aliases("dwpose", "openpose", "pose estimation"),
+            description='The older form of "Detect Poses", for saved workflows.',
+            inputs=[
+                *_sources(),
+                io.Combo.Input(
+                    "person",
+                    options=[option.key for option in choice.options],
+                    tooltip=choice.tooltip,
+                ),
+                *fields.values(),
+                *_how(),
+            ],
+            outputs=_outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls, pose_detector: PoseDetector, images: torch.Tensor, person: str, **settings: Any
+    ) -> io.NodeOutput:
+        which = {new: settings.pop(old) for old, new in _OLD_NAMES.items()}
+        return detect(pose_detector, images, settings, person, **which)
+
+
+def detect(
+    detector: PoseDetector,
+    images: torch.Tensor,
+    how: dict[str, Any],
+    person: str,
+    index: int = 0,
+    x: int = 0,
+    y: int = 0,
+    frame: int = 0,
+) -> io.NodeOutput:
+    """Find the poses in an IMAGE and keep the person that was chosen.
+
+    Args:
+        detector: Finds them.
+        images: The frames.
+        how: Settings of `PoseDetector.detect`.
+        person: A choice of `choose_person`; what follows belongs to it.
+        index: For "index".
+        x: For "point".
+        y: For "point".
+        frame: For "point".
+    """
+    mm.free_memory(MEMORY, mm.get_torch_device())
+    try:
+        count = len(images)
+        poses, report = detector.detect(
+            image_frames(images), num_frames=count, on_step=node_progress(count), **how
+        )
+    finally:
+        detector.release()
+    chosen = choose_person(poses, person, index=index, point=(x, y), frame=frame)
+    note = f"\nNote: {DRAWN_ONLY}" if detector.drawn_only else ""
+    return io.NodeOutput(to_pose_keypoint(chosen), f"{report}{note}")
+
+
+def _sources() -> list[Any]:
+    return [
+        PoseDetectorSocket.Input("pose_detector", tooltip='From "Load Pose Detector".'),
+        io.Image.Input("images", tooltip="The frames of the driving video, or one picture."),
+    ]
+
+
+def _person_input() -> Any:
+    """Whom to keep, with the fields that some choices need."""
+    pixels: dict[str, Any] = {"default": 0, "min": 0, "max": 16384}
+    index = io.Int.Input("index", default=0, min=0, max=100, tooltip="For index: 0 is the largest.")
+    point = [
+        io.Int.Input("x", tooltip="For point: pixels from the left.", **pixels),
+        io.Int.Input("y", tooltip="For point: pixels from the top.", **pixels),
+        io.Int.Input(
+            "frame", default=0, min=0, max=1_000_000, tooltip="For point: in which frame, from 0."
+        ),
+    ]
+    option = io.DynamicCombo.Option
+    return io.DynamicCombo.Input(
+        "person",
+        options=[
+            option("largest", []),
+            option("all", []),
+            option("index", [index]),
+            option("point", point),
+        ],
+        tooltip="Whom to keep. largest: over the whole clip. index: by number, counted from the "
+        "largest. point: whoever stands at a place in a frame.",
+    )
+
+
+def _how() -> list[Any]:
+    """How people are looked for."""
+    return [
+        io.Int.Input(
+            "interval",
+            default=8,
+            min=1,
+            max=100,
+            extra_dict=ADVANCED,
+            tooltip="Look for people every so many frames, and between them where somebody comes, "
+            "goes or leaves the expected place. 1 is slowest.",
+        ),
+        io.Int.Input(
+            "batch_size",
+            default=8,
+            min=1,
+            max=256,
+            extra_dict=ADVANCED,
+            tooltip="People estimated at once.",
+        ),
+        io.Float.Input(
+            "seen_score",
+            default=SEEN_SCORE,
+            min=0.01,
+            max=10.0,
+            step=0.01,
+            extra_dict=ADVANCED,
+            tooltip="Score from which a keypoint counts as seen: 0.3 for DWPose, higher for RTMW.",
+        ),
+    ]
+
+
+def _outputs() -> list[Any]:
+    return [
+        output(
+            PoseKeypointSocket,
+            "pose_keypoint",
+            'For "Smooth Pose", "Retarget Pose", "Draw Pose", and other packs.',
+        ),
+        output(io.String, "report", "Frames without people, what ran on which device, how often."),
+    ]

@@ -9,7 +9,6 @@ from ..animate_anyone_core.images import check_video_size
 from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.face_landmarks import landmark_shares, read_face_landmarks
 from ..animate_anyone_core.pose.face_lines import draw_landmarks
-from .early_checks import verdict
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
 
@@ -51,10 +50,10 @@ class DrawFace(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, width: int | None, height: int | None) -> bool | str:
-        if width is None or height is None:
-            return True
-        return verdict(lambda: check_video_size(width, height))
+    def validate_inputs(cls, width: int | None, height: int | None) -> bool:
+        if width is not None and height is not None:
+            check_video_size(width, height)
+        return True
 
     @classmethod
     def execute(

@@ -8,7 +8,7 @@ from ..animate_anyone_core.pose.drawing import FITS, Parts
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
 from .pose_sockets import PoseKeypointSocket, draw_skeletons, poses_from_socket
 from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 BY_STYLE = "by style"
 _FACE = {BY_STYLE: None, "yes": True, "no": False}
@@ -48,24 +48,28 @@ class DrawPose(io.ComfyNode):
                     options=list(FITS),
                     tooltip="If width and height change the shape. pad: everything is shown. crop: "
                     "the picture is filled. stretch: bodies are distorted.",
+                    extra_dict=ADVANCED,
                 ),
-                io.Boolean.Input("body", default=True, tooltip="Draw bodies."),
-                io.Boolean.Input("hands", default=True, tooltip="Draw hands."),
+                io.Boolean.Input("body", default=True, tooltip="Draw bodies.", extra_dict=ADVANCED),
+                io.Boolean.Input("hands", default=True, tooltip="Draw hands.", extra_dict=ADVANCED),
                 io.Combo.Input(
                     "face",
                     options=list(_FACE),
                     tooltip="Draw faces. MusePose was trained without, the others with them.",
+                    extra_dict=ADVANCED,
                 ),
                 io.Boolean.Input(
                     "feet",
                     default=False,
                     tooltip="Draw toes and heels; no weights were so trained.",
+                    extra_dict=ADVANCED,
                 ),
                 io.Combo.Input(
                     "people",
                     options=[BY_STYLE, "all", "best"],
                     tooltip="best: the one with the highest scores (moore, musepose). all: "
                     "everybody (the others).",
+                    extra_dict=ADVANCED,
                 ),
             ],
             outputs=[

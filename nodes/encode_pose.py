@@ -9,11 +9,12 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.images import check_video_size, fit_clip
+from ..animate_anyone_core.models.finite import check_finite_output
 from ..animate_anyone_core.models.landmark_guider import LandmarkGuider
 from ..animate_anyone_core.pixels import bytes_from_unit, pixels_01
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
 from .landmark_pose import LandmarkPose
-from .patchers import run_managed
+from .patchers import IN_FP32, run_managed
 from .pose_sockets import PoseKeypointSocket, draw_skeletons, poses_from_socket
 from .search_aliases import aliases
 from .sockets import (
@@ -119,6 +120,7 @@ def encode(handle: NetworkHandle, images: torch.Tensor, width: int, height: int)
             # stretched, as published
             pictures = pixels_01(fit_clip(bytes_from_unit(chunk[..., :3]), width, height))
             made = network(pictures.to(device, handle.compute_dtype))
+            check_finite_output("the Pose Guider", made, pictures, IN_FP32)
             features.append(made.to(mm.intermediate_device()))
             bar.update(chunk.shape[0])
         return torch.cat(features)

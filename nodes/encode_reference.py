@@ -17,15 +17,22 @@ from ..animate_anyone_core.images import (
     fit,
     parse_color,
 )
+from ..animate_anyone_core.models.finite import check_finite_output
 from ..animate_anyone_core.models.image_encoder import stretch_for_clip
 from ..animate_anyone_core.models.memory import activation_bytes
 from ..animate_anyone_core.models.references import Reference
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
-from .early_checks import verdict
 from .latent_format import scaled
-from .patchers import run_managed
+from .patchers import IN_FP32, run_managed
 from .search_aliases import aliases
-from .sockets import CATEGORY, EncodedReference, NetworkHandle, ReferenceNetSocket, ReferenceSocket
+from .sockets import (
+    ADVANCED,
+    CATEGORY,
+    EncodedReference,
+    NetworkHandle,
+    ReferenceNetSocket,
+    ReferenceSocket,
+)
 
 LARGEST_SIDE = 8192
 
@@ -90,6 +97,7 @@ class EncodeReference(io.ComfyNode):
                     default="white",
                     optional=True,
                     tooltip="Color behind what the mask hides: a name such as green, or #RRGGBB.",
+                    extra_dict=ADVANCED,
                 ),
             ],
             outputs=[
@@ -105,17 +113,17 @@ class EncodeReference(io.ComfyNode):
     @classmethod
     def validate_inputs(
         cls, width: int | None, height: int | None, background: str | None = None
-    ) -> bool | str:
+    ) -> bool:
         if background is not None:
-            answer = verdict(lambda: parse_color(background))
-            if answer is not True:
-                return answer
+            parse_color(background)
         if width is None or height is None:
             return True  # linked: known when the node runs
         if max(width, height) > LARGEST_SIDE:
-            return f"Width and height are at most {LARGEST_SIDE}, got {width}x{height}."
-        chosen = [side or SMALLEST_SIDE for side in (width, height)]  # 0: known when the node runs
-        return verdict(lambda: check_video_size(*chosen))
+            raise SettingsError(
+                f"Width and height are at most {LARGEST_SIDE}, got {width}x{height}."
+            )
+        check_video_size(*(side or SMALLEST_SIDE for side in (width, height)))  # 0: known later
+        return True
 
     @classmethod
     def execute(
@@ -209,6 +217,11 @@ def encode(
     encoded = clip_vision.encode_image(as_image(stretch_for_clip(picture)), crop=False)
     appearance = encoded["image_embeds"].reshape(1, 1, -1).to(keep)
     latents = vae.encode(as_image(picture)).to(keep)
+    given = as_image(picture)
+    check_finite_output("the image encoder", appearance, given, "Load another.")
+    check_finite_output(
+        "the VAE", latents, given, "Start ComfyUI with --fp32-vae, or load another."
+    )
     _check_fit(handle, latents, appearance, picture)
     seen_latents = scaled(latents)
 
@@ -222,6 +235,8 @@ def encode(
     height, width = latents.shape[-2:]
     memory = activation_bytes(config, 1, height, width, handle.compute_dtype.itemsize)
     features = run_managed(handle, memory, work)
+    for tokens in features.values():
+        check_finite_output("ReferenceNet", tokens, latents, IN_FP32)
     reference = Reference(appearance, features)
     return EncodedReference(reference, latents, picture.width, picture.height)
 

@@ -5,6 +5,7 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
+from ..animate_anyone_core.errors import AnimateAnyoneError
 from .model_files import register_folders
 
 logger = logging.getLogger("animate_anyone")
@@ -21,7 +22,7 @@ NODES = (
     ("load_vae", "LoadVAE"),
     ("load_image_encoder", "LoadImageEncoder"),
     ("encode_reference", "EncodeReference"),
-    ("detect_pose", "DetectPose"),
+    ("detect_pose", "DetectPoses"),
     ("read_skeletons", "ReadSkeletons"),
     ("smooth_pose", "SmoothPose"),
     ("retarget_pose", "RetargetPose"),
@@ -49,6 +50,7 @@ NODES = (
     ("face_paste", "FacePaste"),
     ("draw_face", "DrawFace"),
     ("compare", "Compare"),
+    ("detect_pose", "DetectPose"),  # deprecated: only saved workflows have it
 )
 
 
@@ -74,6 +76,18 @@ class AnimateAnyoneExtension(ComfyExtension):
         return node_classes
 
 
+def name_without_path(error: type[Exception]) -> None:
+    """Let ComfyUI's error dialog call an error and its kinds by their names.
+
+    It writes the module before the name, which for a pack is a path on this disk; except for what
+    stands in `builtins`.
+    """
+    error.__module__ = "builtins"
+    for kind in error.__subclasses__():
+        name_without_path(kind)
+
+
 async def comfy_entrypoint() -> ComfyExtension:
     """Called by ComfyUI."""
+    name_without_path(AnimateAnyoneError)
     return AnimateAnyoneExtension()

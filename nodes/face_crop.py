@@ -16,7 +16,7 @@ from .pose_sockets import (
     poses_from_socket,
 )
 from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 
 class FaceCrop(io.ComfyNode):
@@ -37,7 +37,7 @@ class FaceCrop(io.ComfyNode):
                 PoseKeypointSocket.Input(
                     "pose_keypoint",
                     tooltip="Poses of these frames, one a frame: those that drove the clip, or from "
-                    '"Detect Pose". Their canvas may have another size of the same shape.',
+                    '"Detect Poses". Their canvas may have another size of the same shape.',
                 ),
                 io.Int.Input(
                     "crop_size",
@@ -65,6 +65,7 @@ class FaceCrop(io.ComfyNode):
                     step=2,
                     tooltip="Frames over which the square's place and size are averaged. 1 follows "
                     "every keypoint.",
+                    extra_dict=ADVANCED,
                 ),
                 io.Int.Input(
                     "person",

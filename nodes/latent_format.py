@@ -11,6 +11,7 @@ import torch
 
 from ..animate_anyone_core.checkpoints.latent_colors import LatentColors, film_strip
 from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.models.finite import check_finite_output
 
 SCALE = float(comfy.latent_formats.SD15().scale_factor)
 
@@ -50,6 +51,18 @@ def scaled(latents: torch.Tensor) -> torch.Tensor:
 def latent_channels(model: Any) -> int:
     """Channels of the latents that a MODEL of this pack denoises."""
     return int(model.get_model_object("latent_format").latent_channels)
+
+
+def decoded(vae: Any, chunk: torch.Tensor) -> torch.Tensor:
+    """Frames (f, H, W, 3) in [0, 1] of latents (f, C, h, w), by ComfyUI's VAE.
+
+    Raises:
+        NotFiniteError: If NaN or infinite numbers go in or come out: frames would be black.
+    """
+    frames = vae.decode(chunk)
+    advice = "Start ComfyUI with --fp32-vae, or load another VAE."
+    check_finite_output("the VAE", frames, chunk, advice)
+    return frames
 
 
 def check_clip(samples: torch.Tensor, channels: int, reader: str) -> None:

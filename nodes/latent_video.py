@@ -21,8 +21,18 @@ from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.media.sound import Sound
 from ..animate_anyone_core.pixels import bytes_from_unit
 from ..animate_anyone_core.video import write_video
+from .latent_format import decoded
 
 _ENDINGS = {"auto": ".mp4", "mp4": ".mp4", "mkv": ".mkv"}
+
+
+def decoded_chunks(vae: Any, samples: torch.Tensor, chunk_frames: int) -> Iterator[torch.Tensor]:
+    """Decode latents (F, C, h, w) a few frames at a time, with progress: (f, H, W, 3) in [0, 1]."""
+    bar = comfy.utils.ProgressBar(len(samples))
+    for chunk in samples.split(chunk_frames):
+        mm.throw_exception_if_processing_interrupted()
+        yield decoded(vae, chunk)
+        bar.update(len(chunk))
 
 
 @dataclass(frozen=True)
@@ -45,11 +55,7 @@ class LatentVideo(Input.Video):
 
     def frames(self) -> Iterator[torch.Tensor]:
         """Decode a few frames at a time: (f, H, W, 3) in [0, 1]."""
-        bar = comfy.utils.ProgressBar(len(self.samples))
-        for chunk in self.samples.split(self.chunk_frames):
-            mm.throw_exception_if_processing_interrupted()
-            yield self.vae.decode(chunk)
-            bar.update(len(chunk))
+        return decoded_chunks(self.vae, self.samples, self.chunk_frames)
 
     def get_components(self) -> Types.VideoComponents:
         """All frames in memory, for nodes that want them there."""

@@ -7,25 +7,15 @@ import comfy.clip_vision
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.checkpoints.model_folder import find_weights, read_image_encoder_config
+from ..animate_anyone_core.checkpoints.model_folder import find_optional, read_image_encoder_config
 from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import CheckpointError
-from .model_files import (
-    FOLDER,
-    fingerprint,
-    listed,
-    listed_verdict,
-    network_folder,
-    network_folder_names,
-    weight_file,
-    weight_file_names,
-)
+from .model_files import FilesAndFolders, listed_verdict
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
 
 MARKERS = ("model", "pytorch_model")
-FOLDERS = ("clip_vision", FOLDER)
-BUILT_IN_ENCODER = "image_encoder"
+_OFFERED = FilesAndFolders("clip_vision", MARKERS, built_in="image_encoder")
 
 
 class LoadImageEncoder(io.ComfyNode):
@@ -43,7 +33,7 @@ class LoadImageEncoder(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "image_encoder",
-                    options=[*_folder_names(), *weight_file_names("clip_vision")],
+                    options=_OFFERED.names(),
                     tooltip="A file in models/clip_vision, or a folder with config.json in "
                     "models/clip_vision or models/animate_anyone.",
                 ),
@@ -53,42 +43,35 @@ class LoadImageEncoder(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, image_encoder: str | None) -> bool | str:
-        names = [*_folder_names(), *weight_file_names("clip_vision")]
-        return listed_verdict((image_encoder, names))
+        return listed_verdict((image_encoder, _OFFERED.names()))
 
     @classmethod
     def fingerprint_inputs(cls, image_encoder: str) -> str:
-        for marker in MARKERS:
-            if listed(image_encoder, _names_of(marker)):
-                folder = network_folder(image_encoder, marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
-                return fingerprint(*sorted(folder.iterdir()))
-        return fingerprint(weight_file(image_encoder, "clip_vision"))
+        return _OFFERED.fingerprint(image_encoder)
 
     @classmethod
     def execute(cls, image_encoder: str) -> io.NodeOutput:
-        for marker in MARKERS:
-            if listed(image_encoder, _names_of(marker)):
-                folder = network_folder(image_encoder, marker, *FOLDERS, built_in=BUILT_IN_ENCODER)
-                return io.NodeOutput(load_folder(folder, marker))
-        return io.NodeOutput(load_file(weight_file(image_encoder, "clip_vision")))
+        return io.NodeOutput(load_image_encoder(_OFFERED.path(image_encoder)))
 
 
-def load_file(path: Path) -> Any:
-    """Load a CLIP vision network as ComfyUI does.
+def load_image_encoder(path: Path) -> Any:
+    """Load a CLIP vision network of ComfyUI's from a file, or of transformers' layout from a folder.
 
     Raises:
-        CheckpointError: If ComfyUI does not know it.
+        CheckpointError: If ComfyUI does not know it, or the folder does not hold one.
     """
+    if path.is_dir():
+        return _load_folder(path)
     encoder = comfy.clip_vision.load(str(path))
     if encoder is None:
         raise CheckpointError(f"{path.name} is not a CLIP vision model ComfyUI knows.")
     return encoder
 
 
-def load_folder(folder: Path, marker: str) -> Any:
+def _load_folder(folder: Path) -> Any:
     """Load ComfyUI's own CLIP vision network with a transformers folder's shapes and weights."""
     read_image_encoder_config(folder)
-    weights = read_weights(find_weights(folder, marker))
+    weights = read_weights(next(p for m in MARKERS if (p := find_optional(folder, m))))
     encoder = comfy.clip_vision.ClipVisionModel(str(folder / "config.json"))
     # ComfyUI rounds CLIP to half even on the CPU; the appearance token is one vector, kept exact
     encoder.model.to(torch.float32)
@@ -100,14 +83,3 @@ def load_folder(folder: Path, marker: str) -> Any:
             f"such as {missing[0]}."
         )
     return encoder
-
-
-def _folder_names() -> list[str]:
-    names: list[str] = []
-    for marker in MARKERS:
-        names += [name for name in _names_of(marker) if name not in names]
-    return names
-
-
-def _names_of(marker: str) -> list[str]:
-    return network_folder_names(marker, *FOLDERS, built_in=BUILT_IN_ENCODER)

@@ -10,16 +10,16 @@ from ..animate_anyone_core.checkpoints.load import (
     load_pose_guider,
     load_reference_net,
 )
-from ..animate_anyone_core.checkpoints.model_folder import check_guider, find_optional
+from ..animate_anyone_core.checkpoints.model_folder import check_guider
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
-from .load_image_encoder import MARKERS, load_file, load_folder
+from .load_image_encoder import load_image_encoder
 from .load_unet3d import load_patcher
 from .load_vae import load_vae
 from .model_files import fingerprint, listed_verdict
 from .model_set import ModelSet, find_model_set, model_set_names
 from .patchers import dtype_input, manage
 from .search_aliases import aliases
-from .sockets import CATEGORY, PoseGuiderSocket, ReferenceNetSocket, output
+from .sockets import ADVANCED, CATEGORY, PoseGuiderSocket, ReferenceNetSocket, output
 
 
 class LoadModelSet(io.ComfyNode):
@@ -47,6 +47,7 @@ class LoadModelSet(io.ComfyNode):
                     default="auto",
                     tooltip="Whose weights these are. Auto looks into the files; the report says "
                     "what was taken and why.",
+                    extra_dict=ADVANCED,
                 ),
                 dtype_input(),
             ],
@@ -91,7 +92,7 @@ def load(files: ModelSet, family: str, dtype: str) -> tuple[object, ...]:
     The small parts come first: what is wrong with them is told in a moment.
     """
     vae = load_vae(files.vae)
-    clip_vision = _load_image_encoder(files)
+    clip_vision = load_image_encoder(files.image_encoder)
     guider, guider_report = load_pose_guider(files.pose_guider)
     kind = guider_kind(guider)
     model, report = load_patcher(files.denoising_unet, files.motion_module, family, dtype, kind)
@@ -116,10 +117,3 @@ def load(files: ModelSet, family: str, dtype: str) -> tuple[object, ...]:
         profile.drawing,
         "\n".join(map(str, reports)),
     )
-
-
-def _load_image_encoder(files: ModelSet) -> object:
-    path = files.image_encoder
-    if path.is_file():
-        return load_file(path)
-    return load_folder(path, next(marker for marker in MARKERS if find_optional(path, marker)))

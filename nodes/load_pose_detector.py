@@ -15,7 +15,7 @@ from ..animate_anyone_core.pose.detection import load_pose_detector
 from .model_files import FOLDER, fingerprint, listed_verdict, weight_file
 from .pose_sockets import PoseDetectorSocket
 from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 POSE_FOLDER = "animate_anyone_pose"
 SUFFIXES = {".onnx", ".pt"}
@@ -69,6 +69,7 @@ class LoadPoseDetector(io.ComfyNode):
                     options=[AUTO, "cpu"],
                     tooltip="auto: ComfyUI's device. What cannot run there runs on the CPU, and the "
                     "report says so.",
+                    extra_dict=ADVANCED,
                 ),
                 io.Combo.Input(
                     "detector_kind",
@@ -76,6 +77,7 @@ class LoadPoseDetector(io.ComfyNode):
                     optional=True,
                     tooltip="rtmdet only for RTMDet files: they look like YOLOX files but see "
                     "colors differently.",
+                    extra_dict=ADVANCED,
                 ),
                 io.Boolean.Input(
                     "allow_torchscript",
@@ -86,7 +88,7 @@ class LoadPoseDetector(io.ComfyNode):
                 ),
             ],
             outputs=[
-                output(PoseDetectorSocket, "pose_detector", 'For "Detect Pose".'),
+                output(PoseDetectorSocket, "pose_detector", 'For "Detect Poses".'),
             ],
         )
 

@@ -16,7 +16,7 @@ from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
 from .model_files import fingerprint, listed_verdict, network_choices, network_file
 from .patchers import choose_dtypes, dtype_input, patcher_class
 from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 IN_ONE_FILE = "in the same file"
 VAE_FOLDER = "vae"  # of a whole model, beside its networks
@@ -59,6 +59,7 @@ class LoadUNet3D(io.ComfyNode):
                     default="auto",
                     tooltip="Whose weights these are. Auto looks at the length of the position "
                     "table, which cannot always tell; the report says what was taken and why.",
+                    extra_dict=ADVANCED,
                 ),
                 dtype_input(),
             ],

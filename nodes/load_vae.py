@@ -12,22 +12,12 @@ from torch import Tensor, nn
 
 from ..animate_anyone_core.checkpoints.model_folder import load_autoencoder
 from .latent_format import SCALE
-from .model_files import (
-    FOLDER,
-    fingerprint,
-    listed,
-    listed_verdict,
-    network_folder,
-    network_folder_names,
-    weight_file,
-    weight_file_names,
-)
+from .model_files import FilesAndFolders, listed_verdict
 from .search_aliases import aliases
 from .sockets import CATEGORY, output
 
 MARKER = "diffusion_pytorch_model"
-FOLDERS = ("vae", FOLDER)
-BUILT_IN_VAE = "vae"
+_OFFERED = FilesAndFolders("vae", (MARKER,), built_in="vae")
 
 
 class LoadVAE(io.ComfyNode):
@@ -44,7 +34,7 @@ class LoadVAE(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "vae",
-                    options=[*_folder_names(), *weight_file_names("vae")],
+                    options=_OFFERED.names(),
                     tooltip="A VAE of Stable Diffusion 1.5: a file in models/vae, or a folder with "
                     "config.json in models/vae or models/animate_anyone.",
                 ),
@@ -54,22 +44,15 @@ class LoadVAE(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, vae: str | None) -> bool | str:
-        return listed_verdict((vae, [*_folder_names(), *weight_file_names("vae")]))
+        return listed_verdict((vae, _OFFERED.names()))
 
     @classmethod
     def fingerprint_inputs(cls, vae: str) -> str:
-        if listed(vae, _folder_names()):
-            folder = network_folder(vae, MARKER, *FOLDERS, built_in=BUILT_IN_VAE)
-            return fingerprint(*sorted(folder.iterdir()))
-        return fingerprint(weight_file(vae, "vae"))
+        return _OFFERED.fingerprint(vae)
 
     @classmethod
     def execute(cls, vae: str) -> io.NodeOutput:
-        if listed(vae, _folder_names()):
-            return io.NodeOutput(
-                load_vae(network_folder(vae, MARKER, *FOLDERS, built_in=BUILT_IN_VAE))
-            )
-        return io.NodeOutput(load_vae(weight_file(vae, "vae")))
+        return io.NodeOutput(load_vae(_OFFERED.path(vae)))
 
 
 def load_vae(path: Path) -> Any:
@@ -79,10 +62,6 @@ def load_vae(path: Path) -> Any:
     loaded = comfy.sd.VAE(sd=comfy.utils.load_torch_file(str(path)))
     loaded.throw_exception_if_invalid()
     return loaded
-
-
-def _folder_names() -> list[str]:
-    return network_folder_names(MARKER, *FOLDERS, built_in=BUILT_IN_VAE)
 
 
 class DiffusersVAE(comfy.sd.VAE):

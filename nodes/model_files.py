@@ -1,6 +1,7 @@
 """Where ComfyUI keeps this family's files, and what the drop-downs list."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import folder_paths
@@ -8,6 +9,7 @@ import folder_paths
 from ..animate_anyone_core.checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
 from ..animate_anyone_core.checkpoints.model_folder import find_optional, find_weights
 from ..animate_anyone_core.checkpoints.weight_files import SUFFIXES
+from ..animate_anyone_core.errors import CheckpointError
 
 FOLDER = "animate_anyone"
 
@@ -63,13 +65,22 @@ def listed_verdict(*choices: tuple[str | None, Iterable[str]]) -> bool | str:
 
     Args:
         choices: What was chosen, None if that is linked and not known yet; what is listed.
+
+    Returns:
+        True, or what is wrong with the only choice; ComfyUI tells it beside the input.
+
+    Raises:
+        CheckpointError: If one of several is not listed; returned, it would be told beside each.
     """
     for choice, names in choices:
         if choice is not None and listed(choice, names) is None:
-            return (
+            wrong = (
                 f"{choice!r} is not in the list. Refresh the node list (R) and choose again; "
                 "missing files go into models/animate_anyone."
             )
+            if len(choices) > 1:
+                raise CheckpointError(wrong)
+            return wrong
     return True
 
 
@@ -90,31 +101,49 @@ def weight_file(name: str, *folders: str) -> Path:
     )
 
 
-def network_folder_names(marker: str, *folders: str, built_in: str | None = None) -> list[str]:
-    """Sub-folders that hold one network in diffusers or transformers layout.
+@dataclass(frozen=True)
+class FilesAndFolders:
+    """What a loader offers that takes a file of ComfyUI's, or a folder that holds one network.
 
-    Args:
-        marker: A file that such a folder holds beside `config.json`, without its ending.
-        folders: ComfyUI's model folders to look in.
+    Attributes:
+        files: ComfyUI's model folder of such files; folders lie there or in the pack's own.
+        markers: Names, without endings, of the weights that such a folder holds beside `config.json`.
         built_in: Name of the built-in model's folder of that kind, offered first.
     """
-    ships = built_in and find_optional(BUILT_IN_FOLDER / built_in, marker)
-    return [*([BUILT_IN] if ships else []), *sorted(_network_folders(marker, *folders))]
 
+    files: str
+    markers: tuple[str, ...]
+    built_in: str
 
-def network_folder(name: str, marker: str, *folders: str, built_in: str | None = None) -> Path:
-    """The path of a listed sub-folder.
+    def names(self) -> list[str]:
+        """Folders first, then files."""
+        ships = any(find_optional(BUILT_IN_FOLDER / self.built_in, m) for m in self.markers)
+        folders = [*([BUILT_IN] if ships else []), *self._folders()]
+        return [*folders, *weight_file_names(self.files)]
 
-    Raises:
-        FileNotFoundError: If it is gone.
-    """
-    if built_in and name == BUILT_IN:
-        return BUILT_IN_FOLDER / built_in
-    listed_paths = _network_folders(marker, *folders)
-    there = listed(name, listed_paths)
-    if there is not None:
-        return listed_paths[there]
-    raise FileNotFoundError(f"The folder {name} is gone. Refresh the node list (R), choose again.")
+    def path(self, choice: str) -> Path:
+        """The folder or file that was chosen.
+
+        Raises:
+            FileNotFoundError: If it is gone.
+        """
+        if choice == BUILT_IN:
+            return BUILT_IN_FOLDER / self.built_in
+        folders = self._folders()
+        there = listed(choice, folders)
+        return weight_file(choice, self.files) if there is None else folders[there]
+
+    def fingerprint(self, choice: str) -> str:
+        """That of the file, or of all files of the folder."""
+        path = self.path(choice)
+        return fingerprint(*(sorted(path.iterdir()) if path.is_dir() else [path]))
+
+    def _folders(self) -> dict[str, Path]:
+        folders: dict[str, Path] = {}
+        for marker in self.markers:
+            for name, path in sorted(_network_folders(marker, self.files, FOLDER).items()):
+                folders.setdefault(name, path)
+        return folders
 
 
 def _network_folders(marker: str, *folders: str) -> dict[str, Path]:

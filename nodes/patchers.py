@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from torch import nn
 
 from ..animate_anyone_core.checkpoints.report import LoadReport
-from .sockets import NetworkHandle
+from .sockets import ADVANCED, NetworkHandle
 
 DTYPES = {
     "default": None,
@@ -21,6 +21,8 @@ DTYPES = {
     "fp8_e4m3fn": torch.float8_e4m3fn,
     "fp8_e5m2": torch.float8_e5m2,
 }
+#: What to do where a network computes NaN.
+IN_FP32 = "Choose dtype fp32 in its loader; if it stays, the file of weights is damaged."
 
 
 def dtype_input() -> io.Combo.Input:
@@ -31,6 +33,7 @@ def dtype_input() -> io.Combo.Input:
         default="default",
         tooltip="Type the weights are kept in. Default: what ComfyUI takes for this device. fp8 "
         "halves the memory at some loss.",
+        extra_dict=ADVANCED,
     )
 
 

@@ -8,7 +8,8 @@ import comfy.utils
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.errors import ShapeError
+from ..animate_anyone_core.borders.json_text import parse_json
+from ..animate_anyone_core.errors import PoseError, ShapeError
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from ..animate_anyone_core.pose.drawing import draw_frames
 from ..animate_anyone_core.pose.pose_keypoint import from_pose_keypoint
@@ -26,9 +27,14 @@ FaceBoxesSocket = io.Custom("AA_FACE_BOXES")
 def poses_from_socket(value: Any) -> PoseSequence:
     """Read a POSE_KEYPOINT; people of other packs' nodes get one slot each for the whole clip.
 
+    Args:
+        value: From the socket; or the same as JSON text, as pose editors hand it over beside it.
+
     Raises:
         PoseError: If it holds no poses of people.
     """
+    if isinstance(value, str):
+        value = parse_json(value.encode(), "The text of the poses", PoseError)
     poses = from_pose_keypoint(value)
     frames = value if isinstance(value, list) else [value]
     people = [person for frame in frames for person in frame.get("people") or []]

@@ -50,7 +50,7 @@ class Preflight(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool | str:
+    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool:
         return check_window_inputs(context_frames, context_overlap)
 
     @classmethod
@@ -127,7 +127,7 @@ def _parts() -> list[Any]:
         PoseKeypointSocket.Input(
             "reference_pose",
             optional=True,
-            tooltip='The character\'s pose: "Detect Pose" on the picture that "Encode Reference" '
+            tooltip='The character\'s pose: "Detect Poses" on the picture that "Encode Reference" '
             "gives back.",
         ),
     ]

@@ -18,6 +18,7 @@ from ..animate_anyone_core.replacement.region import (
     choose_region,
     masks_of_boxes,
     paste_region,
+    scaled_boxes,
 )
 from .pose_sockets import PoseKeypointSocket, color_frames, poses_from_socket
 from .search_aliases import aliases
@@ -63,7 +64,7 @@ class ReplaceCrop(io.ComfyNode):
                 PoseKeypointSocket.Input(
                     "pose_keypoint",
                     optional=True,
-                    tooltip='That person\'s poses, one a frame: from "Detect Pose".',
+                    tooltip='That person\'s poses, one a frame: from "Detect Poses".',
                 ),
                 io.Boolean.Input(
                     "crop",
@@ -91,7 +92,7 @@ class ReplaceCrop(io.ComfyNode):
         size = int(frames.shape[2]), int(frames.shape[1])
         poses = None if pose_keypoint is None else poses_from_socket(pose_keypoint)
         masks = person_masks(mask, poses, len(frames), size)
-        boxes = _on_picture(person_boxes(masks), masks, size)
+        boxes = scaled_boxes(person_boxes(masks), (masks.shape[2], masks.shape[1]), size)
         region = choose_region(boxes, size, crop=crop)
         part = region.poses(poses) if poses is not None else None
         return io.NodeOutput(
@@ -182,17 +183,5 @@ def person_masks(
         raise ShapeError(
             f"The video has {frames} frames, so give {frames} poses, got {poses.num_frames}."
         )
-    on_poses = poses.width, poses.height
-    boxes = boxes_of_poses(poses)
-    return masks_of_boxes(scaled_boxes(boxes, on_poses, size), size)
-
-
-def scaled_boxes(boxes: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
-    """Boxes (F, 4) in pixels of a picture of another size, at least as large."""
-    scaled = boxes * np.tile(np.array(new) / old, 2)
-    ends = np.concatenate([np.floor(scaled[:, :2]), np.ceil(scaled[:, 2:])], axis=1)
-    return ends.astype(np.int64)
-
-
-def _on_picture(boxes: np.ndarray, masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return scaled_boxes(boxes, (masks.shape[2], masks.shape[1]), size)
+    boxes = scaled_boxes(boxes_of_poses(poses), (poses.width, poses.height), size)
+    return masks_of_boxes(boxes, size)

@@ -22,7 +22,7 @@ from .early_checks import verdict
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 
 class RetargetPose(io.ComfyNode):
@@ -43,7 +43,7 @@ class RetargetPose(io.ComfyNode):
                 PoseKeypointSocket.Input("driver", tooltip="The driving clip's poses, smoothed."),
                 PoseKeypointSocket.Input(
                     "reference",
-                    tooltip='The character\'s pose: "Detect Pose" on the reference picture at the '
+                    tooltip='The character\'s pose: "Detect Poses" on the reference picture at the '
                     "size of the result.",
                 ),
                 io.Image.Input(
@@ -121,11 +121,13 @@ def _choices() -> list[Any]:
             tooltip="Factors on top, such as head=1.1, thigh=0.9. Groups: "
             + ", ".join(MULTIPLIABLE)
             + ".",
+            extra_dict=ADVANCED,
         ),
         io.Boolean.Input(
             "hide_missing",
             default=False,
             tooltip="Hide what the character's picture does not show, such as legs below its edge.",
+            extra_dict=ADVANCED,
         ),
         io.Boolean.Input(
             "fit_inside",
@@ -144,17 +146,31 @@ def _numbers() -> list[Any]:
             min=0,
             max=1_000_000,
             tooltip="The frame that stands where the character stands in its picture.",
+            extra_dict=ADVANCED,
         ),
         share_input(
             "strength",
             1.0,
             "0: the driver's proportions in the character's size. 1: the character's.",
+            extra_dict=ADVANCED,
         ),
         io.Float.Input(
-            "offset_x", default=0.0, min=-8192, max=8192, step=1, tooltip="Move right, in pixels."
+            "offset_x",
+            default=0.0,
+            min=-8192,
+            max=8192,
+            step=1,
+            tooltip="Move right, in pixels.",
+            extra_dict=ADVANCED,
         ),
         io.Float.Input(
-            "offset_y", default=0.0, min=-8192, max=8192, step=1, tooltip="Move down, in pixels."
+            "offset_y",
+            default=0.0,
+            min=-8192,
+            max=8192,
+            step=1,
+            tooltip="Move down, in pixels.",
+            extra_dict=ADVANCED,
         ),
         io.Float.Input(
             "scale",
@@ -177,6 +193,7 @@ def _numbers() -> list[Any]:
             min=-1,
             max=1_000_000,
             tooltip="Frame to draw on the overlay. -1: align_frame.",
+            extra_dict=ADVANCED,
         ),
     ]
 

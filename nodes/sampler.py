@@ -90,7 +90,7 @@ class Sampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool | str:
+    def validate_inputs(cls, context_frames: int | None, context_overlap: int | None) -> bool:
         return check_window_inputs(context_frames, context_overlap)
 
     @classmethod

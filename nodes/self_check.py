@@ -4,13 +4,12 @@ from typing import Any
 
 import comfy.model_management as mm
 import torch
-from comfy.ldm.modules.attention import optimized_attention
-from torch import Tensor
 
 from ..animate_anyone_core.preflight.planned_run import Finding
 from ..animate_anyone_core.self_test.reference_numbers import numbers_of
 from ..animate_anyone_core.self_test.run import SelfTest, run_self_test
 from ..animate_anyone_core.self_test.stages import STAGES
+from .comfy_patches import comfy_attention
 
 _NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
@@ -31,7 +30,7 @@ def self_check(model: Any | None) -> SelfTest:
     return run_self_test(
         device,
         precision,
-        attention=_attend,
+        attention=comfy_attention,
         families=[numbers_of("moore")],
         stages=[stage for stage in STAGES if stage.name != "guidance and sampling"],
         with_clip=False,
@@ -41,8 +40,3 @@ def self_check(model: Any | None) -> SelfTest:
 def finding_of(test: SelfTest) -> tuple[Finding, ...]:
     """A finding if this machine computes something else than the published code."""
     return () if test.passes else (Finding("self-test", test.verdict(), fails=True),)
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, num_heads: int, bias: Tensor | None = None) -> Tensor:
-    mask = None if bias is None else bias[:, None].to(q.dtype)
-    return optimized_attention(q, k, v, num_heads, mask=mask)

@@ -6,11 +6,10 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.smoothing import SmoothingSettings, smooth_poses
-from .early_checks import verdict
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .search_aliases import aliases
 from .share_input import share_input
-from .sockets import CATEGORY, output
+from .sockets import ADVANCED, CATEGORY, output
 
 
 class SmoothPose(io.ComfyNode):
@@ -49,6 +48,7 @@ class SmoothPose(io.ComfyNode):
                     "gate",
                     0.45,
                     "Keypoints with a lower score are placed by surer ones around them.",
+                    extra_dict=ADVANCED,
                 ),
                 io.Int.Input(
                     "max_gap",
@@ -56,15 +56,20 @@ class SmoothPose(io.ComfyNode):
                     min=0,
                     max=1000,
                     tooltip="Longest gap, in frames, in which a lost keypoint is filled in. 0: off.",
+                    extra_dict=ADVANCED,
                 ),
                 share_input(
-                    "show_score", 0.35, "A keypoint appears once its score comes up to this ..."
+                    "show_score",
+                    0.35,
+                    "A keypoint appears once its score comes up to this ...",
+                    extra_dict=ADVANCED,
                 ),
                 share_input(
                     "hide_score",
                     0.25,
                     "... and stays while its score is at least this, so it does not flicker. "
                     "Both 0: off.",
+                    extra_dict=ADVANCED,
                 ),
             ],
             outputs=[
@@ -84,12 +89,13 @@ class SmoothPose(io.ComfyNode):
         detail_window: int | None,
         show_score: float | None,
         hide_score: float | None,
-    ) -> bool | str:
+    ) -> bool:
         windows = {"window": window, "detail_window": detail_window}
         given: dict[str, Any] = {k: v for k, v in windows.items() if v is not None}
         if show_score is not None and hide_score is not None:
             given |= {"show_score": show_score, "hide_score": hide_score}
-        return verdict(lambda: SmoothingSettings(**given))
+        SmoothingSettings(**given)
+        return True
 
     @classmethod
     def execute(cls, pose_keypoint: Any, **settings: Any) -> io.NodeOutput:

@@ -18,6 +18,10 @@ PoseSocket = io.Custom("AA_POSE")
 CATEGORY = "Animate Anyone"
 CONTROL_CATEGORY = f"{CATEGORY}/control"
 
+#: `extra_dict` of inputs that hardly anybody touches: pages fold them away. As a keyword of its own
+#: ComfyUI knows `advanced` from 0.10 only; so written, the page of any supported version reads it.
+ADVANCED = {"advanced": True}
+
 
 def output(socket: Any, output_id: str, tooltip: str) -> Any:
     """An output called by its id; `_out` behind it, where an input has that id, is not shown."""

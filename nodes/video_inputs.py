@@ -4,6 +4,8 @@ from fractions import Fraction
 
 from comfy_api.latest import io
 
+from .sockets import ADVANCED
+
 
 def chunk_frames_input() -> io.Int.Input:
     """How many frames are decoded at once."""
@@ -13,6 +15,7 @@ def chunk_frames_input() -> io.Int.Input:
         min=1,
         max=256,
         tooltip="Frames decoded at once. Fewer take less memory; the result is the same.",
+        extra_dict=ADVANCED,
     )
 
 

@@ -57,7 +57,10 @@ hypothesis.settings.register_profile(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Run the whole suite on all processors; chosen files, or `-n 0`, in one process."""
+    """Run the whole suite on all processors; chosen files, or `-n 0`, in one process.
+
+    A file's tests stay in one worker: they share what is slow to make.
+    """
     is_whole = config.args == config.getini("testpaths") and not hasattr(config, "workerinput")
     options = config.option
     if not (is_whole and config.pluginmanager.hasplugin("xdist")) or options.usepdb:
@@ -65,7 +68,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if options.numprocesses is None and not options.collectonly:
         workers = min(os.cpu_count() or 1, MOST_WORKERS)
         options.numprocesses = workers if workers > 1 else None
-        options.dist = "loadgroup" if workers > 1 else options.dist
+        options.dist = "loadfile" if workers > 1 else options.dist
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,14 +78,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         threads = (os.cpu_count() or 1) // config.workerinput["workercount"]
         torch.set_num_threads(max(1, threads))
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep a file's tests in one worker, and all servers in one: they share what is slow to make."""
-    if item.get_closest_marker("xdist_group") is None:
-        place = item.path.relative_to(ROOT / "tests")
-        group = "comfyui" if place.parts[0] == "comfyui" else place.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -8,16 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from animate_anyone_core.animate import (
-    AnimateSettings,
-    animate,
-    encode_reference,
-    sample_frames,
-)
+from animate_anyone_core.animate import animate, encode_reference, sample_latents
+from animate_anyone_core.animate_settings import AnimateSettings
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.errors import SettingsError, ShapeError
 from animate_anyone_core.images import fit_clip
 from animate_anyone_core.media.stored_frames import store_frames
+from animate_anyone_core.models.autoencoder import decode_pictures
 from animate_anyone_core.models.pose_guider import encode_poses
 from animate_anyone_core.pixels import pixels_01
 from animate_anyone_core.sampling.speed import SPEEDS
@@ -174,11 +171,12 @@ def test_pictures_in_a_file_give_the_frames_of_pictures_in_memory(models, refere
         models.pose_guider, pixels_01(fit_clip(poses, 32, 40)).transpose(0, 1)[None]
     )
     character = encode_reference(models, reference.resize((32, 40), Image.Resampling.LANCZOS))
-    whole = sample_frames(
-        models.denoising_unet, character, pose, models.vae, models.profile.noise, SETTINGS
+    channels = models.vae.config.latent_channels
+    whole = sample_latents(
+        models.denoising_unet, character, pose, channels, models.profile.noise, SETTINGS
     )
     frames = run(models, reference, store_frames(poses))
-    assert np.array_equal(frames, np.stack(list(whole)))
+    assert np.array_equal(frames, np.stack(list(decode_pictures(models.vae, whole))))
     assert np.array_equal(frames, run(models, reference, poses))
 
 

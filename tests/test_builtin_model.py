@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from animate_anyone_core.animate import AnimateSettings
+from animate_anyone_core.animate_settings import AnimateSettings
 from animate_anyone_core.checkpoints.builtin import BUILT_IN, built_in_pose_networks
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.lab.evaluation.held_out import held_out_clip

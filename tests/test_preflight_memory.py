@@ -5,7 +5,6 @@ import re
 import pytest
 
 from animate_anyone_core.errors import SettingsError
-from animate_anyone_core.preflight import memory
 from animate_anyone_core.preflight.memory import check_fits, needed_bytes
 
 GIGABYTE = 1024**3
@@ -14,7 +13,9 @@ GIGABYTE = 1024**3
 @pytest.fixture
 def free(monkeypatch):
     """Set what is free."""
-    return lambda count: monkeypatch.setattr(memory, "free_memory", lambda: count)
+    return lambda count: monkeypatch.setattr(
+        "animate_anyone_core.models.memory.free_memory", lambda: count
+    )
 
 
 def test_what_is_needed_grows_with_area_window_and_clip(unet):

@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from animate_anyone_core.animate import (
-    AnimateSettings,
-    encode_pose_pictures,
-    encode_reference,
-    sample_frames,
-)
+from animate_anyone_core.animate import encode_reference, sample_latents
+from animate_anyone_core.animate_settings import AnimateSettings
 from animate_anyone_core.checkpoints.builtin import BUILT_IN, built_in_samples
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.images import fit, read_picture
+from animate_anyone_core.models.autoencoder import decode_pictures
+from animate_anyone_core.models.pose_features import encode_pose_pictures
 from animate_anyone_core.models.references import combine_references, place_characters
 from animate_anyone_core.pose.drawing import draw_poses
 from animate_anyone_core.pose.openpose_json import load_poses
@@ -57,15 +55,16 @@ def dance():
         torch.nn.functional.interpolate(mask[:, None], SIZE[::-1])[:, 0].numpy() > 0
         for mask in masks
     ]
-    pose = encode_pose_pictures(models, skeletons, *SIZE)
+    pose = encode_pose_pictures(models.pose_guider, skeletons, *SIZE)
     settings = AnimateSettings.for_model(
         models, width=SIZE[0], height=SIZE[1], num_inference_steps=8, seed=1
     )
 
     def run(reference):
         noise = models.profile.noise
-        frames = sample_frames(models.denoising_unet, reference, pose, models.vae, noise, settings)
-        return np.stack(list(frames)).astype(float)
+        channels = models.vae.config.latent_channels
+        latents = sample_latents(models.denoising_unet, reference, pose, channels, noise, settings)
+        return np.stack(list(decode_pictures(models.vae, latents))).astype(float)
 
     made = {
         "a": run(a),

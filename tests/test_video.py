@@ -256,7 +256,9 @@ class TestJoining:
         expected = np.concatenate([read_video(part).frames for part in parts])
         clip = read_video(whole)
         assert np.array_equal(clip.frames, expected)
-        assert clip.fps == pytest.approx(24)
+        # PyAV 14 writes no rate into Matroska; it is then read off times in whole milliseconds
+        is_exact = suffix != ".mkv" or int(av.__version__.partition(".")[0]) > 14
+        assert clip.fps == pytest.approx(24, rel=1e-6 if is_exact else 0.05)
 
     def test_no_part_is_no_video(self, tmp_path, suffix):
         with pytest.raises(MediaError, match=r"^There are no frames to write to a\."):

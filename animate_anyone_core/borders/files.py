@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 from ..errors import AnimateAnyoneError, SettingsError
+from . import limits
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -31,6 +32,28 @@ def check_path(path: Path | str, name: str = "A path") -> None:
         raise SettingsError(
             f"{name} holds characters that no file name has: {text!r}. Give the name of a file."
         ) from error
+
+
+def read_text_file(path: Path, error: type[AnimateAnyoneError], missing: str) -> str:
+    """Read a file of settings that is no JSON: UTF-8, with or without a byte order mark.
+
+    Args:
+        path: The file.
+        error: What to raise.
+        missing: The sentence for a file that is not there.
+
+    Raises:
+        AnimateAnyoneError: `error`, if there is no such file, or it is too large or no text.
+    """
+    check_file(path, error, missing)
+    if path.stat().st_size > limits.SETTINGS_BYTES:
+        raise error(
+            f"{path} is no file of settings: it has more than {limits.SETTINGS_BYTES} bytes."
+        )
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as reason:
+        raise error(f"{path} cannot be read as text: {reason}.") from reason
 
 
 def check_file(path: Path | str, error: type[AnimateAnyoneError], missing: str) -> None:

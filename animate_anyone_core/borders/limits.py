@@ -36,6 +36,8 @@ JSON_LISTS = 2_000_000
 JSON_VALUES = 24_000_000
 #: Bytes of a file of settings.
 SETTINGS_BYTES = 2**20
+#: Bytes of a list of jobs.
+JOBS_BYTES = 2**26
 
 # --- poses ---------------------------------------------------------------------------------------
 
@@ -56,6 +58,8 @@ TENSOR_NAME = 1000
 #: Types that hold weights as they are. Integers and smaller floats need scales that a file of
 #: another program holds elsewhere.
 WEIGHT_TYPES = ("float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2")
+#: A number in the settings of a network that only measures, whatever it stands for.
+SETTING = 100_000
 #: Input of a pose network: crops of a run, and the side of a picture in pixels.
 NETWORK_BATCH = 256
 NETWORK_SIDE = 4096

@@ -129,6 +129,15 @@ IMAGE_ENCODER: dict[str, Rule] = {
     "initializer_range": Real(0, 1),
     "initializer_factor": Real(0, 10),
 }
+#: `config.json` of the networks of transformers that only measure pictures and clips.
+MEASURING: dict[str, Rule] = {
+    **{name: rule for name, rule in IMAGE_ENCODER.items() if name != "projection_dim"},
+    "hidden_act": Name(),
+    "num_frames": Whole(1, 256),
+    "tubelet_size": Whole(1, 64),
+    "mlp_ratio": Real(0.1, 16),
+    "num_register_tokens": Whole(0, 64),
+}
 _MEAN_OR_STD = Several(Real(0, 1), 3, 3)
 #: `preprocessor_config.json` beside it: what this program does to the picture, in those words.
 PREPROCESSOR: dict[str, Rule] = {

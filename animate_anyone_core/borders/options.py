@@ -22,6 +22,8 @@ NUMBERS: Mapping[str, Rule] = {
     "fps": AtMost(limits.FPS),
     "guidance": AtMost(100),
     "interval": AtMost(limits.FRAMES),
+    "every_nth": AtMost(limits.FRAMES),
+    "min_frames": AtMost(limits.FRAMES),
     "batch_size": AtMost(limits.NETWORK_BATCH),
     "seen_score": AtMost(1000),
     "scale": Real(0, 100),

@@ -15,7 +15,6 @@ from ..models.reference_net import ReferenceNet
 from .key_map import is_temporal, without_prefix
 from .layouts import (
     Layout,
-    find_unet_config,
     infer_landmark_guider_shape,
     infer_pose_guider_shape,
     read_unet_config,
@@ -39,6 +38,7 @@ from .load import (
     read_denoising_unet,
     rename,
     temporal_config,
+    unet_config,
 )
 from .model_folder import (
     check_fit,
@@ -262,8 +262,7 @@ def _network_facts(
     """Add the shapes of the network, and what its layout misses or does not know."""
     shapes: dict[str, Any] = {}
     if layout in (*_UNETS, Layout.REFERENCE_NET):
-        config, where = find_unet_config(weights, path, own_settings(path))
-        config = replace(config, in_channels=channels_in(weights))
+        config, where = unet_config(weights, path)
         shapes = _unet_shapes(config, where)
         temporal = None
         if layout is Layout.DENOISING_UNET_WITH_MOTION:

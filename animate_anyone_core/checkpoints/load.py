@@ -102,12 +102,8 @@ def read_denoising_unet(
     accepted = (Layout.DENOISING_UNET, Layout.DENOISING_UNET_WITH_MOTION)
     layout = check_layout(weights, accepted, path.name, network)
     settings = own_settings(path)
-    files, notes = [path.name], []
-    config, where = (
-        find_unet_config(weights, path, settings) if config is None else (config, "shapes as given")
-    )
-    config = replace(config, in_channels=channels_in(weights))
-    notes.append(where)
+    config, where = unet_config(weights, path, config)
+    files, notes = [path.name], [where]
 
     if image_only:
         weights = {key: value for key, value in weights.items() if not is_temporal(key)}
@@ -170,29 +166,13 @@ def load_reference_net(
     # Moore's face model saved ReferenceNet with its output convolution: recognised as a plain UNet
     accepted = (Layout.REFERENCE_NET, Layout.DENOISING_UNET)
     layout = check_layout(weights, accepted, path.name, "ReferenceNet")
-    config, where = (
-        find_unet_config(weights, path, own_settings(path))
-        if config is None
-        else (config, "shapes as given")
-    )
-    config = replace(config, in_channels=channels_in(weights))
-    tail = ("conv_norm_out.", "conv_out.")
-    unused = tuple(key for key in weights if key.startswith(tail))
+    config, where = unet_config(weights, path, config)
     notes = [where]
     if layout is Layout.DENOISING_UNET:
         notes.append("the file has an output convolution, which ReferenceNet does not use")
+    unused = tuple(key for key in weights if key.startswith(("conv_norm_out.", "conv_out.")))
     network = _on_meta(lambda: ReferenceNet(config))
-    expected = _shapes(network)
-    report = compare_weights(
-        "ReferenceNet",
-        {key: value for key, value in weights.items() if key not in unused},
-        expected,
-        [path.name],
-        Layout.REFERENCE_NET.value,
-        unused,
-        tuple(notes),
-    )
-    return _fill(network, _take(weights, expected, report), dtype), report
+    return _loaded(network, weights, path, dtype, Layout.REFERENCE_NET, unused, tuple(notes))
 
 
 def load_pose_guider(
@@ -211,16 +191,24 @@ def load_pose_guider(
     weights = without_prefix(read_weights(path))
     layout = check_layout(weights, POSE_GUIDERS, path.name, "PoseGuider")
     network = _on_meta(lambda: make_pose_guider(weights, layout))
-    expected = _shapes(network)
     unused = tuple(key for key in weights if key.endswith(RUNNING_STATISTICS))
-    report = compare_weights(
-        "PoseGuider",
-        {key: tensor for key, tensor in weights.items() if key not in unused},
-        expected,
-        [path.name],
-        layout.value,
-        unused,
-    )
+    return _loaded(network, weights, path, dtype, layout, unused, name="PoseGuider")
+
+
+def _loaded(
+    network: _Network,
+    weights: Mapping[str, Tensor],
+    path: Path,
+    dtype: torch.dtype | None,
+    layout: Layout,
+    unused: tuple[str, ...],
+    notes: tuple[str, ...] = (),
+    name: str = "ReferenceNet",
+) -> tuple[_Network, LoadReport]:
+    """A network with the file's weights but for those that are not used, and what was found."""
+    expected = _shapes(network)
+    used = {key: tensor for key, tensor in weights.items() if key not in unused}
+    report = compare_weights(name, used, expected, [path.name], layout.value, unused, notes)
     return _fill(network, _take(weights, expected, report), dtype), report
 
 
@@ -271,6 +259,16 @@ def choose_profile(
             profile.check_inputs(*channels)
         return profile, "the file's header says so"
     return choose_family(family, length, channels, guider)
+
+
+def unet_config(
+    weights: Mapping[str, Tensor], path: Path, config: UNetConfig | None = None
+) -> tuple[UNetConfig, str]:
+    """Shapes of a file's UNet and where they are from; those that are given but for its input."""
+    where = "shapes as given"
+    if config is None:
+        config, where = find_unet_config(weights, path, own_settings(path))
+    return replace(config, in_channels=channels_in(weights)), where
 
 
 def channels_in(weights: Mapping[str, Tensor]) -> int:

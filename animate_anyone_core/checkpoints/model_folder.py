@@ -7,7 +7,7 @@ from typing import Any
 
 import diffusers  # its classes load when they are used
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from ..borders.networks import (
@@ -179,7 +179,7 @@ def load_autoencoder(folder: Path | str, dtype: torch.dtype = torch.float32) -> 
         CheckpointError: If the folder does not hold one, or its weights are damaged.
     """
     kind = getattr(diffusers, read_autoencoder_config(folder)["_class_name"])
-    return _ready(_load_pretrained(kind, Path(folder)), dtype)
+    return _ready(load_pretrained(kind, Path(folder)), dtype)
 
 
 def load_image_encoder(
@@ -191,7 +191,7 @@ def load_image_encoder(
         CheckpointError: If the folder does not hold one, or its weights are damaged.
     """
     config = CLIPVisionConfig(**_encoder_settings(read_image_encoder_config(folder)))
-    network = _load_pretrained(CLIPVisionModelWithProjection, Path(folder), config=config)
+    network = load_pretrained(CLIPVisionModelWithProjection, Path(folder), config=config)
     return _ready(network, dtype)
 
 
@@ -323,7 +323,18 @@ def _new_name(key: str) -> str:
     return key
 
 
-def _load_pretrained(kind, folder: Path, **options: Any) -> nn.Module:
+def load_pretrained(kind: Any, folder: Path, name: str = "", **options: Any) -> Any:
+    """Load a network of diffusers or transformers from a folder; nothing is downloaded.
+
+    Args:
+        kind: Its class.
+        folder: Where config.json and the weights are.
+        name: What it should be, for the message; else the class's name.
+        options: Of `from_pretrained`.
+
+    Raises:
+        CheckpointError: If it cannot be loaded.
+    """
     try:
         # older releases draw random weights before they read the file's
         with torch.random.fork_rng(devices=[]):
@@ -332,7 +343,8 @@ def _load_pretrained(kind, folder: Path, **options: Any) -> nn.Module:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{folder} cannot be loaded as {kind.__name__}: {first}") from error
+        what = name or kind.__name__
+        raise CheckpointError(f"{folder} cannot be loaded as {what}: {first}") from error
 
 
 def _ready(network, dtype: torch.dtype):

@@ -2,28 +2,34 @@
 
 import argparse
 import logging
+import os
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from ..animate import AnimateSettings, animate
+from ..animate import animate
+from ..animate_settings import AnimateSettings
 from ..checkpoints.builtin import BUILT_IN
 from ..checkpoints.families import FAMILIES
 from ..checkpoints.model_folder import Models, load_models
+from ..clips import is_pattern, write_pictures
+from ..cutout import cut_out_clip
 from ..errors import SettingsError
 from ..files import is_file_place
-from ..images import fit, read_picture
+from ..images import check_picture_output, fit, read_picture
 from ..media.stored_frames import store_frames
 from ..preflight.memory import check_fits
 from ..replacement.scene import check_scene
 from ..sampling.blending import BLENDINGS
+from ..sampling.ranks import ALONE, Ranks, joined, launched
 from ..sampling.schedule import SOLVERS
 from ..sampling.speed import SPEEDS
 from ..sampling.windows import SCHEDULES
 from ..unfinished import UnfinishedVideo, file_digest, weights_digest
 from ..video import check_video_output, write_video
+from .animate_jobs import Load, animate_jobs
 from .driving_options import (
     add_driving_options,
     poses_of_clip,
@@ -48,17 +54,30 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     add = parser.add_argument
-    add("--reference", type=Path, required=True, metavar="IMG", help="picture of the character")
+    add("--reference", type=Path, metavar="IMG", help="picture of the character")
     add(
         "--background",
         default="white",
         metavar="COLOR",
         help="what a transparent --reference is laid on: a name, or #RRGGBB (default white)",
     )
+    add(
+        "--transparent",
+        action="store_true",
+        help="cut the character out of its plain background: --output is a .mov (ProRes 4444), a "
+        ".webm without sound, or pictures such as frame_%%04d.png",
+    )
     add_driving_options(parser)
     add_replace_options(parser)
     add("--models", default=BUILT_IN, metavar="DIR", help="published files' folder, or built-in")
-    add("--output", type=Path, required=True, metavar="OUT.mp4", help="video to write")
+    add("--output", type=Path, metavar="OUT.mp4", help="video to write")
+    add(
+        "--jobs",
+        type=Path,
+        metavar="FILE",
+        help="make many videos: a line of JSON, or a row of a .csv, holds the options of one; what "
+        "it leaves out is taken from here, a fault ends its own job, done jobs are not done again",
+    )
     add("--vae", type=Path, metavar="DIR", help="VAE folder, if not vae/ in the models' folder")
     add("--image-encoder", type=Path, metavar="DIR", help="CLIP folder, likewise image_encoder/")
     add("--family", default="auto", choices=["auto", *FAMILIES], help="which weights these are")
@@ -87,9 +106,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default="auto", choices=["auto", *DTYPES], help="precision (default auto)")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    check_video_output(args.output)
+    if args.jobs is not None:
+        return animate_jobs(args, add_arguments, make_video)
+    missing = [f"--{name}" for name in ("reference", "output") if getattr(args, name) is None]
+    if missing:
+        raise SettingsError(f"animate needs {' and '.join(missing)}, or a list of --jobs.")
+    ranks = launched()
+    if args.resume and ranks.count > 1:
+        raise SettingsError("--resume goes on in one process. Leave it out, or start only one.")
+    with joined(ranks, choose_device(args.device)):
+        make_video(args, load_models, ranks)
+    return 0
+
+
+def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> None:
+    """Make the video that the options say, with networks that `load` gives.
+
+    Of several processes that share its windows, the first one tells of it and writes it.
+    """
+    if not ranks.is_first:
+        logger.setLevel(logging.WARNING)
+    _check_output(args)
     check_replace_options(args)
     AnimateSettings.check_given(
         args.window,
@@ -104,7 +143,7 @@ def run(args: argparse.Namespace) -> None:
     driving = read_driving(args)
     device = choose_device(args.device)
     dtype = choose_dtype(args.dtype, device)
-    models, reports = load_models(
+    models, reports = load(
         args.models,
         vae=args.vae,
         image_encoder=args.image_encoder,
@@ -148,7 +187,8 @@ def run(args: argparse.Namespace) -> None:
     else:
         pictures = iter(draw_in_place(replacement, driving, poses, profile.drawing, size))
     facts = _facts(args, models, device, dtype)
-    video = UnfinishedVideo(args.output, facts) if is_file_place(args.output) else None
+    keeps = ranks.is_first and is_file_place(args.output) and not args.transparent
+    video = UnfinishedVideo(args.output, facts) if keeps else None
     with nullcontext() if video is None else video.begun(args.resume):
         if video is None:
             skeletons = store_frames(pictures)
@@ -156,20 +196,45 @@ def run(args: argparse.Namespace) -> None:
             skeletons = video.stored_skeletons() or video.store_skeletons(pictures)
         check_fits(models.denoising_unet, size, len(skeletons), window, guidance)
         first = 0 if video is None else video.frames_done
-        with progress_bar("animate") as on_step:
-            frames = animate(models, reference, skeletons, settings, on_step, scene, video, first)
+        with progress_bar("animate", ranks.is_first) as on_step:
+            frames = animate(
+                models, reference, skeletons, settings, on_step, scene, video, first, ranks
+            )
+            if not ranks.is_first:
+                next(frames, None)  # the latents are made before the first frame
+                return
             if replacement is not None:
                 frames = replacement.finish(frames, first)
-            write = partial(write_video, args.output) if video is None else video.write
-            count = write(frames, driving.fps, driving.sound)
+            if args.transparent:
+                frames = cut_out_clip(frames, skeletons)
+            if is_pattern(args.output):
+                count = write_pictures(args.output, frames)
+            else:
+                write = partial(write_video, args.output) if video is None else video.write
+                count = write(frames, driving.fps, driving.sound)
     logger.info("%d frames of %dx%d: %s", count, *made, args.output)
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Tell before the work what cannot be written."""
+    if not args.transparent:
+        check_video_output(args.output)
+        return
+    for name in ("replace", "background_video", "resume"):
+        if getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise SettingsError(f"--transparent does not go with {option}. Leave one out.")
+    if is_pattern(args.output):
+        check_picture_output(args.output)
+    else:
+        check_video_output(args.output, is_transparent=True)
 
 
 def _facts(
     args: argparse.Namespace, models: Models, device: torch.device, dtype: torch.dtype
 ) -> dict[str, str]:
     """What decides the frames: the options, and what is in the files that they name."""
-    ways = ("command", "output", "resume", "sound")
+    ways = ("command", "output", "resume", "sound", "jobs")
     facts = {f"--{k.replace('_', '-')}": str(v) for k, v in vars(args).items() if k not in ways}
     facts |= {"--device": device.type, "--dtype": str(dtype).removeprefix("torch.")}
     for name in ("reference", "driving", "poses", "replace", "mask", "background_video"):
@@ -189,11 +254,13 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            place = os.environ.get("LOCAL_RANK", "")  # of several processes, each has its own
+            count = torch.cuda.device_count()
+            return torch.device("cuda", int(place) % count if place.isdecimal() else 0)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.empty(1, device=device).item()  # also refuses what holds no numbers
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"--device {name} cannot be used here: {reason}") from error

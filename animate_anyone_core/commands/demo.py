@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..animate import AnimateSettings, animate
+from ..animate import animate
+from ..animate_settings import AnimateSettings
 from ..checkpoints.builtin import BUILT_IN, built_in_samples
 from ..checkpoints.model_folder import Models, load_models
 from ..clips import read_clip

@@ -15,6 +15,7 @@ from ..driving import DrivingSettings, detect_driver, fit_to_character
 from ..errors import SettingsError
 from ..media.sound import Sound
 from ..media.timing import Excerpt
+from ..pose.detection import PoseDetector
 from ..pose.drawing import draw_frames
 from ..pose.openpose_json import load_poses
 from ..pose.retarget_settings import RetargetSettings
@@ -136,15 +137,20 @@ def poses_of_clip(args: argparse.Namespace, driving: Driving) -> PoseSequence | 
     """The poses of the person who drives, where they are; None if skeleton pictures were read."""
     if driving.poses is not None or args.poses is not None:
         return driving.poses
-    assert driving.clip is not None
-    settings = DrivingSettings(smoothing=SmoothingSettings() if args.smooth else None)
     detector = open_detector(args, [args.driving or args.replace])
-    with progress_bar("detect poses") as on_step:
-        detected = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
-    poses = choose_by_option(detected, args.person, args.person_frame)
+    poses = _detected(args, driving, detector)
     for doubt in poses.doubts:
         logger.warning("Warning: %s", doubt)
     return poses
+
+
+def _detected(args: argparse.Namespace, driving: Driving, detector: PoseDetector) -> PoseSequence:
+    """The poses of the chosen person in the driving video."""
+    assert driving.clip is not None
+    settings = DrivingSettings(smoothing=SmoothingSettings() if args.smooth else None)
+    with progress_bar("detect poses") as on_step:
+        detected = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
+    return choose_by_option(detected, args.person, args.person_frame)
 
 
 def skeleton_pictures(
@@ -169,20 +175,14 @@ def skeleton_pictures(
             "them with --poses, as a video or a folder of pictures."
         )
     retarget = args.driving is not None if args.retarget is None else args.retarget
-    settings = DrivingSettings(
-        smoothing=SmoothingSettings() if args.smooth else None,
-        retarget=RetargetSettings() if retarget else None,
-    )
     poses = driving.poses
     pictures = [args.driving, args.reference if retarget else None]
     detector = open_detector(args, pictures) if poses is None or retarget else None
     if poses is None:
         assert detector is not None
-        assert driving.clip is not None
-        with progress_bar("detect poses") as on_step:
-            detected = detect_driver(detector, driving.clip, driving.fps, settings, on_step)
-        poses = choose_by_option(detected, args.person, args.person_frame)
+        poses = _detected(args, driving, detector)
     if detector is not None and retarget:
+        settings = DrivingSettings(retarget=RetargetSettings())
         driven = fit_to_character(poses, reference, detector, settings)
         for note in driven.notes:
             logger.info("%s", note)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ..media.timing import Excerpt, Timed, constant_rate
 from ..pose.skeleton import PoseSequence
-from .number_option import AtLeast
+from .number_option import add_numbers
 
 #: Frames per second of poses that do not tell theirs.
 DEFAULT_FPS = 25.0
@@ -22,15 +22,8 @@ def add_excerpt_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="frames per second to take, by time: the motion keeps its speed (default: the clip's)",
     )
-    add(
-        "--every-nth",
-        type=int,
-        action=AtLeast,
-        least=1,
-        default=1,
-        metavar="N",
-        help="of these frames, keep every N-th: fewer frames a second at the same speed (default 1)",
-    )
+    text = "of these frames, keep every N-th: fewer frames a second at the same speed"
+    add_numbers(parser, ("--every-nth", 1, 1, text))
 
 
 def read_excerpt(args: argparse.Namespace) -> Excerpt:

@@ -32,14 +32,24 @@ class AtLeast(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def add_number(
+    parser: argparse.ArgumentParser,
+    name: str,
+    text: str,
+    least: int = 1,
+    default: int | None = None,
+) -> None:
+    """Define an option that is a whole number, and at least `least`."""
+    kind: dict[str, Any] = {"type": int, "action": AtLeast, "least": least, "metavar": "N"}
+    parser.add_argument(name, default=default, help=text, **kind)
+
+
+def add_numbers(parser: argparse.ArgumentParser, *numbers: tuple[str, int, int, str]) -> None:
+    """Define several by name, least, default and text; the default stands behind the text."""
+    for name, least, default, text in numbers:
+        add_number(parser, name, f"{text} (default {default})", least, default)
+
+
 def add_max_frames(parser: argparse.ArgumentParser, text: str, default: int | None = None) -> None:
     """Define `--max-frames`, at least 1."""
-    parser.add_argument(
-        "--max-frames",
-        type=int,
-        action=AtLeast,
-        least=1,
-        default=default,
-        metavar="N",
-        help=text,
-    )
+    add_number(parser, "--max-frames", text, default=default)

@@ -12,9 +12,9 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[OnStep]:
+def progress_bar(label: str, is_shown: bool = True) -> Iterator[OnStep]:
     """Show a bar on stderr from the first step on; yields what the work should call."""
-    with tqdm(desc=label, unit="", dynamic_ncols=True, delay=1e-6) as bar:
+    with tqdm(desc=label, unit="", dynamic_ncols=True, delay=1e-6, disable=not is_shown) as bar:
 
         def on_step(done: int, total: int) -> None:
             bar.total = total

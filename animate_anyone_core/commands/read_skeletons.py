@@ -8,7 +8,7 @@ from ..files import check_writable
 from ..pose.openpose_json import save_poses
 from ..pose.reading.clip import MOST_PEOPLE, READABLE, read_skeletons
 from .excerpt_options import add_excerpt_options, read_excerpt
-from .number_option import AtLeast, add_max_frames
+from .number_option import add_max_frames, add_numbers
 from .person_option import add_person_options, choose_by_option
 from .picture_or_clip import read_picture_or_clip
 from .progress_bar import progress_bar
@@ -31,15 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=READABLE,
         help="what they are drawn in (default: it is found out)",
     )
-    add(
-        "--most-people",
-        type=int,
-        action=AtLeast,
-        least=1,
-        default=MOST_PEOPLE,
-        metavar="N",
-        help=f"how many people a frame shows at most (default {MOST_PEOPLE})",
-    )
+    text = "how many people a frame shows at most"
+    add_numbers(parser, ("--most-people", 1, MOST_PEOPLE, text))
     add_person_options(parser, default="all")
     add_excerpt_options(parser)
     add_max_frames(parser, "read only the first N frames")

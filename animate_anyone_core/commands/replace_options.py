@@ -19,6 +19,7 @@ from ..replacement.region import (
     choose_region,
     masks_of_boxes,
     paste_region,
+    scaled_boxes,
 )
 from ..replacement.scene import NO_SCENE, Scene
 from .driving_options import Driving
@@ -142,10 +143,9 @@ def read_replacement(
     size = target.shape[2], target.shape[1]
     if args.mask is not None:
         masks = _frames(args, args.mask, count).max(axis=-1)
-        boxes = _scaled(person_boxes(masks), (masks.shape[2], masks.shape[1]), size)
+        boxes = scaled_boxes(person_boxes(masks), (masks.shape[2], masks.shape[1]), size)
     elif poses is not None:
-        found = boxes_of_poses(poses)
-        boxes = _scaled(found, (poses.width, poses.height), size)
+        boxes = scaled_boxes(boxes_of_poses(poses), (poses.width, poses.height), size)
         masks = masks_of_boxes(boxes, size)
     else:
         raise SettingsError(
@@ -189,11 +189,3 @@ def _frames(args: argparse.Namespace, path: Path, count: int) -> np.ndarray:
             f"one length, or --max-frames {len(clip.frames)}."
         )
     return clip.frames
-
-
-def _scaled(boxes: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
-    """Boxes in pixels of another size, at least as large."""
-    scale = np.tile(np.array(new) / old, 2)
-    scaled = boxes * scale
-    whole = np.concatenate([np.floor(scaled[:, :2]), np.ceil(scaled[:, 2:])], axis=1)
-    return whole.astype(np.int64)

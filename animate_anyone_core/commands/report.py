@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..borders.files import check_file
 from ..errors import AnimateAnyoneError, MediaError
 from ..files import check_writable, whole_file
 from ..self_test.environment import describe_environment
@@ -12,6 +13,7 @@ from .self_test import add_device_options, test_device
 
 #: Lines of an error file that are kept: a traceback and what stood before it.
 KEPT_LINES = 60
+_READ_BYTES = 2**20  # of its end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,11 +60,16 @@ def _self_test(args: argparse.Namespace) -> str:
 
 def _read_error(path: Path) -> str:
     """The end of a text, in whatever encoding it was written."""
+    check_file(path, MediaError, f"There is no file {path}. Give a text file with the error.")
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            start = file.read(2)
+            file.seek(max(path.stat().st_size - _READ_BYTES, 0))
+            data = file.read()
     except OSError as error:
         raise MediaError(
             f"Cannot read {path}: {error}. Give a text file with the error."
         ) from error
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    return "\n".join(data.decode(encoding, "replace").splitlines()[-KEPT_LINES:])
+    encoding = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}.get(start, "utf-8")
+    text = data.decode(encoding, "replace").removeprefix("\ufeff")
+    return "\n".join(text.splitlines()[-KEPT_LINES:])

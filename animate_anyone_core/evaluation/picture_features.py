@@ -20,6 +20,7 @@ from ..checkpoints.model_folder import load_image_encoder
 from ..errors import CheckpointError
 from ..models.image_encoder import CLIP_MEAN, CLIP_STD
 from ..pixels import pixels_01
+from .pretrained import load_pretrained
 
 #: Features (F, D) of frames (F, H, W, 3) uint8 RGB.
 PictureFeatures = Callable[[np.ndarray], np.ndarray]
@@ -61,12 +62,7 @@ def load_picture_features(
             "TorchScript file."
         )
     check_torchscript(path, allow_torchscript)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            network = torch.jit.load(str(path), map_location=device).eval()
-    except (RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path.name} is no TorchScript network.") from error
+    network = load_torchscript(path, device)
     return _Network(path.name, network, _SIDE, IMAGENET_MEAN, IMAGENET_STD, device)
 
 
@@ -101,25 +97,14 @@ def _from_folder(folder: Path, device: torch.device | str) -> PictureFeatures:
     return _Network(folder.name, first_token, side, mean, std, device)
 
 
-def load_pretrained(kind: Any, folder: Path, name: str) -> Any:
-    """Load a network of transformers from a folder, in float32; nothing is downloaded or run.
-
-    Args:
-        kind: A class of transformers with `from_pretrained`.
-        folder: Where config.json and the weights as safetensors are.
-        name: What it should be, for the message.
-
-    Raises:
-        CheckpointError: If it cannot be loaded.
-    """
+def load_torchscript(path: Path, device: torch.device | str, advice: str = "") -> Any:
+    """Load a TorchScript file, which is a program; raises CheckpointError if it is none."""
     try:
-        network = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{folder} cannot be loaded as {name}: {reason}") from error
-    return network.eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # such networks exist only as this
+            return torch.jit.load(str(path), map_location=device).eval()
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path.name} is no TorchScript network.{advice}") from error
 
 
 def _normalisation(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

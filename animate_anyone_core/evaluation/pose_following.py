@@ -6,7 +6,7 @@ Symbols: F frames, P persons, K keypoints.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -79,7 +79,7 @@ class PoseFollowing:
     correct: float
 
 
-def person_height(poses: PoseSequence, person: int = 0, seen_score: float = SEEN_SCORE) -> float:
+def person_height(poses: PoseSequence, person: int = 0) -> float:
     """The height of a person in pixels: the tallest the seen body and feet are in most frames.
 
     The 95th percentile over frames of the vertical extent, so that a squat or one wrong frame does
@@ -89,7 +89,7 @@ def person_height(poses: PoseSequence, person: int = 0, seen_score: float = SEEN
         PoseError: If the person is seen in no frame.
     """
     points = poses.points[:, person, : FEET.stop, 1]
-    visible = poses.scores[:, person, : FEET.stop] >= seen_score
+    visible = poses.scores[:, person, : FEET.stop] >= SEEN_SCORE
     frames = visible.sum(axis=1) >= 2
     if not frames.any():
         raise PoseError("The driving poses show nobody: there is no height to measure errors by.")
@@ -101,9 +101,7 @@ def person_height(poses: PoseSequence, person: int = 0, seen_score: float = SEEN
     return height
 
 
-def compare_poses(
-    detected: PoseSequence, driving: PoseSequence, seen_score: float = SEEN_SCORE
-) -> PoseFollowing:
+def compare_poses(detected: PoseSequence, driving: PoseSequence) -> PoseFollowing:
     """Compare poses found on a result with those that drove it.
 
     People are matched over the whole clip so that the total error is smallest. Poses on a canvas
@@ -113,18 +111,18 @@ def compare_poses(
         PoseError: If lengths or aspect ratios differ, or the driving poses show nobody.
     """
     points = _on_driving_canvas(detected, driving)
-    persons = [p for p in range(driving.num_persons) if (driving.scores[:, p] >= seen_score).any()]
+    persons = [p for p in range(driving.num_persons) if (driving.scores[:, p] >= SEEN_SCORE).any()]
     if not persons:
         raise PoseError("The driving poses show nobody: nothing can be followed.")
-    heights = np.array([person_height(driving, p, seen_score) for p in persons])
-    matches = _match(points, detected.scores, driving, persons, heights, seen_score)
+    heights = np.array([person_height(driving, p) for p in persons])
+    matches = _match(points, detected.scores, driving, persons, heights)
 
-    is_driven = driving.scores[:, persons] >= seen_score  # (F, P, K)
+    is_driven = driving.scores[:, persons] >= SEEN_SCORE  # (F, P, K)
     distance = np.full(is_driven.shape, np.nan)
     for column, (person, slot) in enumerate(zip(persons, matches, strict=True)):
         if slot is None:
             continue
-        both = is_driven[:, column] & (detected.scores[:, slot] >= seen_score)
+        both = is_driven[:, column] & (detected.scores[:, slot] >= SEEN_SCORE)
         gap = np.linalg.norm(points[:, slot] - driving.points[:, person], axis=-1)
         distance[:, column] = np.where(both, gap, np.nan)
     relative = 100.0 * distance / heights[:, None]
@@ -170,16 +168,12 @@ def mean_following(clips: Sequence[PoseFollowing]) -> PoseFollowing:
                 float(np.mean([part.missed for part in of])),
                 sum(part.num_keypoints for part in of),
             )
-    return PoseFollowing(
-        error_percent=_mean_of_measured(clip.error_percent for clip in clips),
-        error_pixels=_mean_of_measured(clip.error_pixels for clip in clips),
-        missed=float(np.mean([clip.missed for clip in clips])),
-        parts=parts,
-        worst_frame=None,
-        height=float(np.mean([clip.height for clip in clips])),
-        median_percent=_mean_of_measured(clip.median_percent for clip in clips),
-        correct=float(np.mean([clip.correct for clip in clips])),
-    )
+    means: dict[str, Any] = {
+        entry.name: _mean_of_measured(getattr(clip, entry.name) for clip in clips)
+        for entry in fields(PoseFollowing)
+        if entry.name not in ("parts", "worst_frame")
+    }
+    return PoseFollowing(parts=parts, worst_frame=None, **means)
 
 
 def _mean_of_measured(values: Iterable[float | None]) -> float | None:
@@ -232,16 +226,15 @@ def _match(
     driving: PoseSequence,
     persons: list[int],
     heights: np.ndarray,
-    seen_score: float,
 ) -> list[int | None]:
     """Give each driving person the slot of the found one that is it, None if nobody is left."""
     cost = np.zeros((len(persons), points.shape[1]))
     for row, person in enumerate(persons):
-        is_driven = driving.scores[:, person, BODY] >= seen_score
+        is_driven = driving.scores[:, person, BODY] >= SEEN_SCORE
         for slot in range(points.shape[1]):
             gap = points[:, slot, BODY] - driving.points[:, person, BODY]
             near = np.minimum(np.linalg.norm(gap, axis=-1) / heights[row], 1.0)
-            invisible = scores[:, slot, BODY] < seen_score
+            invisible = scores[:, slot, BODY] < SEEN_SCORE
             cost[row, slot] = np.where(invisible, 1.0, near)[is_driven].sum()
     rows, slots = linear_sum_assignment(cost)
     chosen: list[int | None] = [None] * len(persons)

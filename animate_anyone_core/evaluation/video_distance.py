@@ -5,7 +5,6 @@ Symbols: N clips, F frames, H W pixels, D features.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import torch
 from ..borders.json_text import read_json_file
 from ..errors import CheckpointError, ShapeError
 from ..pixels import pixels_01, signed_from_unit, unit_from_signed
-from .picture_features import IMAGENET_MEAN, IMAGENET_STD, load_pretrained
+from .picture_features import IMAGENET_MEAN, IMAGENET_STD, load_torchscript
+from .pretrained import load_pretrained
 
 #: Features (N, D) of clips (N, 3, F, 224, 224) in [-1, 1].
 VideoFeatures = Callable[[torch.Tensor], torch.Tensor]
@@ -42,14 +42,7 @@ def load_i3d(path: Path | str, device: torch.device | str = "cpu") -> VideoFeatu
             f"There is no I3D file {path}. FVD needs i3d_torchscript.pt (Kinetics-400, as shared "
             "by StyleGAN-V); download it and give its path, or leave FVD out."
         )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # the file exists only as this
-            network = torch.jit.load(str(path), map_location=device).eval()
-    except (RuntimeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path.name} is no TorchScript network. FVD needs i3d_torchscript.pt."
-        ) from error
+    network = load_torchscript(path, device, " FVD needs i3d_torchscript.pt.")
 
     def features(clips: torch.Tensor) -> torch.Tensor:
         try:
@@ -87,7 +80,8 @@ def load_videomae(folder: Path | str, device: torch.device | str = "cpu") -> Vid
         )
     from transformers import VideoMAEModel
 
-    network = load_pretrained(VideoMAEModel, folder, "VideoMAE").to(device)
+    network = load_pretrained(VideoMAEModel, folder, "VideoMAE")
+    network = network.eval().to(device)
     expected = (network.config.num_frames, network.config.image_size)
     if expected != (FVD_FRAMES, _SIDE):
         raise CheckpointError(

@@ -132,17 +132,19 @@ class RgbReader:
 
 
 class Bt709Writer:
-    """RGB frames of one size to frames of a video in BT.709, limited range."""
+    """RGB or RGBA frames of one size to frames of a video in BT.709, limited range."""
 
-    def __init__(self, width: int, height: int, layout: str) -> None:
+    def __init__(self, width: int, height: int, layout: str, has_alpha: bool = False) -> None:
         """Start a video.
 
         Args:
             width: Pixels a line.
             height: Lines.
             layout: FFmpeg's name of the pixel format to write, such as "yuv420p".
+            has_alpha: Whether frames are RGBA.
         """
-        first = av.VideoFrame(width, height, "rgb24")
+        self._given = "rgba" if has_alpha else "rgb24"
+        first = av.VideoFrame(width, height, self._given)
         first.time_base = Fraction(1, 1000)
         self._to_yuv = _Filter(
             first,
@@ -153,8 +155,8 @@ class Bt709Writer:
         )
 
     def __call__(self, pixels: np.ndarray) -> av.VideoFrame:
-        """Convert (H, W, 3) uint8 RGB."""
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        """Convert (H, W, 3) uint8 RGB, or (H, W, 4) RGBA."""
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=self._given)
         return self._to_yuv(frame)
 
     @staticmethod

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import SettingsError
 from ..pixels import bytes_from_unit, unit_from_signed
+from .finite import check_finite_output, is_finite
 from .less_memory import is_out_of_memory
 
 logger = logging.getLogger("animate_anyone")
@@ -20,15 +21,23 @@ logger = logging.getLogger("animate_anyone")
 Autoencoder = Any
 
 
+_ADVICE = "Check its file with `inspect`, or give another with --vae."
+
+
 @torch.no_grad()
 def encode_picture(vae: Autoencoder, pixels: Tensor) -> Tensor:
     """Encode pictures (N, 3, H, W) in [-1, 1] to scaled latents (N, C, H/8, W/8).
 
     The mean of the posterior, not a sample: what the published inference feeds ReferenceNet.
+
+    Raises:
+        NotFiniteError: If NaN or infinite numbers come out.
     """
-    if isinstance(vae, diffusers.AutoencoderTiny):
-        return vae.encode(pixels).latents * vae.config.scaling_factor
-    return vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
+    made = vae.encode(pixels)
+    is_tiny = isinstance(vae, diffusers.AutoencoderTiny)
+    latents = made.latents if is_tiny else made.latent_dist.mean
+    check_finite_output("the VAE", latents, pixels, _ADVICE)
+    return latents * vae.config.scaling_factor
 
 
 @torch.no_grad()
@@ -45,6 +54,7 @@ def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> I
 
     Raises:
         SettingsError: If there is no memory for a single frame.
+        NotFiniteError: If NaN or infinite numbers come out, also in float32.
     """
     rest = latents[0].transpose(0, 1)
     while len(rest):
@@ -52,6 +62,11 @@ def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> I
         if made is None:
             chunk_frames = _fewer(min(chunk_frames, len(rest)), latents)
             continue
+        if vae.dtype != torch.float32 and is_finite(rest[:chunk_frames]) and not is_finite(made):
+            logger.warning("Half precision overflows in the VAE: decoding in float32.")
+            vae.to(torch.float32)
+            continue
+        check_finite_output("the VAE", made, rest[:chunk_frames], _ADVICE)
         rest = rest[chunk_frames:]
         yield made
 
@@ -59,7 +74,8 @@ def decode_frames(vae: Autoencoder, latents: Tensor, chunk_frames: int = 4) -> I
 def _decoded(vae: Autoencoder, chunk: Tensor) -> Tensor | None:
     """Pixels of a few frames; None if there is no memory for so many."""
     try:
-        return unit_from_signed(vae.decode(chunk / vae.config.scaling_factor).sample)
+        scaled = (chunk / vae.config.scaling_factor).to(vae.dtype)
+        return unit_from_signed(vae.decode(scaled).sample)
     except Exception as error:
         if not is_out_of_memory(error):
             raise

@@ -6,6 +6,7 @@ kept for the rest of the run.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..borders.memory import free_memory, gigabytes
+from ..borders.memory import gigabytes
 from ..errors import NotFiniteError, SettingsError
 from .attention import scaled_dot_product
 from .denoising_unet import DenoisingUNet
 from .less_memory import Way, first_that_fits, in_pieces, is_out_of_memory
-from .memory import activation_bytes, fitting_frames
+from .memory import activation_bytes, fitting_frames, free_on
 from .references import Reference
 
 logger = logging.getLogger("animate_anyone")
@@ -58,7 +59,7 @@ class CarefulDenoiser:
             if torch.isfinite(out).all():
                 return out.to(wanted)
             call = partial(self._unet, given[0], timestep, given[1], strengths=strengths)
-            place = _first_not_finite(
+            place = first_not_finite(
                 self._unet, given, partial(call, pose=given[2], attention=scaled_dot_product)
             )
             wider = _wider(dtype, out.device)
@@ -121,7 +122,7 @@ class CarefulDenoiser:
         """What does not fit, and what would."""
         *_, frames, height, width = sample.shape
         config, size = self._unet.config, sample.element_size()
-        free = _free(sample.device)
+        free = free_on(sample.device)
         refusal = (
             f"There is not enough memory for a window of {frames} frames of {width * 8}x{height * 8} "
             "pixels, even with one half of guidance at a time and attention in pieces"
@@ -139,12 +140,6 @@ class CarefulDenoiser:
 def _row(tokens: Tensor, row: int, rows: int) -> Tensor:
     """One row's tokens; those that all rows share stay."""
     return tokens[row : row + 1] if len(tokens) == rows else tokens
-
-
-def _free(device: torch.device) -> int | None:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return free_memory() if device.type == "cpu" else None
 
 
 def _wider(dtype: torch.dtype, device: torch.device) -> torch.dtype | None:
@@ -180,8 +175,16 @@ def _are_finite(value: Any) -> bool:
     return True
 
 
-def _first_not_finite(unet: nn.Module, given: tuple[Any, Any, Any], call: Any) -> str:
-    """Where NaN or infinite numbers come up first: the forward once more, watched."""
+def first_not_finite(
+    unet: nn.Module, given: tuple[Any, Any, Any], call: Callable[[], object]
+) -> str:
+    """Where NaN or infinite numbers come up first: the forward once more, watched.
+
+    Args:
+        unet: Whose layers are watched.
+        given: Latents, reference and poses.
+        call: The forward.
+    """
     for name, value in zip(("the latents", "the reference", "the poses"), given, strict=True):
         if not _are_finite(value):
             return name

@@ -129,18 +129,12 @@ class UNetConfig:
                     f"{shown(config[key])}. "
                     "Use the config.json of the 2-D UNet that the checkpoint was trained from."
                 )
-        return cls(
-            block_out_channels=widths,
-            attention_levels=tuple(name == "CrossAttnDownBlock2D" for name in down),
-            layers_per_block=config.get("layers_per_block", 2),
-            num_attention_heads=heads,
-            cross_attention_dim=config.get("cross_attention_dim", 768),
-            norm_num_groups=config.get("norm_num_groups", 32),
-            norm_eps=config.get("norm_eps", 1e-5),
-            in_channels=config.get("in_channels", 4),
-            out_channels=config.get("out_channels", 4),
-            use_linear_projection=config.get("use_linear_projection", False),
-        )
+        ours = {
+            "block_out_channels": widths,
+            "attention_levels": tuple(name == "CrossAttnDownBlock2D" for name in down),
+            "num_attention_heads": heads,
+        }
+        return cls(**{name: config[name] for name in UNET if name in config} | ours)
 
     def to_diffusers(self) -> dict[str, Any]:
         """The `config.json` of the `UNet2DConditionModel` with these shapes."""

@@ -27,9 +27,14 @@ def clip_pixels(picture: Image.Image, size: int = 224) -> Tensor:
     Returns:
         (1, 3, size, size), CLIP's mean taken off, divided by CLIP's deviation.
     """
-    pixels = unit_from_bytes(np.asarray(stretch_for_clip(picture, size)))
+    return normalised_pixels(np.asarray(stretch_for_clip(picture, size))[None])
+
+
+def normalised_pixels(frames: np.ndarray) -> Tensor:
+    """Pictures (N, S, S, 3) uint8 as CLIP takes them: (N, 3, S, S)."""
+    pixels = unit_from_bytes(frames)
     pixels = (pixels - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
-    return pixels.permute(2, 0, 1)[None]
+    return pixels.permute(0, 3, 1, 2)
 
 
 @torch.no_grad()

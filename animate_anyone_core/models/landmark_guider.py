@@ -153,8 +153,23 @@ class WindowedPose:
         return self.windows[tuple(window)]
 
     @property
-    def first(self) -> Tensor:
-        """Map 0 of any window (1, C_0, f, h, w), for its sizes, type and device."""
+    def shape(self) -> tuple[int, ...]:
+        """Of map 0, as if it were the whole clip's (1, C_0, F, h, w)."""
+        channels, _, height, width = self._any.shape[1:]
+        return 1, channels, self.num_frames, height, width
+
+    @property
+    def device(self) -> torch.device:
+        """Where the maps are."""
+        return self._any.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What they are."""
+        return self._any.dtype
+
+    @property
+    def _any(self) -> Tensor:
         return next(iter(self.windows.values()))[0]
 
 

@@ -7,6 +7,7 @@ are computed as matrix products, the columns of the widest convolution.
 
 import torch
 
+from ..borders.memory import free_memory
 from .config import UNetConfig
 from .feed_forward import CPU_TOKENS, MOST_TOKENS
 from .slices import CPU_CELLS, MOST_CELLS
@@ -84,6 +85,13 @@ def fitting_frames(
         if free is None or activation_bytes(config, count, height, width, element_bytes) <= free
     )
     return next(fits, 0)
+
+
+def free_on(device: torch.device) -> int | None:
+    """Bytes that are free on a device; None if nobody tells."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return free_memory() if device.type == "cpu" else None
 
 
 def tokens_on(device: torch.device) -> int:

@@ -7,6 +7,27 @@ from .attention import Tree
 from .config import TemporalConfig, UNetConfig
 
 
+class UNetParts(nn.Module):
+    """What both UNets take of a tree, under diffusers' names; ReferenceNet gives features only.
+
+    Args:
+        tree: diffusers' UNet.
+        others: Names of further parts to take.
+    """
+
+    time_proj: Tree
+    time_embedding: Tree
+    conv_in: Tree
+    down_blocks: Tree
+    mid_block: Tree
+    up_blocks: Tree
+
+    def __init__(self, tree: Tree, *others: str) -> None:
+        super().__init__()
+        for name in (*UNetParts.__annotations__, *others):  # runs' checkpoints know this order
+            setattr(self, name, getattr(tree, name))
+
+
 def spatial_tree(config: UNetConfig) -> Tree:
     """Build the 2-D UNet with these shapes."""
     settings = {k: v for k, v in config.to_diffusers().items() if k != "_class_name"}

@@ -5,7 +5,7 @@ Symbols: C channels, F frames of the clip, f frames of a window, h w latent cell
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from ..errors import ShapeError
 from ..images import fit_clip
 from ..pixels import pixels_01
+from ..sampling.windows import WindowSettings
+from .landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
+from .pose_maps import PoseFeatures
 
 #: Frames encoded at once.
 CHUNK_FRAMES = 16
@@ -102,6 +105,40 @@ class PosesOnDemand:
         return self._chunks[index]
 
 
+#: Pose features of a clip: (1, C, F, h, w) at once, or of each window.
+ClipPose = Tensor | PosesOnDemand | WindowedPose
+
+
+@torch.no_grad()
+def encode_pose_pictures(
+    guider: nn.Module,
+    poses: Pictures,
+    width: int,
+    height: int,
+    windows: WindowSettings | None = None,
+) -> ClipPose:
+    """Stretch pose pictures (F, H, W, 3) to the video's size and encode them, when windows ask.
+
+    Args:
+        guider: The Pose Guider.
+        poses: The pictures.
+        width: Of the video.
+        height: Of the video.
+        windows: Those that will be sampled; a guider that looks at a window's frames together
+            (AniPortrait's) gives its features by them, at once. None is one window of all frames.
+
+    Raises:
+        ShapeError: If these are no pictures.
+    """
+    if not isinstance(guider, LandmarkGuider):
+        return PosesOnDemand(guider, poses, width, height)
+    check_pictures(poses)
+    stretched = fit_clip(poses[list(range(len(poses)))], width, height)
+    pictures = pixels_01(stretched).transpose(0, 1)[None].to(next(guider.parameters()))
+    plan = [list(range(len(poses)))] if windows is None else windows.windows(len(poses))
+    return encode_landmarks(guider, pictures, plan)
+
+
 def check_pictures(pictures: Pictures) -> None:
     """Raise ShapeError if these are no pictures (F, H, W, 3)."""
     if len(pictures.shape) != 4 or pictures.shape[-1] != 3 or not len(pictures):
@@ -111,17 +148,10 @@ def check_pictures(pictures: Pictures) -> None:
         )
 
 
-class OnDemand(Protocol):
-    """Features that are asked for by window."""
-
-    def of(self, window: Any, /) -> Any:
-        """Features (1, C, f, h, w) of some frames, or several such maps."""
-        ...
-
-
-def features_of(pose: Tensor | OnDemand, window: Sequence[int]) -> Any:
-    """Features (1, C, f, h, w) of a window, of a whole clip's (1, C, F, h, w) or on demand."""
-    return pose[:, :, list(window)] if isinstance(pose, Tensor) else pose.of(window)
+def features_of(pose: ClipPose, window: Sequence[int]) -> PoseFeatures:
+    """Features (1, C, f, h, w) of a window, or several such maps."""
+    numbers = list(window)
+    return pose[:, :, numbers] if isinstance(pose, Tensor) else pose.of(numbers)
 
 
 def frames_within(free_bytes: int | None, frame_bytes: int) -> int:

@@ -1,7 +1,7 @@
 """ReferenceNet: the same UNet, run once on the reference, read at every spatial attention."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import (
@@ -12,34 +12,22 @@ from .attention import (
     self_attention,
 )
 from .config import UNetConfig
-from .parameter_trees import spatial_tree
+from .parameter_trees import UNetParts, spatial_tree
 from .spatial_transformer import tokens_in, tokens_out
 
 
-class ReferenceNet(nn.Module):
+class ReferenceNet(UNetParts):
     """Turn a reference latent into the tokens that the denoising UNet reads.
 
     Args:
         config: Shapes; those of the denoising UNet it serves.
     """
 
-    time_proj: Tree
-    time_embedding: Tree
-    conv_in: Tree
-    down_blocks: Tree
-    mid_block: Tree
-    up_blocks: Tree
-
     def __init__(self, config: UNetConfig) -> None:
-        super().__init__()
-        tree = spatial_tree(config)
+        super().__init__(
+            spatial_tree(config)
+        )  # no output convolution: only the features are wanted
         self.config = config
-        self.time_proj = tree.time_proj
-        self.time_embedding = tree.time_embedding
-        self.conv_in = tree.conv_in
-        self.down_blocks = tree.down_blocks
-        self.mid_block = tree.mid_block
-        self.up_blocks = tree.up_blocks  # no output convolution: only the features are wanted
 
     def feature_paths(self) -> list[str]:
         """Paths of all spatial transformer blocks, in the order in which they run."""

@@ -7,14 +7,11 @@ in the top left corner of that input, scaled to fit, the rest filled with grey 1
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import CheckpointError, UnknownCheckpointError
-
-Size = tuple[int, int]
-Shapes = list[tuple[int, ...]]
+from .network_kinds import ZERO_TO_ONE, NetworkKind, Shapes, Size, is_single, tell_kind
 
 _STRIDES = (8, 16, 32)
 _COCO = 80  # classes
@@ -22,29 +19,15 @@ _LARGEST_LOG_SIDE = 20.0  # larger than any picture, and no overflow
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorModel:
+class DetectorModel(NetworkKind):
     """How one kind of detector is fed and read.
 
     Attributes:
-        kind: Short name, for reports and for choosing it by hand.
-        looks_like: The signature in words, for messages.
-        matches: Whether output shapes, for an input of (H, W) and one picture, are this kind's.
         decode: From the outputs for one picture and (H, W) to boxes (N, 4) and scores (N,) of
             persons, overlapping ones included.
-        channel_order: "bgr" or "rgb", what the network was trained with.
-        mean: Subtracted from values 0 to 255, in the network's channel order.
-        std: Divided by, likewise.
-        min_score: Boxes with lower scores are dropped.
     """
 
-    kind: str
-    looks_like: str
-    matches: Callable[[Shapes, Size], bool]
     decode: Callable[[list[np.ndarray], Size], tuple[np.ndarray, np.ndarray]]
-    channel_order: str
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    min_score: float = field(default=0.3)
 
 
 def num_anchors(size: Size) -> int:
@@ -117,7 +100,7 @@ def _corners(centre: np.ndarray, side: np.ndarray) -> np.ndarray:
 
 
 def _is_yolox(shapes: Shapes, size: Size) -> bool:
-    return _is_single(shapes) and shapes[0][1] == num_anchors(size) and shapes[0][2] >= 6
+    return is_single(shapes) and shapes[0][1] == num_anchors(size) and shapes[0][2] >= 6
 
 
 def _is_nms_inside(shapes: Shapes, size: Size) -> bool:
@@ -127,16 +110,16 @@ def _is_nms_inside(shapes: Shapes, size: Size) -> bool:
 
 
 def _is_yolov8(shapes: Shapes, size: Size) -> bool:
-    return _is_single(shapes) and shapes[0][2] == num_anchors(size) and shapes[0][1] >= 5
+    return is_single(shapes) and shapes[0][2] == num_anchors(size) and shapes[0][1] >= 5
 
 
 def _is_yolov10(shapes: Shapes, size: Size) -> bool:
     # with the joints of a pose network behind, which a detector has no use for
-    return _is_single(shapes) and shapes[0][2] in (6, 57) and shapes[0][1] < num_anchors(size)
+    return is_single(shapes) and shapes[0][2] in (6, 57) and shapes[0][1] < num_anchors(size)
 
 
 def _is_rt_detr(shapes: Shapes, size: Size) -> bool:
-    return _is_single(shapes) and shapes[0][2] == 4 + _COCO and shapes[0][1] < num_anchors(size)
+    return is_single(shapes) and shapes[0][2] == 4 + _COCO and shapes[0][1] < num_anchors(size)
 
 
 def _is_rt_detr_logits(shapes: Shapes, size: Size) -> bool:
@@ -155,13 +138,6 @@ def _is_yolo_nas(shapes: Shapes, size: Size) -> bool:
         and all(np.prod(s) == count for s in shapes[2:])
     )
 
-
-def _is_single(shapes: Shapes) -> bool:
-    return len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == 1
-
-
-#: Divided by, for networks that were trained on pictures in [0, 1].
-ZERO_TO_ONE = (255.0, 255.0, 255.0)
 
 #: Kinds that a file is compared with, in this order.
 DETECTORS: tuple[DetectorModel, ...] = (
@@ -184,7 +160,6 @@ DETECTORS: tuple[DetectorModel, ...] = (
         looks_like="YOLOv8: one output (1, 84, 8400)",
         matches=_is_yolov8,
         decode=_decode_yolov8,
-        channel_order="rgb",
         std=ZERO_TO_ONE,
     ),
     DetectorModel(
@@ -192,7 +167,6 @@ DETECTORS: tuple[DetectorModel, ...] = (
         looks_like="YOLOv10: one output (1, 300, 6)",
         matches=_is_yolov10,
         decode=_decode_yolov10,
-        channel_order="rgb",
         std=ZERO_TO_ONE,
     ),
     DetectorModel(
@@ -200,7 +174,6 @@ DETECTORS: tuple[DetectorModel, ...] = (
         looks_like="RT-DETR: one output (1, 300, 84)",
         matches=_is_rt_detr,
         decode=_decode_rt_detr,
-        channel_order="rgb",
         std=ZERO_TO_ONE,
     ),
     DetectorModel(
@@ -208,7 +181,6 @@ DETECTORS: tuple[DetectorModel, ...] = (
         looks_like="RT-DETR as transformers exports it: (1, 300, 80) and (1, 300, 4)",
         matches=_is_rt_detr_logits,
         decode=_decode_rt_detr_logits,
-        channel_order="rgb",
         std=ZERO_TO_ONE,
     ),
     DetectorModel(
@@ -216,7 +188,6 @@ DETECTORS: tuple[DetectorModel, ...] = (
         looks_like="YOLO-NAS: four outputs, number, boxes (1, N, 4), scores and classes (1, N)",
         matches=_is_yolo_nas,
         decode=_decode_yolo_nas,
-        channel_order="rgb",
     ),
 )
 
@@ -232,31 +203,7 @@ RTMDET = DetectorModel(
 )
 
 
-def check_outputs(model: DetectorModel, name: str, shapes: Shapes, size: Size) -> None:
-    """Raise CheckpointError if a detector hands over other shapes than its kind does."""
-    if not model.matches(shapes, size):
-        raise CheckpointError(
-            f"{name} hands over {', '.join(map(str, shapes)) or 'nothing'} for a picture, expected "
-            f"{model.looks_like}. Choose another file."
-        )
-
-
 def find_detector(name: str, shapes: Shapes, size: Size) -> DetectorModel:
-    """Tell the kind of a detector by its signature.
-
-    Args:
-        name: File name, for messages.
-        shapes: Shapes of the outputs for one picture.
-        size: (H, W) of the input.
-
-    Raises:
-        UnknownCheckpointError: If no known detector has that signature.
-    """
-    for model in DETECTORS:
-        if model.matches(shapes, size):
-            return model
-    kinds = "; ".join(model.looks_like for model in DETECTORS)
-    raise UnknownCheckpointError(
-        f"{name} is not a person detector we know: for a {size[1]}x{size[0]} picture it returns "
-        f"{', '.join(map(str, shapes)) or 'nothing'}. Known detectors: {kinds}."
-    )
+    """Tell the kind of a detector by its signature; see `tell_kind`."""
+    unknown = "not a person detector we know"
+    return tell_kind(DETECTORS, name, shapes, size, unknown, "Known detectors")

@@ -10,38 +10,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import CheckpointError, UnknownCheckpointError
 from .keypoint_layouts import LAYOUTS
-
-Size = tuple[int, int]
-Shapes = list[tuple[int, ...]]
+from .network_kinds import NetworkKind, Shapes, Size, tell_kind
 
 #: Bins per pixel of a SimCC output.
 _BINS_PER_PIXEL = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class EstimatorModel:
+class EstimatorModel(NetworkKind):
     """How one kind of estimator is fed and read.
 
     Attributes:
-        kind: Short name, for reports.
-        looks_like: The signature in words, for messages.
-        matches: Whether output shapes, for an input of (H, W), are this kind's.
         decode: From the outputs and (H, W) to points (N, K, 2) and scores (N, K).
         ends_on_pixels: Whether a crop reaches from the centre of the first pixel to the centre of
             the last one ("unbiased" processing), not from edge to edge.
-        channel_order: "bgr" or "rgb", what the network was trained with.
-        mean: Subtracted from values 0 to 255, in the network's channel order.
-        std: Divided by, likewise.
     """
 
-    kind: str
-    looks_like: str
-    matches: Callable[[Shapes, Size], bool]
     decode: Callable[[list[np.ndarray], Size], tuple[np.ndarray, np.ndarray]]
     ends_on_pixels: bool = False
-    channel_order: str = "rgb"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
 
@@ -153,36 +140,8 @@ ESTIMATORS: tuple[EstimatorModel, ...] = (
 )
 
 
-def check_outputs(
-    model: EstimatorModel, name: str, outputs: list[np.ndarray], size: Size, batch: int
-) -> None:
-    """Raise CheckpointError if an estimator hands over other shapes than its kind does."""
-    shapes = [output.shape for output in outputs]
-    if not model.matches(shapes, size) or any(shape[0] != batch for shape in shapes):
-        raise CheckpointError(
-            f"{name} hands over {', '.join(map(str, shapes)) or 'nothing'} for {batch} pictures, "
-            f"expected {model.looks_like}. Choose another file."
-        )
-
-
 def find_estimator(name: str, shapes: Shapes, size: Size) -> EstimatorModel:
-    """Tell the kind of an estimator by its signature.
-
-    Args:
-        name: File name, for messages.
-        shapes: Shapes of the outputs.
-        size: (H, W) of the input.
-
-    Raises:
-        UnknownCheckpointError: If no known estimator has that signature.
-    """
-    for model in ESTIMATORS:
-        if model.matches(shapes, size):
-            return model
-    kinds = "; ".join(model.looks_like for model in ESTIMATORS)
+    """Tell the kind of an estimator by its signature; see `tell_kind`."""
     counts = ", ".join(map(str, LAYOUTS))
-    raise UnknownCheckpointError(
-        f"{name} is not a pose estimator we know: for a {size[1]}x{size[0]} picture it returns "
-        f"{', '.join(map(str, shapes)) or 'nothing'}. Known estimators, with K one of {counts} "
-        f"keypoints: {kinds}."
-    )
+    known = f"Known estimators, with K one of {counts} keypoints"
+    return tell_kind(ESTIMATORS, name, shapes, size, "not a pose estimator we know", known)

@@ -13,14 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..borders import limits
-from ..errors import CheckpointError, UnknownCheckpointError
-from .detector_models import ZERO_TO_ONE, num_anchors
+from .detector_models import num_anchors
 from .keypoint_layouts import to_openpose
-from .person_detector import DEFAULT_SIZE, letterbox, without_overlaps
+from .network_kinds import ZERO_TO_ONE, NetworkKind, Shapes, Size, is_single, tell_kind
+from .person_detector import WholePictureNetwork, without_overlaps
 from .runtime import Network
-
-Size = tuple[int, int]
-Shapes = list[tuple[int, ...]]
 
 _KEYPOINTS = 17
 _LARGEST_OVERLAP = 0.65  # of boxes; people who dance together overlap
@@ -36,48 +33,21 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneStageModel:
-    """How one kind of one-stage network is fed and read; see `DetectorModel` for what is equal.
+class OneStageModel(NetworkKind):
+    """How one kind of one-stage network is fed and read.
 
     Attributes:
-        kind: Short name, for reports.
-        looks_like: The signature in words, for messages.
-        matches: Whether output shapes, for an input of (H, W) and one picture, are this kind's.
         decode: From the outputs for one picture to candidates, overlapping ones included.
-        channel_order: "bgr" or "rgb", what the network was trained with.
-        mean: Subtracted from values 0 to 255, in the network's channel order.
-        std: Divided by, likewise.
-        min_score: People with lower scores are dropped.
     """
 
-    kind: str
-    looks_like: str
-    matches: Callable[[Shapes, Size], bool]
     decode: Callable[[list[np.ndarray]], Found]
-    channel_order: str
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    min_score: float = 0.3
 
 
-class OneStageNetwork:
-    """A one-stage network of a known kind.
-
-    Args:
-        network: The network; it runs once so that its kind is told by the shapes of its outputs.
-
-    Raises:
-        UnknownCheckpointError: If it is none of the known kinds.
-        CheckpointError: If the network does not take a picture of its size.
-    """
+class OneStageNetwork(WholePictureNetwork[OneStageModel]):
+    """A one-stage network of a known kind, told by the shapes of its outputs."""
 
     def __init__(self, network: Network) -> None:
-        self.network = network
-        height, width = (*network.input_shape[2:], None, None)[:2]
-        self.size = (height or DEFAULT_SIZE, width or DEFAULT_SIZE)
-        outputs = network.run(np.zeros((1, 3, *self.size), network.input_type))
-        network.calls = 0  # looking at the file is not detecting
-        self.model = _find_one_stage(network.name, [o.shape for o in outputs], self.size)
+        super().__init__(network, _find_one_stage)
 
     def find(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find people in an RGB picture (H, W, 3) uint8.
@@ -89,15 +59,7 @@ class OneStageNetwork:
         Raises:
             CheckpointError: If the outputs have other shapes than before.
         """
-        model = self.model
-        batch, factor = letterbox(picture, self.size, model, self.network.input_type)
-        outputs = self.network.run(batch)
-        shapes = [output.shape for output in outputs]
-        if not model.matches(shapes, self.size):
-            raise CheckpointError(
-                f"{self.network.name} hands over {', '.join(map(str, shapes)) or 'nothing'} for a "
-                f"picture, expected {model.looks_like}. Choose another file."
-            )
+        model, (outputs, factor) = self.model, self.run(picture)
         found = Found(*(array.astype(np.float64) for array in model.decode(outputs)))
         usable = (found.scores > model.min_score) & np.isfinite(found.points).all(axis=(1, 2))
         usable &= np.isfinite(found.boxes).all(axis=1)
@@ -110,14 +72,8 @@ class OneStageNetwork:
 
 
 def _find_one_stage(name: str, shapes: Shapes, size: Size) -> OneStageModel:
-    for model in ONE_STAGE:
-        if model.matches(shapes, size):
-            return model
-    known = "; ".join(model.looks_like for model in ONE_STAGE)
-    raise UnknownCheckpointError(
-        f"{name} is no one-stage pose network we know: for a {size[1]}x{size[0]} picture it returns "
-        f"{', '.join(map(str, shapes)) or 'nothing'}. Known ones: {known}."
-    )
+    unknown = "no one-stage pose network we know"
+    return tell_kind(ONE_STAGE, name, shapes, size, unknown, "Known ones")
 
 
 def _with_joints(rows: np.ndarray, boxes: np.ndarray, first: int) -> Found:
@@ -151,8 +107,8 @@ def _is_raw(shapes: Shapes, size: Size) -> bool:
 
 
 def _is_end_to_end(shapes: Shapes, size: Size) -> bool:
-    is_single = len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][0] == 1
-    return is_single and shapes[0][2] == 6 + 3 * _KEYPOINTS and shapes[0][1] < num_anchors(size)
+    is_list = is_single(shapes) and shapes[0][2] == 6 + 3 * _KEYPOINTS
+    return is_list and shapes[0][1] < num_anchors(size)
 
 
 def _is_rtmo(shapes: Shapes, size: Size) -> bool:
@@ -168,7 +124,6 @@ ONE_STAGE: tuple[OneStageModel, ...] = (
         looks_like="YOLOv8-pose, YOLO11-pose: one output (1, 56, 8400)",
         matches=_is_raw,
         decode=_decode_raw,
-        channel_order="rgb",
         std=ZERO_TO_ONE,
     ),
     OneStageModel(
@@ -176,7 +131,6 @@ ONE_STAGE: tuple[OneStageModel, ...] = (
         looks_like="YOLO26-pose, or with NMS inside: one output (1, 300, 57)",
         matches=_is_end_to_end,
         decode=_decode_end_to_end,
-        channel_order="rgb",
         std=ZERO_TO_ONE,
     ),
     OneStageModel(

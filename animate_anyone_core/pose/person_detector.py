@@ -5,34 +5,20 @@ Symbols: N boxes, H W pixels.
 Convention: boxes are (left, top, right, bottom) in pixels of the picture.
 """
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Generic, NamedTuple
 
 import numpy as np
 
 from ..borders import limits
-from .detector_models import DetectorModel, check_outputs, find_detector
+from .detector_models import DetectorModel, find_detector
 from .drawing import import_cv2
+from .network_kinds import Kind, NetworkKind, Shapes, Size, check_outputs
 from .runtime import Network
 
 _GREY = 114
 _LARGEST_OVERLAP = 0.45
 DEFAULT_SIZE = 640
-
-
-class Feed(Protocol):
-    """What a kind of network says about the pictures it takes; see `DetectorModel`."""
-
-    @property
-    def channel_order(self) -> str:
-        """What the network was trained with, "bgr" or "rgb"."""
-
-    @property
-    def mean(self) -> tuple[float, float, float]:
-        """Subtracted, in the network's channel order."""
-
-    @property
-    def std(self) -> tuple[float, float, float]:
-        """Divided by, likewise."""
 
 
 class FrameBoxes(NamedTuple):
@@ -49,34 +35,55 @@ class FrameBoxes(NamedTuple):
     is_detected: bool = True
 
 
-class PersonDetector:
-    """A detector network of a known kind.
+class WholePictureNetwork(Generic[Kind]):
+    """A network of a known kind that looks at whole pictures.
 
     Args:
-        network: The network.
-        model: Its kind; None tells it by the shapes of its outputs, for which it runs once.
+        network: The network; it runs once, for the shapes of its outputs.
+        tell: From the file's name, these shapes and (H, W) of the input to the kind.
 
     Raises:
         UnknownCheckpointError: If the kind is to be told and is not a known one.
         CheckpointError: If the network does not take a picture.
     """
 
-    def __init__(self, network: Network, model: DetectorModel | None = None) -> None:
+    def __init__(self, network: Network, tell: Callable[[str, Shapes, Size], Kind]) -> None:
         self.network = network
         height, width = (*network.input_shape[2:], None, None)[:2]
         self.size = (height or DEFAULT_SIZE, width or DEFAULT_SIZE)
         blank = np.zeros((1, 3, *self.size), network.input_type)
         shapes = [output.shape for output in network.run(blank)]
         network.calls = 0  # looking at the file is not detecting
-        self.model = model or find_detector(network.name, shapes, self.size)
+        self.model = tell(network.name, shapes, self.size)
         check_outputs(self.model, network.name, shapes, self.size)
 
-    def detect(self, picture: np.ndarray) -> FrameBoxes:
-        """Find people in an RGB picture (H, W, 3) uint8; none is not an error."""
+    def run(self, picture: np.ndarray) -> tuple[list[np.ndarray], float]:
+        """The outputs for an RGB picture (H, W, 3) uint8, and the factor from it to input pixels.
+
+        Raises:
+            CheckpointError: If the outputs have other shapes than before.
+        """
         batch, factor = letterbox(picture, self.size, self.model, self.network.input_type)
         outputs = self.network.run(batch)
         shapes = [output.shape for output in outputs]
         check_outputs(self.model, self.network.name, shapes, self.size)
+        return outputs, factor
+
+
+class PersonDetector(WholePictureNetwork[DetectorModel]):
+    """A detector network of a known kind.
+
+    Args:
+        network: The network.
+        model: Its kind; None tells it by the shapes of its outputs.
+    """
+
+    def __init__(self, network: Network, model: DetectorModel | None = None) -> None:
+        super().__init__(network, lambda *told: model or find_detector(*told))
+
+    def detect(self, picture: np.ndarray) -> FrameBoxes:
+        """Find people in an RGB picture (H, W, 3) uint8; none is not an error."""
+        outputs, factor = self.run(picture)
         boxes, scores = self.model.decode(outputs, self.size)
         boxes, scores = boxes.astype(np.float64) / factor, scores.astype(np.float64)
         height, width = picture.shape[:2]
@@ -90,7 +97,7 @@ class PersonDetector:
 
 
 def letterbox(
-    picture: np.ndarray, size: tuple[int, int], model: Feed, input_type: np.dtype
+    picture: np.ndarray, size: tuple[int, int], model: NetworkKind, input_type: np.dtype
 ) -> tuple[np.ndarray, float]:
     """Put a picture into the top left corner of a detector's input.
 
@@ -109,29 +116,23 @@ def letterbox(
     inner = max(int(width * factor), 1), max(int(height * factor), 1)
     canvas = np.full((*size, 3), _GREY, np.uint8)
     canvas[: inner[1], : inner[0]] = cv2.resize(picture, inner, interpolation=cv2.INTER_LINEAR)
-    return to_input(canvas[None], model.channel_order, model.mean, model.std, input_type), factor
+    return to_input(canvas[None], model, input_type), factor
 
 
-def to_input(
-    pictures: np.ndarray,
-    channel_order: str,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-    input_type: np.dtype,
-) -> np.ndarray:
+def to_input(pictures: np.ndarray, model: NetworkKind, input_type: np.dtype) -> np.ndarray:
     """Turn RGB pictures (N, H, W, 3) uint8 into a network's input (N, 3, H, W).
 
     A network with uint8 input normalises by itself and gets the values as they are.
     """
-    if channel_order == "bgr":
+    if model.channel_order == "bgr":
         pictures = pictures[..., ::-1]
     batch = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
     if input_type == np.uint8:
         return batch
     values = batch.astype(np.float32)
-    if any(mean) or any(value != 1 for value in std):
-        values -= np.array(mean, np.float32).reshape(3, 1, 1)
-        values /= np.array(std, np.float32).reshape(3, 1, 1)
+    if any(model.mean) or any(value != 1 for value in model.std):
+        values -= np.array(model.mean, np.float32).reshape(3, 1, 1)
+        values /= np.array(model.std, np.float32).reshape(3, 1, 1)
     return values.astype(input_type, copy=False)
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from ..errors import CheckpointError, UnknownCheckpointError
 from .drawing import import_cv2
-from .estimator_models import EstimatorModel, check_outputs, find_estimator
+from .estimator_models import EstimatorModel, find_estimator
 from .keypoint_layouts import to_openpose
+from .network_kinds import check_outputs
 from .person_detector import to_input
 from .runtime import Network
 
@@ -79,12 +80,13 @@ class PoseEstimator:
     def _run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run the network on crops (N, H, W, 3) uint8, filled up to a fixed batch."""
         model, count = self.model, len(crops)
-        batch = to_input(crops, model.channel_order, model.mean, model.std, self.network.input_type)
+        batch = to_input(crops, model, self.network.input_type)
         if self.fixed_batch is not None and count < self.fixed_batch:
             rest = np.zeros((self.fixed_batch - count, *batch.shape[1:]), batch.dtype)
             batch = np.concatenate([batch, rest])
         outputs = self.network.run(batch)
-        check_outputs(model, self.network.name, outputs, self.size, len(batch))
+        shapes = [output.shape for output in outputs]
+        check_outputs(model, self.network.name, shapes, self.size, len(batch))
         return model.decode([output[:count] for output in outputs], self.size)
 
     def _crop(self, picture: np.ndarray, centre: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -126,10 +128,9 @@ def _tell_kind(
         for batch in batches:
             blank = np.zeros((batch, 3, *size), network.input_type)
             try:
-                outputs = network.run(blank)
-                shapes = [output.shape for output in outputs]
+                shapes = [output.shape for output in network.run(blank)]
                 model = find_estimator(network.name, shapes, size)
-                check_outputs(model, network.name, outputs, size, batch)
+                check_outputs(model, network.name, shapes, size, batch)
                 return model, size, batch
             except UnknownCheckpointError as error:
                 refused = error

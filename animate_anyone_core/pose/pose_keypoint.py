@@ -79,9 +79,19 @@ def to_pose_keypoint(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> lis
         if poses.fps is not None:
             frame["aa_fps"] = float(poses.fps)
         if poses.doubts:
-            frame["aa_doubts"] = list(poses.doubts)
+            # some editors make "\"" of every "'" in the text of a whole clip
+            frame["aa_doubts"] = [doubt.replace("'", "\u2019") for doubt in poses.doubts]
         frames.append(frame)
     return frames
+
+
+def standard_only(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The frames of a POSE_KEYPOINT without our own keys: all that other programs read."""
+
+    def kept(entry: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in entry.items() if not key.startswith("aa_")}
+
+    return [{**kept(frame), "people": list(map(kept, frame["people"]))} for frame in frames]
 
 
 def from_pose_keypoint(

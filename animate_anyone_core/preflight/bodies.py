@@ -52,7 +52,7 @@ def _several(people: list[int], where: str) -> Iterator[Finding]:
     if len(people) > 1:
         yield Finding(
             "persons",
-            f'{where} {len(people)} persons. Choose one in "Detect Pose": the weights know one '
+            f'{where} {len(people)} persons. Choose one in "Detect Poses": the weights know one '
             "person, and only one is drawn.",
         )
 

@@ -2,13 +2,11 @@
 
 import math
 
-import torch
-
-from ..borders.memory import free_memory, gigabytes
+from ..borders.memory import gigabytes
 from ..errors import SettingsError
 from ..images import SMALLEST_SIDE
 from ..models.denoising_unet import DenoisingUNet
-from ..models.memory import activation_bytes, cells_on, may_unfold, tokens_on
+from ..models.memory import activation_bytes, cells_on, free_on, may_unfold, tokens_on
 from ..models.pose_features import KEPT_FRAMES
 
 #: The estimate of the UNet is at most twice what is measured: only what is beyond that is refused.
@@ -34,7 +32,7 @@ def check_fits(
         window: Frames of a window.
         guidance_scale: Above 1 takes two rows.
     """
-    free = _free(unet.conv_in.weight.device)
+    free = free_on(unet.conv_in.weight.device)
     if free is None:
         return
     width, height = size
@@ -79,9 +77,3 @@ def needed_bytes(unet: DenoisingUNet, width: int, height: int, num_frames: int, 
     features = min(num_frames, KEPT_FRAMES) * cells * unet.config.block_out_channels[0] * size
     latents = num_frames * cells * unet.config.in_channels * size * _LATENTS
     return window + features + latents
-
-
-def _free(device: torch.device) -> int | None:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return free_memory() if device.type == "cpu" else None

@@ -26,7 +26,7 @@ def check_skeletons(
         yield Finding(
             "skeletons",
             f"Only {percent(dark.mean())} of the skeleton pictures is black. Skeletons are drawn on "
-            'black: is the video itself wired in, without "Detect Pose" and "Draw Pose"?',
+            'black: is the video itself wired in, without "Detect Poses" and "Draw Pose"?',
         )
         return
     empty = dark.all(axis=(1, 2)).mean()

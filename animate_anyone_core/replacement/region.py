@@ -84,12 +84,11 @@ def choose_region(boxes: np.ndarray, size: tuple[int, int], *, crop: bool = True
     return Region((x0, y0, x0 + int(sides[0]), y0 + int(sides[1])), size)
 
 
-def boxes_of_poses(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> np.ndarray:
+def boxes_of_poses(poses: PoseSequence) -> np.ndarray:
     """The box of a person in every frame (F, 4), from its keypoints, where there is no mask.
 
     Args:
         poses: One person; of several, the first is taken.
-        seen_score: Keypoints with lower scores are not looked at.
 
     Raises:
         PoseError: If nobody is seen in any frame.
@@ -97,7 +96,7 @@ def boxes_of_poses(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> np.nd
     boxes = np.zeros((poses.num_frames, 4), np.int64)
     limits = poses.width, poses.height
     for frame, box in enumerate(boxes):
-        points = poses.points[frame, 0][poses.scores[frame, 0] >= seen_score]
+        points = poses.points[frame, 0][poses.scores[frame, 0] >= SEEN_SCORE]
         if len(points) > 1:
             low, high = points.min(axis=0), points.max(axis=0)
             room = _AROUND_POSE * (high - low).max()
@@ -108,6 +107,13 @@ def boxes_of_poses(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> np.nd
             "The poses show nobody, so there is no box of the person to replace. Give a mask."
         )
     return boxes
+
+
+def scaled_boxes(boxes: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
+    """Boxes (F, 4) in pixels of a picture of another (width, height), at least as large."""
+    scaled = boxes * np.tile(np.array(new) / old, 2)
+    ends = np.concatenate([np.floor(scaled[:, :2]), np.ceil(scaled[:, 2:])], axis=1)
+    return ends.astype(np.int64)
 
 
 def masks_of_boxes(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SettingsError
+from .ranks import ALONE, Ranks
 from .windows import Window
 
 BLENDINGS = ("pyramid", "overlap-linear", "flat")
@@ -42,17 +43,22 @@ class Blend:
 
     def __init__(self, like: Tensor) -> None:
         self._sum = torch.zeros_like(like)
-        self._weight = torch.zeros(like.shape[2], device=like.device, dtype=like.dtype)
+        self._weight = like.new_zeros(len(like), like.shape[2])
 
-    def add(self, prediction: Tensor, window: Window, weights: Tensor) -> None:
-        """Add a window's prediction (B, C, f, h, w) with its frames' weights (f,)."""
+    def add(
+        self, prediction: Tensor, window: Window, weights: Tensor, row: int | None = None
+    ) -> None:
+        """Add a window's prediction (B, C, f, h, w), or one row of it, with its frames' weights (f,)."""
         index = torch.tensor(window, device=self._sum.device)
         weights = weights.to(self._weight)
+        rows = slice(None) if row is None else slice(row, row + 1)
         weighted = prediction.to(self._sum) * weights[:, None, None]
         # index_add_ sums where a window holds a frame twice (short looped clips do)
-        self._sum.index_add_(2, index, weighted)
-        self._weight.index_add_(0, index, weights)
+        self._sum[rows].index_add_(2, index, weighted)
+        for weight in self._weight[rows]:
+            weight.index_add_(0, index, weights)
 
-    def result(self) -> Tensor:
-        """The mean (B, C, F, h, w); the sum becomes it, so it is asked for once."""
-        return self._sum.div_(self._weight[:, None, None])
+    def result(self, ranks: Ranks = ALONE) -> Tensor:
+        """The mean (B, C, F, h, w) over all processes; the sum becomes it: ask for it once."""
+        ranks.add_up(self._sum, self._weight)
+        return self._sum.div_(self._weight[:, None, :, None, None])

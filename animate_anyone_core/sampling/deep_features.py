@@ -3,7 +3,8 @@
 The network's own part of it is `DenoisingUNet.predict`.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any
 
 from torch import Tensor
 
@@ -24,6 +25,26 @@ class DeepFeatures:
         self._free_bytes = most_bytes
         self._kept: dict[Hashable, Tensor] = {}
         self._step, self._time = -1, -1.0
+
+    def around(self, unet: Any, window: Hashable, time: float) -> Callable[..., Tensor]:
+        """The denoiser of a call: the UNet, between what is used again and what is kept.
+
+        Args:
+            unet: A `DenoisingUNet`.
+            window: See `of_window`.
+            time: Likewise.
+        """
+
+        def predict(
+            sample: Tensor, *given: Any, strengths: tuple[float, ...], **how: Any
+        ) -> Tensor:
+            kept = self.of_window(window, time, len(strengths) * sample.shape[2])
+            how |= {"strengths": strengths, "deep": kept}
+            prediction, kept = unet.predict(sample, *given, **how)
+            self.keep(window, kept)
+            return prediction
+
+        return predict
 
     def of_window(self, window: Hashable, time: float, rows: int) -> Tensor | None:
         """What to use again in a window; None if it is to be computed.

@@ -1,7 +1,6 @@
 """The denoising loop: every step predicts all windows, blends, guides, and takes a solver step."""
 
 import inspect
-import itertools
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,11 +11,13 @@ from ..errors import NotFiniteError, SettingsError
 from ..progress import OnStep, silent
 from .blending import Blend, window_weights
 from .guidance import guide, needs_unconditional
-from .windows import Window, WindowSettings
+from .ranks import ALONE, Ranks
+from .windows import WindowSettings
 
 #: Predict one window. (latents (1, C, f, h, w), diffusion time, frame indices, with unconditional)
-#: -> (B, C, f, h, w); B = 2, [unconditional, conditional], if asked for both, else B = 1.
-PredictWindow = Callable[[Tensor, Tensor, Window, bool], Tensor]
+#: -> (B, C, f, h, w); B = 2, [unconditional, conditional], if asked for both, else B = 1. Where
+#: processes share the halves, it is also given which of both to predict: `half=0` or 1.
+PredictWindow = Callable[..., Tensor]
 
 
 class Keeper(Protocol):
@@ -58,6 +59,8 @@ def denoise(
     generator: torch.Generator | None = None,
     on_step: OnStep = silent,
     keeper: Keeper | None = None,
+    ranks: Ranks = ALONE,
+    splits_halves: bool = True,
 ) -> Tensor:
     """Turn noise into the latents of a clip.
 
@@ -72,6 +75,8 @@ def denoise(
         generator: For solvers that add noise.
         on_step: Told after every window (done, total); raise from it to cancel.
         keeper: Keeps what is done after every step, and knows where to go on.
+        ranks: The processes that share the windows; all get the same latents.
+        splits_halves: Whether they may share the halves of guidance, too.
 
     Returns:
         Scaled latents (1, C, F, h, w), exactly as many frames as the noise.
@@ -91,16 +96,17 @@ def denoise(
     kept = None if keeper is None else keeper.load(solver, generator)
     first, latents = kept or (0, noise * solver.init_noise_sigma)
     latents = latents.to(noise)
-    total = len(solver.timesteps) * len(windows.windows(noise.shape[2]))
     takes_generator = "generator" in inspect.signature(solver.step).parameters
     extra = {"generator": generator} if takes_generator and generator is not None else {}
 
     for number, t in enumerate(solver.timesteps[first:], first):
         scaled = solver.scale_model_input(latents, t)
         guidance = guidance_scale if number >= guided_from * len(solver.timesteps) else 1.0
-        reported = _counting(on_step, number * total // len(solver.timesteps), total)
+        told = _in_step(on_step, number, len(solver.timesteps))
         try:
-            prediction = _predict_clip(predict, scaled, t, guidance, windows, reported)
+            prediction = predict_clip(
+                predict, scaled, t, guidance, windows, ranks, splits_halves, on_window=told
+            )
         except NotFiniteError as error:
             step = f"step {number + 1} of {len(solver.timesteps)}"
             raise NotFiniteError(f"In {step}, {error}") from error
@@ -110,31 +116,35 @@ def denoise(
     return latents
 
 
-def _predict_clip(
+def predict_clip(
     predict: PredictWindow,
     scaled: Tensor,
     t: Tensor,
     guidance_scale: float,
     windows: WindowSettings,
-    on_window: Callable[[], None],
+    ranks: Ranks = ALONE,
+    splits_halves: bool = True,
+    *,
+    on_window: OnStep = silent,
 ) -> Tensor:
-    """Predict all windows, blend and guide: (1, C, F, h, w)."""
-    with_unconditional = needs_unconditional(guidance_scale)
-    blend = Blend(scaled.expand(2 if with_unconditional else 1, -1, -1, -1, -1))
-    for window in windows.windows(scaled.shape[2]):
+    """Predict this process's windows, blend them with those of others, guide: (1, C, F, h, w)."""
+    rows = 2 if needs_unconditional(guidance_scale) else 1
+    tasks = ranks.tasks(windows.windows(scaled.shape[2]), rows, splits_halves=splits_halves)
+    blend = Blend(scaled.expand(rows, -1, -1, -1, -1))
+    for done, (window, half) in enumerate(tasks, 1):
+        which = {} if half is None else {"half": half}
         try:
-            prediction = predict(scaled[:, :, window], t, window, with_unconditional)
+            prediction = predict(scaled[:, :, window], t, window, rows == 2, **which)
         except NotFiniteError as error:
             place = f"the window of frames {window[0]} to {window[-1]}"
             raise NotFiniteError(f"{place}: {error}") from error
         weights = window_weights(len(window), windows.blending, windows.context_overlap)
-        blend.add(prediction, window, weights)
-        on_window()
-    both = blend.result()
-    return guide(both[:1], both[1:], guidance_scale) if with_unconditional else both
+        blend.add(prediction, window, weights, half)
+        on_window(done, len(tasks))
+    both = blend.result(ranks)
+    return guide(both[:1], both[1:], guidance_scale) if rows == 2 else both
 
 
-def _counting(on_step: OnStep, done: int, total: int) -> Callable[[], None]:
-    """Report one more window each time it is called."""
-    counter = itertools.count(done + 1)
-    return lambda: on_step(next(counter), total)
+def _in_step(on_step: OnStep, number: int, steps: int) -> OnStep:
+    """Report the windows of a step as those of all steps."""
+    return lambda done, total: on_step(number * total + done, steps * total)

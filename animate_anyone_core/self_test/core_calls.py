@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..animate import AnimateSettings, animate, window_predictor
+from ..animate import animate, window_predictor
+from ..animate_settings import AnimateSettings
 from ..checkpoints.builtin import BUILT_IN, built_in_samples
 from ..checkpoints.key_map import to_tree_key
 from ..checkpoints.layouts import recognise
@@ -16,16 +17,18 @@ from ..checkpoints.model_folder import load_models
 from ..images import fit, read_picture
 from ..models.attention import AttentionKernel, scaled_dot_product
 from ..models.config import TemporalConfig, UNetConfig
-from ..models.denoising_unet import DenoisingUNet, PoseFeatures, fold_frames, unfold_frames
+from ..models.denoising_unet import DenoisingUNet
+from ..models.folded_frames import fold_frames, unfold_frames
 from ..models.landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
 from ..models.pose_guider import encode_poses
+from ..models.pose_maps import PoseFeatures
 from ..models.reference_net import ReferenceNet
 from ..models.references import Reference
 from ..models.temporal import temporal_layer
 from ..pose.drawing import draw_poses
 from ..pose.openpose_json import load_poses
 from ..replacement.person_boxes import box_cells, person_boxes
-from ..sampling.denoise import denoise
+from ..sampling.denoise import denoise, predict_clip
 from ..sampling.schedule import NoiseSchedule, make_solver
 from ..sampling.windows import WindowSettings
 from .precision import Precision
@@ -182,24 +185,20 @@ def sampled_latents(
         given.append(sample[:1])
         return networks.denoising_unet(sample, *inputs, attention=networks.attention, **options)
 
-    solver = _FirstPrediction(noise_solver(numbers))
-    final = denoise(
-        window_predictor(
-            denoiser,
-            Reference(networks.put(numbers.embeddings[1:]), _pictures_features(networks, numbers)),
-            landmark_maps(networks, numbers, published_range=published_range)
-            if isinstance(networks.pose_guider, LandmarkGuider)
-            else pose_features(networks, numbers, how["num_frames"]),
-            None if extra is None else networks.put(extra),
-        ),
-        networks.put(numbers.inputs["noise"]),
-        solver,
-        num_inference_steps=how["steps"],
-        guidance_scale=how["guidance_scale"],
-        windows=published_windows_of(numbers),
+    predict = window_predictor(
+        denoiser,
+        Reference(networks.put(numbers.embeddings[1:]), _pictures_features(networks, numbers)),
+        landmark_maps(networks, numbers, published_range=published_range)
+        if isinstance(networks.pose_guider, LandmarkGuider)
+        else pose_features(networks, numbers, how["num_frames"]),
+        None if extra is None else networks.put(extra),
     )
-    assert solver.first is not None
-    return SampledLatents(solver.timesteps, solver.first, final, given[0])
+    noise, guidance = networks.put(numbers.inputs["noise"]), how["guidance_scale"]
+    solver, windows = noise_solver(numbers), published_windows_of(numbers)
+    settings = {"num_inference_steps": how["steps"], "guidance_scale": guidance, "windows": windows}
+    final = denoise(predict, noise, solver, **settings)
+    guided = predict_clip(predict, noise, solver.timesteps[0], guidance, windows)
+    return SampledLatents(solver.timesteps, guided, final, given[0])
 
 
 def person_cells(numbers: ReferenceNumbers) -> tuple[Tensor, Tensor]:
@@ -226,22 +225,6 @@ def noise_solver(numbers: ReferenceNumbers) -> Any:
     fields = NoiseSchedule.__dataclass_fields__
     given = numbers.settings["noise_scheduler_kwargs"].items()
     return make_solver(NoiseSchedule(**{key: value for key, value in given if key in fields}))
-
-
-class _FirstPrediction:
-    """A solver that keeps what it was first given."""
-
-    def __init__(self, solver: Any) -> None:
-        self._solver = solver
-        self.first: Tensor | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._solver, name)
-
-    def step(self, prediction: Tensor, t: Tensor, latents: Tensor) -> Any:
-        if self.first is None:
-            self.first = prediction
-        return self._solver.step(prediction, t, latents)
 
 
 def _pictures_features(networks: Networks, numbers: ReferenceNumbers) -> dict[str, Tensor]:

@@ -322,8 +322,11 @@ _SAFETENSORS_TYPES = {
     torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64",
     torch.int8: "I8", torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
     torch.uint8: "U8", torch.bool: "BOOL", torch.complex64: "C64",
-    torch.float8_e4m3fn: "F8_E4M3", torch.float8_e8m0fnu: "F8_E8M0",
+    torch.float8_e4m3fn: "F8_E4M3",
 }  # fmt: skip
+SCALES = getattr(torch, "float8_e8m0fnu", None)  # since PyTorch 2.7
+if SCALES is not None:
+    _SAFETENSORS_TYPES[SCALES] = "F8_E8M0"
 
 
 def simcc(

@@ -10,7 +10,15 @@ from typing import Any
 
 import torch
 from bad_inputs.harness import Case
-from bad_inputs.material import WEIGHTS, Material, call, safetensors_bytes, to_json, with_header
+from bad_inputs.material import (
+    SCALES,
+    WEIGHTS,
+    Material,
+    call,
+    safetensors_bytes,
+    to_json,
+    with_header,
+)
 from torch import Tensor
 
 #: A tensor of each network that every file of it has.
@@ -68,7 +76,8 @@ def complex_numbers(m: Material) -> Iterator[Case]:
 
 
 def small_floats(m: Material) -> Iterator[Case]:
-    yield from _each(m, {"scales": lambda t: t.abs().to(torch.float8_e8m0fnu)})
+    if SCALES is not None:
+        yield from _each(m, {"scales": lambda t: t.abs().to(SCALES)})
 
 
 def quantised(m: Material) -> Iterator[Case]:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from animate_anyone_core.animate import AnimateSettings, animate
+from animate_anyone_core.animate import animate
+from animate_anyone_core.animate_settings import AnimateSettings
 from animate_anyone_core.checkpoints.families import FAMILIES
 from animate_anyone_core.checkpoints.inspection import inspect_folder
 from animate_anyone_core.checkpoints.load import load_reference_net

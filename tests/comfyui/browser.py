@@ -155,6 +155,86 @@ class ComfyPage:
             }"""
         )
 
+    def set_values(self, values: dict[str, Any]) -> None:
+        """Set all settings of these names that no wire sets, those inside subgraphs too."""
+        self.page.evaluate(
+            """values => {
+                const visit = graph => {
+                    for (const node of graph.nodes ?? graph._nodes) {
+                        for (const widget of node.widgets ?? []) {
+                            const name = widget.name.replace(/^\\d+: /, "");
+                            const slot = node.inputs?.find(i => i.widget?.name === widget.name);
+                            if (!(name in values) || slot?.link != null) continue;
+                            widget.value = values[name];
+                            widget.callback?.(widget.value);
+                        }
+                        if (node.subgraph) visit(node.subgraph);
+                    }
+                };
+                visit(window.app.graph);
+            }""",
+            values,
+        )
+
+    def press_run(self) -> str:
+        """Press the button Run, of the graph or of App mode; returns the id of what was queued."""
+        words = re.compile(r"^\s*Run\s*$")
+        button = self.page.locator("button:visible").filter(has_text=words).last
+        with self.page.expect_response(re.compile("/prompt$"), timeout=PATIENCE) as answer:
+            button.click(timeout=PATIENCE)
+        reply = answer.value.json()
+        assert "prompt_id" in reply, reply
+        return reply["prompt_id"]
+
+    def open_app(self) -> bool:
+        """Show the open workflow as a form; False where the page knows no App mode."""
+        try:
+            self.run("Comfy.ToggleLinear")
+            self.page.get_by_test_id("linear-widgets").wait_for(timeout=5000)
+        except Exception:
+            return False
+        self.page.wait_for_timeout(1000)
+        skip = self.page.get_by_role("button", name="Skip")
+        if skip.count():
+            skip.first.click()
+        return True
+
+    def fill_in_app(self, setting: str, text: str) -> None:
+        """Type into a field of the form."""
+        item = self.page.get_by_test_id("app-mode-widget-item").filter(has_text=setting)
+        field = item.locator("input").first
+        field.fill(text, timeout=PATIENCE)
+        field.press("Enter")
+
+    def draw_nodes(self, as_html: bool) -> None:
+        """Let the page draw nodes itself (newer pages), or on its canvas."""
+        self.page.evaluate(
+            "on => window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)", as_html
+        )
+        self._load()
+        self.errors.clear()
+
+    def overlapping_html_nodes(self) -> list[list[str]]:
+        """Pairs of nodes that the page draws itself and that lie on each other, by title."""
+        return self.page.evaluate(
+            """() => {
+                const scale = window.app.canvas.ds.scale;
+                const boxes = [...document.querySelectorAll("[data-node-id]")].map(element => {
+                    const parts = [element, ...element.querySelectorAll("button")];
+                    const rects = parts.map(e => e.getBoundingClientRect());
+                    const title = window.app.graph.getNodeById(Number(element.dataset.nodeId))?.title;
+                    return [title, element.getBoundingClientRect(),
+                            Math.max(...rects.map(r => r.bottom)) - 2 * scale];
+                });
+                const pairs = [];
+                boxes.forEach(([a, r, bottom], i) => boxes.forEach(([b, s, other], j) => {
+                    if (i < j && r.left < s.right && s.left < r.right && r.top < other && s.top < bottom)
+                        pairs.push([a, b]);
+                }));
+                return pairs;
+            }"""
+        )
+
     def messages(self) -> list[str]:
         """Warnings and errors that the page shows in a corner."""
         found = self.page.locator(".p-toast-message-warn, .p-toast-message-error")

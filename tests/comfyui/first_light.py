@@ -15,15 +15,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from animate_anyone_core.animate import (
-    encode_pose_pictures,
-    encode_reference,
-    window_predictor,
-)
+from animate_anyone_core.animate import encode_reference, window_predictor
 from animate_anyone_core.checkpoints.builtin import built_in_samples
 from animate_anyone_core.checkpoints.model_folder import Models, load_models
 from animate_anyone_core.images import fit, read_picture
 from animate_anyone_core.models.autoencoder import decode_frames
+from animate_anyone_core.models.pose_features import encode_pose_pictures
 from animate_anyone_core.replacement.scene import NO_SCENE, Scene, encode_scene
 from animate_anyone_core.sampling.denoise import denoise, make_noise
 from animate_anyone_core.sampling.schedule import make_solver
@@ -184,7 +181,7 @@ def core_result(
     picture = fit(read_picture(PICTURE), WIDTH, HEIGHT, "crop")
     encoded = encode_reference(models, picture)
     skeletons = read_video(SKELETONS, FRAMES).frames
-    pose = encode_pose_pictures(models, skeletons, WIDTH, HEIGHT, WINDOWS)
+    pose = encode_pose_pictures(models.pose_guider, skeletons, WIDTH, HEIGHT, WINDOWS)
     extra_inputs = models.profile.extra_inputs
     extra = encode_scene(models.vae, extra_inputs, scene, FRAMES, WIDTH, HEIGHT)
     generator = torch.Generator().manual_seed(SEED)

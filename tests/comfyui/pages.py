@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .workflow_prompt import DYNAMIC
+
 REPOSITORY = Path(__file__).parent.parent.parent
 DOCS = REPOSITORY / "web" / "docs"
 LOCALES = REPOSITORY / "locales"
@@ -55,10 +57,28 @@ WORDS = {
 
 
 def inputs_of(info: dict[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any], bool]]:
-    """(name, type, options, is optional) of every input of a node of /object_info."""
+    """(name, type, options, is optional) of every input of a node of /object_info.
+
+    After a choice with fields of its own come these, under `choice.field`.
+    """
+    yield from _inputs_in(info["input"], "")
+
+
+def _inputs_in(
+    inputs: dict[str, Any], prefix: str
+) -> Iterator[tuple[str, Any, dict[str, Any], bool]]:
     for group in ("required", "optional"):
-        for name, (kind, *options) in info["input"].get(group, {}).items():
-            yield name, kind, options[0] if options else {}, group == "optional"
+        for name, (kind, *rest) in inputs.get(group, {}).items():
+            options = rest[0] if rest else {}
+            yield prefix + name, kind, options, group == "optional"
+            if kind == DYNAMIC:
+                for choice in options["options"]:
+                    yield from _inputs_in(choice["inputs"], f"{prefix}{name}.")
+
+
+def locale_key(name: str) -> str:
+    """How the page looks for the words of an input: it reads a dot as a step into a branch."""
+    return name.replace(".", "_")
 
 
 def english(info: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +88,10 @@ def english(info: dict[str, Any]) -> dict[str, Any]:
         "display_name": info["display_name"],
         "description": info["description"],
         "inputs": {
-            name: {"name": options.get("display_name") or name, "tooltip": options["tooltip"]}
+            locale_key(name): {
+                "name": options.get("display_name") or name.rpartition(".")[2],
+                "tooltip": options["tooltip"],
+            }
             for name, _, options, _ in inputs_of(info)
         },
         "outputs": {
@@ -101,9 +124,11 @@ def lists(info: dict[str, Any], texts: dict[str, Any], language: str) -> dict[st
     words = WORDS[language]
     inputs = [
         (
-            f"`{name}`" if language == "en" else f"{texts['inputs'][name]['name']} `{name}`",
+            f"`{name}`"
+            if language == "en"
+            else f"{texts['inputs'][locale_key(name)]['name']} `{name}`",
             _value(kind, options, is_optional, words),
-            texts["inputs"][name]["tooltip"],
+            texts["inputs"][locale_key(name)]["tooltip"],
         )
         for name, kind, options, is_optional in inputs_of(info)
     ]
@@ -134,7 +159,9 @@ def with_lists(page: str, bodies: dict[str, str]) -> str:
 def _value(kind: Any, options: dict[str, Any], is_optional: bool, words: dict[str, Any]) -> str:
     choices = kind if isinstance(kind, list) else options.get("options")
     default = options.get("default")
-    if choices is not None or kind == "COMBO":
+    if kind == DYNAMIC:
+        value = _choice([choice["key"] for choice in choices], words)
+    elif choices is not None or kind == "COMBO":
         value = _choice([str(choice) for choice in choices or []], words)
     elif kind in ("INT", "FLOAT"):
         value = _number(default)

@@ -144,6 +144,12 @@ class ComfyServer:
     # ---- the process ----
 
     @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """Everything the server has printed so far."""
         return self.log_file.read_text(errors="replace") if self.log_file.is_file() else ""
@@ -297,7 +303,14 @@ class ComfyServer:
             PromptRejectedError: If the server does not accept it.
             PromptFailedError: If a node fails or the graph is interrupted.
         """
-        entry = self.wait(self.queue(prompt, **queue), timeout)
+        return self.succeeded(self.wait(self.queue(prompt, **queue), timeout))
+
+    def succeeded(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """A history entry, if it tells of a success.
+
+        Raises:
+            PromptFailedError: If a node failed or the graph was interrupted.
+        """
         messages = dict(entry["status"]["messages"])
         if entry["status"]["status_str"] == "success":
             return entry

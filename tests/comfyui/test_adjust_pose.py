@@ -1,8 +1,11 @@
 """Adjust Pose in a graph, with our poses and with what pose editors write."""
 
+import json
+
 import numpy as np
 import pytest
 from comfyui_harness import first_light as line
+from comfyui_harness.server import PromptFailedError
 
 SETTINGS = {
     "part": "whole person",
@@ -55,3 +58,36 @@ def test_a_moved_person_is_drawn_beside_the_place(server, share):
     both = np.roll(plain, shift, axis=2)
     assert (moved != both).any(axis=-1).mean() < 0.01  # but for the border
     assert (moved != plain).any(axis=-1).mean() > 0.02
+
+
+def test_an_editors_text_comes_in_and_goes_out(server):
+    """A frame as an editor writes it, as text: moved by us, told as text, and drawn."""
+    body = [n for k in range(18) for n in (40.0 + 4 * k, 60.0 + 8 * k, 1.0)]
+    person = {"pose_keypoints_2d": body, "face_keypoints_2d": [], "hand_left_keypoints_2d": []}
+    page = {"people": [person], "canvas_width": 256, "canvas_height": 256}
+    settings = {**SETTINGS, "move_x": 0.25}
+    graph = {
+        "text": line.node("PrimitiveStringMultiline", value=json.dumps(page, indent=4)),
+        "adjusted": line.ours("AdjustPose", pose_keypoint=["text", 0], **settings),
+        "told": line.node("PreviewAny", source=["adjusted", 1]),
+        "drawn": line.ours("DrawPose", pose_keypoint=["adjusted", 0], **DRAWN),
+        "save": line.node("SaveImage", images=["drawn", 0], filename_prefix="adjusted"),
+    }
+    entry = server.run(graph)
+    (frame,) = json.loads(entry["outputs"]["told"]["text"][0])
+    moved = np.reshape(frame["people"][0]["pose_keypoints_2d"], (18, 3))
+    np.testing.assert_allclose(moved, np.reshape(body, (18, 3)) + np.array([64.0, 0.0, 0.0]))
+    picture = line.Image.open(server.path_of(server.files(entry, "save")[0]))
+    assert np.asarray(picture).max() > 0
+
+
+def test_a_text_that_is_no_pose_is_refused_in_one_sentence(server):
+    graph = {
+        "text": line.node("PrimitiveStringMultiline", value="{'people': []}"),
+        "adjusted": line.ours("AdjustPose", pose_keypoint=["text", 0], **SETTINGS),
+        "told": line.node("PreviewAny", source=["adjusted", 1]),
+    }
+    with pytest.raises(PromptFailedError) as failed:
+        server.run(graph)
+    assert failed.value.details["exception_type"] == "PoseError"
+    assert failed.value.details["exception_message"].startswith("The text of the poses is not JSON")

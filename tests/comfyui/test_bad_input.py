@@ -33,6 +33,8 @@ def names(server):
 def message_of(server, graph):
     with pytest.raises(PromptFailedError) as failed:
         server.run(graph, timeout=300)
+    kind = failed.value.details["exception_type"]
+    assert re.fullmatch(r"\w+Error", kind), "the dialog shows a path"
     return failed.value.details["exception_message"].strip()
 
 

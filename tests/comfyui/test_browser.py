@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 browsers = importlib.import_module("comfyui_harness.browser")
+line = importlib.import_module("comfyui_harness.first_light")
 pages = importlib.import_module("comfyui_harness.pages")
 
 WORKFLOWS = sorted((pages.REPOSITORY / "workflows").glob("*.json"))
@@ -19,7 +20,27 @@ BLUEPRINTS = sorted((pages.REPOSITORY / "subgraphs").glob("*.json"))
 SAVED = sorted((pages.REPOSITORY / "tests" / "comfyui" / "saved_0_1").glob("*.json"))
 SMALLEST_ZOOM = 0.75
 SAMPLES = pages.REPOSITORY / "animate_anyone_core" / "builtin" / "samples"
+FILES = {"skeletons.mp4": line.SKELETONS}
 INPUTS = {"LoadImage": SAMPLES / "character_a.png", "LoadVideo": SAMPLES / "driving.mp4"}
+#: Values for a run of a few seconds; names of files are those of a small model in the published layout.
+SMALL = {
+    "steps": 1,
+    "num_frames": 3,
+    "length": 3,
+    "start_frame": 0,
+    "end_frame": 1,
+    "soft_frames": 0,
+}
+PUBLISHED = {
+    "reference_net": "moore/reference_unet.safetensors",
+    "denoising_unet": "moore/denoising_unet.safetensors",
+    "motion_module": "moore/motion_module.safetensors",
+    "pose_guider": "moore/pose_guider.safetensors",
+    "vae": "moore/vae",
+    "image_encoder": "moore/image_encoder",
+    "width": 128,
+    "height": 176,
+}
 EXAMPLE = next(path for path in WORKFLOWS if path.stem == "animate_character")
 
 
@@ -38,11 +59,13 @@ def page(browser, page_server):
     for path in WORKFLOWS:
         for node in json.loads(path.read_text("utf-8"))["nodes"]:
             if node["type"] in INPUTS:
-                page_server.upload(node["widgets_values"][0], INPUTS[node["type"]])
+                name = node["widgets_values"][0]
+                page_server.upload(name, FILES.get(name, INPUTS[node["type"]]))
             for model in node["properties"].get("models", []):
                 file = page_server.base / "models" / model["directory"] / model["name"]
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.touch()
+    line.install(page_server)
     opened = browsers.ComfyPage(browser, page_server.port)
     yield opened
     opened.close()
@@ -79,6 +102,68 @@ def test_a_workflow_opens_as_it_was_saved(page, keep, path):
         if node["type"].startswith("AnimateAnyone_"):
             values = saved[node["id"]].get("widgets_values", [])
             assert node["values"] == values, node["type"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs_from_the_page(page, keep, page_server, path):
+    """Opened, set to few frames and steps, and the button Run pressed."""
+    page.errors.clear()
+    page.open_workflow(json.loads(path.read_text("utf-8")))
+    page.press("Escape", times=2)
+    page.set_values(SMALL | (PUBLISHED if path.stem == "animate_published_weights" else {}))
+
+    entry = page_server.wait(page.press_run(), timeout=600)
+
+    page.page.wait_for_timeout(1500)  # results come into the nodes
+    keep(page, f"{path.stem} after a run")
+    assert page_server.files(page_server.succeeded(entry)) != []
+    assert page.errors == []
+    assert page.overlapping_nodes() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["animate_character", "animate_from_video"])
+def test_the_form_of_app_mode_is_filled_in_and_run(page, keep, page_server, name):
+    path = next(path for path in WORKFLOWS if path.stem == name)
+    page.open_workflow(json.loads(path.read_text("utf-8")))
+    page.press("Escape", times=2)
+    page.set_values({"steps": 2})
+    if not page.open_app():
+        pytest.skip("this page knows no App mode")
+    try:
+        page.fill_in_app("num_frames" if name == "animate_character" else "length", "4")
+
+        entry = page_server.wait(page.press_run(), timeout=600)
+
+        page.page.get_by_test_id("linear-video-output").first.wait_for(timeout=browsers.PATIENCE)
+        page.page.wait_for_timeout(1500)
+        keep(page, f"{name} as an app")
+    finally:
+        page.run("Comfy.ToggleLinear")
+    prompt = page_server.succeeded(entry)["prompt"][2]
+    given = [entry["inputs"] for entry in prompt.values()]
+    assert 4 in [i.get("num_frames", i.get("length")) for i in given]
+
+
+def test_nodes_drawn_by_the_page_itself_do_not_overlap(page, keep):
+    """The newer way to draw nodes, where they are higher and what is advanced is folded away."""
+    page.draw_nodes(as_html=True)
+    try:
+        wrong = {}
+        for path in WORKFLOWS:
+            page.open_workflow(json.loads(path.read_text("utf-8")))
+            page.press("Escape", times=2)
+            page.page.wait_for_timeout(1500)
+            if not page.page.locator("[data-node-id]").count():
+                pytest.skip("this page draws nodes on its canvas only")
+            keep(page, f"{path.stem} drawn by the page")
+            pairs = page.overlapping_html_nodes()
+            if pairs or page.errors:
+                wrong[path.stem] = pairs, list(page.errors)
+        assert wrong == {}
+    finally:
+        page.draw_nodes(as_html=False)
 
 
 def test_workflows_can_be_read_as_they_open(page):

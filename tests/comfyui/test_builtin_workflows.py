@@ -23,12 +23,13 @@ from animate_anyone_core.checkpoints.builtin import (
 )
 from animate_anyone_core.images import read_picture
 from animate_anyone_core.pose.detection import load_pose_detector
+from animate_anyone_core.pose.drawing import draw_poses
 from animate_anyone_core.pose.face_boxes import find_face_boxes
 from animate_anyone_core.pose.openpose_json import load_poses
 from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.replacement.region import boxes_of_poses, masks_of_boxes
-from animate_anyone_core.video import read_video
+from animate_anyone_core.video import read_video, write_video
 from tests.other_families import CONFIG, write_model
 
 if not (BUILT_IN_FOLDER / "denoising_unet.safetensors").is_file():
@@ -124,6 +125,20 @@ def test_the_character_is_seen_in_the_pose(server, character, driving, name):
     if name == "animate_from_video":  # the trunk stands where retargeting puts it
         driving = retarget_poses(driving, character[1]).poses
     assert_shows(videos[SHOWS_CHARACTER[name]], character, driving)
+
+
+def test_drawn_skeletons_are_read_back_and_move_the_character(server, character, driving):
+    """The shipped dance, drawn by another program's rules, has the character's bones in the end."""
+
+    def a_skeleton_video(workflow):
+        video = line.MATERIAL / "dance_as_openpose.mp4"
+        write_video(video, draw_poses(driving, "openpose", (256, 256)), 12)
+        name = server.upload("dance_as_openpose.mp4", video)
+        find(workflow, "LoadVideo")["widgets_values"][0] = name
+
+    videos, _ = run(server, "read_skeletons", a_skeleton_video)
+    on_the_character = retarget_poses(driving, character[1]).poses
+    assert_shows(videos["animate_anyone_skeletons"], character, on_the_character)
 
 
 def test_a_long_clip_is_checked_made_in_windows_and_made_again_in_part(server, character, driving):

@@ -110,6 +110,7 @@ WRONG = [
     (encode_graph, {"width": 130}, "multiples of 8, .* got 130x128. The nearest is 128x128"),
     (encode_graph, {"height": 9000}, "at most 8192, got 128x9000"),
     (encode_graph, {"width": -8}, "at least 16"),
+    (encode_graph, {"background": "no color"}, "no color"),
     (windows_graph, {"context_overlap": 8}, "The overlap must be from 0 to 7"),
     (windows_graph, {"context_overlap": -1}, "The overlap must be from 0"),
     (windows_graph, {"context_frames": -3}, "A window needs at least 1 frame"),
@@ -130,9 +131,20 @@ def test_a_wrong_setting_is_explained_before_the_run(server, graph, changes, mes
     with pytest.raises(PromptRejectedError) as rejected:
         server.run(graph(**changes))
 
-    (errors,) = (entry["errors"] for entry in rejected.value.errors.values())
     assert list(rejected.value.errors) == ["node"]
-    assert all(re.search(message, error["details"]) for error in errors)
+    (error,) = rejected.value.errors["node"]["errors"]
+    assert re.search(message, error["details"])
+    assert error["extra_info"].get("exception_type", "SettingsError") == "SettingsError"
+
+
+def test_a_file_that_is_gone_is_told_once_by_a_loader_of_two(server):
+    loader = unet()
+    loader["inputs"]["motion_module"] = "gone.pth"
+    graph = {"node": loader, "show": line.node("PreviewAny", source=["node", 1])}
+    with pytest.raises(PromptRejectedError) as rejected:
+        server.run(graph)
+    (error,) = rejected.value.errors["node"]["errors"]
+    assert error["details"].startswith("'gone.pth' is not in the list. Refresh the node list (R)")
 
 
 def test_a_linked_setting_is_judged_when_the_node_runs(server):

@@ -33,8 +33,8 @@ def call(**options):
         facts = {{"cond_or_uncond": [1, 0], **options}}
         return network(x, times, context, transformer_options=facts)
 
-model = sys.modules[pack.__name__ + ".nodes.denoising_model"]
-real, rows, full_at = model.optimized_attention, [], set()
+patches = sys.modules[pack.__name__ + ".nodes.comfy_patches"]
+real, rows, full_at = patches.optimized_attention, [], set()
 
 def patched(q, *rest, **named):
     rows.append(len(q))
@@ -43,7 +43,7 @@ def patched(q, *rest, **named):
     return real(q, *rest, **named)
 
 expected = call()
-model.optimized_attention = patched
+patches.optimized_attention = patched
 """
 
 
@@ -86,3 +86,35 @@ except mm.OOM_EXCEPTION as error:
     )
     assert is_own
     assert said[-1] == "Out of memory: going on with attention in pieces."
+
+
+def test_nothing_is_kept_of_a_fallback(in_comfyui):
+    """Neither tensors of the call that did not fit, nor the weights when ComfyUI frees its models."""
+    grown, alive, loaded = in_comfyui(
+        SETUP
+        + """
+import gc
+import weakref
+
+def tensors():
+    gc.collect()
+    return sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+
+call()
+before = tensors()
+for at in (len(rows) + 3, len(rows) + 60):
+    full_at |= {at}
+    call()
+grown = tensors() - before
+mm.load_models_gpu([patcher])
+mm.unload_all_models()
+loaded = len(mm.current_loaded_models)
+alive = weakref.ref(patcher.model)
+del patcher, network
+gc.collect()
+result = [grown, alive() is not None, loaded]
+"""
+    )
+    assert grown == 0
+    assert not alive
+    assert loaded == 0

@@ -65,15 +65,25 @@ both = [range_of(a, 0.0, 0.4) + range_of(b, 0.4, 1.0) for a, b in zip(whole, non
 result["pose window"] = off(run(pose=posed(1.0, 0.0, 0.4)), sample(model, both))
 
 # several references
-def together(a, b, share):
+def together(a, b, share, *more, **places):
+    wired = {f"reference_{i}": one for i, one in enumerate(more)}
     return of_ours("combine_references", "CombineReferences",
-                   reference_a=a, reference_b=b, share=share)
+                   reference_a=a, reference_b=b, share=share, more=wired, **places)
 
 other = make_reference(21)
 result["same twice"] = off(run(together(reference, reference, 0.3)), plain)
 result["one alone"] = bool(torch.equal(run(together(other, reference, 1.0)), plain))
 ab, ba = run(together(reference, other, 0.3)), run(together(other, reference, 0.7))
 result["either order"] = [off(ab, ba), off(ab, plain), off(ab, run(other))]
+third = make_reference(33)
+result["same three times"] = off(run(together(reference, reference, 0.3, reference)), plain)
+three = run(together(reference, other, 0.6, third))
+chained = run(together(reference, together(other, third, 0.5), 0.6))
+result["three"] = [off(three, chained), off(three, run(together(reference, other, 0.6)))]
+try:
+    together(reference, other, 0.5, third, mask=torch.ones(1, 8, 8))
+except Exception as error:
+    result["three in places"] = [type(error).__name__, str(error)]
 result["weak together"] = off(run(strong(0.5, given=together(reference, reference, 0.5))),
                               run(strong(0.5)))
 try:
@@ -352,6 +362,16 @@ def test_the_plate_stays_outside_the_mask(results):
 )
 def test_wrong_settings_say_what_to_do(results, name, message):
     assert message in results["errors"][name]
+
+
+def test_more_than_two_pictures_share_what_is_not_the_first(results):
+    assert results["same three times"] < REORDERED
+    as_chained, without_third = results["three"]
+    assert as_chained < ROUNDING
+    assert without_third > 0.01
+    kind, sentence = results["three in places"]
+    assert kind == "SettingsError"
+    assert sentence.startswith("A mask or poses place one second character, but 2 pictures are")
 
 
 def test_a_reference_of_reduced_strength_is_not_combined(results):

@@ -13,6 +13,7 @@ import av
 import pytest
 from comfyui_harness import first_light as line
 from comfyui_harness.workflow_prompt import (
+    DYNAMIC,
     FRONTEND_NODES,
     WIDGET_TYPES,
     find,
@@ -20,6 +21,7 @@ from comfyui_harness.workflow_prompt import (
     to_prompt,
 )
 
+from animate_anyone_core.checkpoints.builtin import BUILT_IN, BUILT_IN_REPLACE
 from animate_anyone_core.checkpoints.published_files import POSE_FILES
 from animate_anyone_core.video import read_video
 
@@ -65,7 +67,7 @@ def test_every_saved_value_is_one_the_node_offers(server, path):
     workflow = read_workflow(path)
     info = server.object_info()
     files = {m["name"] for node in workflow["nodes"] for m in models_of(node)}
-    offered = files | {name.rpartition("/")[0] for name in files}  # or the folder they go into
+    offered = files | {name.rpartition("/")[0] for name in files} - {""}  # or their folder
     for entry in to_prompt(workflow, info).values():
         kind, wanted = entry["class_type"], info[entry["class_type"]]["input"]
         for name, (choices, *rest) in {**wanted["required"], **wanted.get("optional", {})}.items():
@@ -83,11 +85,15 @@ def models_of(node):
     return node["properties"].get("models", [])
 
 
+BLUEPRINTS = sorted((line.ROOT / "subgraphs").glob("*.json"))
+
+
 def test_published_weights_can_be_fetched_from_the_missing_models_dialog(server):
-    """Every file the workflow names has an address on the publishers' hub, and a folder of ComfyUI."""
+    """Every file of the published model has an address on the publishers' hub and a folder of ComfyUI:
+    where a loader names it, and wherever a model set is chosen."""
     workflow = read_workflow(line.ROOT / "workflows" / "animate_published_weights.json")
     folders = set(json.loads(server.get("/models")))
-    named = 0
+    named = []
     for node in workflow["nodes"]:
         if not node["type"].startswith("AnimateAnyone_Load"):
             continue
@@ -99,8 +105,46 @@ def test_published_weights_can_be_fetched_from_the_missing_models_dialog(server)
             assert "/resolve/main/" in model["url"]
             assert model["url"].endswith("/" + value)
             assert model["directory"] in folders
-            named += 1
-    assert named == 6
+            named.append(model)
+    assert len(named) == 6
+    sets = 0
+    for path in WORKFLOWS + BLUEPRINTS:
+        for node in read_workflow(path)["nodes"]:
+            if node["type"] != "AnimateAnyone_LoadModelSet":
+                continue
+            chosen, models = node["widgets_values"][0], models_of(node)
+            if chosen == BUILT_IN:
+                assert models == named, path.name
+                sets += 1
+            elif (
+                chosen != BUILT_IN_REPLACE
+            ):  # another family's folder, with the same VAE and encoder
+                files = [f"{chosen}/{model['name']}" for model in named[:4]]
+                assert [model["name"] for model in models[:4]] == files
+                assert {model["directory"] for model in models[:4]} == {"animate_anyone"}
+                assert all("/resolve/main/" in model["url"] for model in models)
+                assert models[4:] == named[4:]
+    assert sets >= 11
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_the_rate_and_the_sound_of_what_is_loaded_reach_every_video(server, path):
+    """What makes a video has the rate of what was loaded wired in; and its sound, if it has any."""
+    workflow = read_workflow(path)
+    prompt = to_prompt(workflow, server.object_info())
+    makers = [
+        prompt[entry["inputs"]["video"][0]]["inputs"]
+        for entry in prompt.values()
+        if entry["class_type"] == "SaveVideo"
+    ]
+    assert makers or path.stem == "pose_from_video"
+    has_sound = any(e["class_type"] == "GetVideoComponents" for e in prompt.values())
+    for maker in makers:
+        source, output = maker["fps"]
+        kind = prompt[source]["class_type"]
+        assert (kind, output) in (("AnimateAnyone_BuiltinInputs", 3), ("GetVideoComponents", 2))
+        if has_sound:
+            assert prompt[maker["audio"][0]]["class_type"] == "GetVideoComponents"
 
 
 def test_pose_networks_for_real_people_can_be_fetched_wherever_poses_are_detected(server):
@@ -119,7 +163,7 @@ def test_pose_networks_for_real_people_can_be_fetched_wherever_poses_are_detecte
             notes = [n["widgets_values"][0] for n in nodes if n["type"] == "MarkdownNote"]
             assert any("**Real people** need DWPose" in note for note in notes), path.name
             counted += 1
-    assert counted == 8
+    assert counted == 9
 
 
 @pytest.mark.parametrize("node_id", FROZEN)
@@ -127,7 +171,8 @@ def test_saved_workflows_go_on_working(server, node_id):
     """Inputs and outputs of released nodes are as they were; new ones are optional and stand last."""
     frozen, now = FROZEN[node_id], schema_of(server.object_info()[node_id])
     assert now["widgets"][: len(frozen["widgets"])] == frozen["widgets"]
-    assert frozen["sockets"].items() <= now["sockets"].items()
+    for name, kind in frozen["sockets"].items():  # a socket may take more kinds than it did
+        assert kind in now["sockets"][name].split(","), name
     assert now["outputs"][: len(frozen["outputs"])] == frozen["outputs"]
     assert set(now["required"]) <= set(frozen["required"]), "would break saved prompts"
 
@@ -138,7 +183,8 @@ def schema_of(info):
     for group in ("required", "optional"):
         for name, (kind, *rest) in info["input"].get(group, {}).items():
             options = rest[0] if rest else {}
-            if (isinstance(kind, list) or kind in WIDGET_TYPES) and not options.get("forceInput"):
+            is_widget = isinstance(kind, list) or kind in (*WIDGET_TYPES, DYNAMIC)
+            if is_widget and not options.get("forceInput"):
                 widgets.append(name)
             else:
                 sockets[name] = kind

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from animate_anyone_core.__main__ import main
+from animate_anyone_core.checkpoints.builtin import built_in_samples
 from animate_anyone_core.checkpoints.weight_files import read_weights, write_weights
 from animate_anyone_core.video import read_video, write_video
 
@@ -388,3 +389,53 @@ class TestSettings:
         last = capsys.readouterr().err.splitlines()[-1]
         assert f"error: argument --{option}: invalid " in last
         assert value in last
+
+
+class TestTransparent:
+    @pytest.fixture
+    def built_in(self, tmp_path):
+        samples = built_in_samples()
+        return {
+            "reference": samples.characters[0],
+            "poses": samples.poses,
+            "steps": 1,
+            "max-frames": 2,
+            "output": tmp_path / "frame_%03d.png",
+        }
+
+    def test_pictures_with_alpha(self, built_in, tmp_path):
+        assert call(built_in, "--transparent") == 0
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == ["frame_000.png", "frame_001.png"]
+        for name in names:
+            alpha = np.asarray(Image.open(tmp_path / name))[..., 3]
+            assert alpha.shape == (128, 128)
+            assert (alpha[:8, :8] == 0).all()
+            assert (alpha[40:60, 56:72] == 255).mean() > 0.5  # somebody stands in the middle
+
+    @pytest.mark.parametrize("name", ["a.mov", "a.webm"])
+    def test_a_video_that_plays(self, built_in, tmp_path, name):
+        assert call(built_in | {"output": tmp_path / name}, "--transparent") == 0
+        assert read_video(tmp_path / name).frames.shape == (2, 128, 128, 3)
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    @pytest.mark.parametrize(
+        ("flags", "changes", "message"),
+        [
+            (["--resume"], {}, "--transparent does not go with --resume"),
+            ([], {"background-video": "a.mp4"}, "does not go with --background-video"),
+            ([], {"output": "a.mp4"}, ".mov or .webm, or as pictures such as frame_%04d.png"),
+            ([], {"output": "a%d.txt"}, "Pictures are written as"),
+        ],
+    )
+    def test_what_does_not_go_is_told_first(self, built_in, capsys, flags, changes, message):
+        assert call(built_in | changes, "--transparent", *flags) == 2
+        assert message in capsys.readouterr().err
+
+    def test_a_busy_background_is_told(self, files, capsys):
+        """What comes out of random weights has no plain background."""
+        options = {key.replace("_", "-"): value for key, value in files.items()}
+        options["output"] = files["output"].with_suffix(".mov")
+        assert call(options, "--transparent") == 2
+        assert "The background is not plain" in capsys.readouterr().err
+        assert not options["output"].exists()

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from animate_anyone_core.errors import NotFiniteError, SettingsError
-from animate_anyone_core.models import careful_denoiser
+from animate_anyone_core.models import careful_denoiser, memory
 from animate_anyone_core.models.autoencoder import decode_frames
 from animate_anyone_core.models.careful_denoiser import CarefulDenoiser
 from animate_anyone_core.models.memory import activation_bytes
@@ -119,7 +119,7 @@ def test_then_attention_in_pieces(unet, call, kernel, caplog):
 def test_then_a_sentence_with_a_window_that_would_fit(unet, call, kernel, monkeypatch):
     kernel(full)
     free = int(activation_bytes(unet.config, 1, 6, 8, 4)) + 1
-    monkeypatch.setattr(careful_denoiser, "free_memory", lambda: free)
+    monkeypatch.setattr(memory, "free_memory", lambda: free)
     with pytest.raises(SettingsError) as error:
         call(CarefulDenoiser(unet))
     assert str(error.value) == (
@@ -132,7 +132,7 @@ def test_then_a_sentence_with_a_window_that_would_fit(unet, call, kernel, monkey
 def test_or_with_a_size_that_would(unet, call, kernel, monkeypatch):
     kernel(full)
     one = activation_bytes(unet.config, 1, 6, 8, 4)
-    monkeypatch.setattr(careful_denoiser, "free_memory", lambda: int(one / 4) + 1)
+    monkeypatch.setattr(memory, "free_memory", lambda: int(one / 4) + 1)
     with pytest.raises(SettingsError) as error:
         call(CarefulDenoiser(unet))
     width, height = map(int, re.search(r"(\d+)x(\d+) pixels would fit", str(error.value)).groups())

@@ -6,7 +6,7 @@ from diffusers import UNet2DConditionModel
 from torch.testing import assert_close
 
 from animate_anyone_core.errors import SettingsError, ShapeError
-from animate_anyone_core.models.denoising_unet import fold_frames, unfold_frames
+from animate_anyone_core.models.folded_frames import fold_frames, unfold_frames
 from animate_anyone_core.models.pose_guider import PaperPoseGuider, PublishedPoseGuider
 from animate_anyone_core.models.references import Reference
 

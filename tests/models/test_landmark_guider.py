@@ -57,7 +57,7 @@ def test_a_frame_is_seen_with_its_window(guider, normal):
         assert not torch.allclose(part[:, :, 2], second[index][:, :, 0], rtol=1e-2)
     alone = guider(pictures[0].transpose(0, 1)[[5, 0, 1, 2]] * 2 - 1)
     assert_close(pose.of(windows[2])[4][0].transpose(0, 1), alone[4])
-    assert (pose.num_frames, pose.first.shape) == (6, first[0].shape)
+    assert pose.shape == (1, first[0].shape[1], 6, *first[0].shape[3:])
 
 
 def test_the_order_of_frames_within_a_window_does_not_matter(guider, normal):

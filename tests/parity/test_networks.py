@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from animate_anyone_core.models.denoising_unet import fold_frames, unfold_frames
+from animate_anyone_core.models.folded_frames import fold_frames, unfold_frames
 from animate_anyone_core.models.references import Reference
 from animate_anyone_core.models.temporal import temporal_layer
 from animate_anyone_core.sampling.windows import published_windows

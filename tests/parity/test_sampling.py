@@ -130,6 +130,7 @@ def frames_of(parity, case):
     return parity.expected[name].shape[2]
 
 
+@pytest.mark.slow
 def test_sampling(parity, compare):
     """Several overlapping windows, guidance, all steps."""
     frames, s = frames_of(parity, "sampling"), parity.inference["sampling"]
@@ -162,6 +163,7 @@ def test_short_clip(parity, compare):
     check(parity, compare, "sampling_short", *result)
 
 
+@pytest.mark.slow
 def test_stride_of_two(parity, compare):
     """Windows of every frame and of every second; settings as the fixtures' README has them."""
     frames, s = frames_of(parity, "sampling_stride2"), parity.inference["sampling"]
@@ -180,6 +182,7 @@ def test_stride_of_two(parity, compare):
     check(parity, compare, "sampling_stride2", *result)
 
 
+@pytest.mark.slow
 def test_windows_that_do_not_fit(parity, compare):
     """An open clip whose last window wraps round, as published."""
     frames, s = frames_of(parity, "sampling_unaligned"), parity.inference["sampling"]
@@ -196,6 +199,7 @@ def test_windows_that_do_not_fit(parity, compare):
     check(parity, compare, "sampling_unaligned", *result)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("case", ["sampling_training_range", "sampling_short_training_range"])
 def test_training_range(parity, compare, case):
@@ -216,6 +220,7 @@ def test_training_range(parity, compare, case):
     check(parity, compare, case, *result)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_white_background(parity, compare):
     """MIMO without a background: the latents of a white picture in every frame."""

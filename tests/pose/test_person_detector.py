@@ -5,6 +5,7 @@ import pytest
 
 from animate_anyone_core.errors import UnknownCheckpointError
 from animate_anyone_core.pose.detector_models import DETECTORS, RTMDET, find_detector, num_anchors
+from animate_anyone_core.pose.network_kinds import ZERO_TO_ONE, NetworkKind
 from animate_anyone_core.pose.person_detector import (
     PersonDetector,
     box_overlaps,
@@ -15,6 +16,10 @@ from animate_anyone_core.pose.person_detector import (
 from animate_anyone_core.pose.runtime import open_network
 
 YOLOX = DETECTORS[0]
+
+
+def fed(**how):
+    return NetworkKind(kind="any", looks_like="anything", matches=lambda *_: True, **how)
 
 
 class TestLetterbox:
@@ -30,18 +35,19 @@ class TestLetterbox:
 
     def test_kinds_trained_in_rgb_and_on_zero_to_one(self):
         picture = np.full((8, 8, 3), (51, 102, 255), np.uint8)
-        values = to_input(picture[None], "rgb", (0, 0, 0), (255, 255, 255), np.dtype(np.float16))
+        values = to_input(picture[None], fed(std=ZERO_TO_ONE), np.dtype(np.float16))
         assert values.dtype == np.float16
         np.testing.assert_allclose(values[0, :, 0, 0], [0.2, 0.4, 1], rtol=1e-3)
 
     def test_networks_that_take_whole_numbers_normalise_by_themselves(self):
         picture = np.full((8, 8, 3), (51, 102, 255), np.uint8)
-        values = to_input(picture[None], "rgb", (1, 2, 3), (4, 5, 6), np.dtype(np.uint8))
+        values = to_input(picture[None], fed(mean=(1, 2, 3), std=(4, 5, 6)), np.dtype(np.uint8))
         assert values[0, :, 0, 0].tolist() == [51, 102, 255]
 
     def test_mean_and_std_are_in_the_networks_channel_order(self):
         picture = np.full((8, 8, 3), (30, 20, 10), np.uint8)
-        values = to_input(picture[None], "bgr", (10, 20, 30), (1, 2, 3), np.dtype(np.float32))
+        kind = fed(channel_order="bgr", mean=(10, 20, 30), std=(1, 2, 3))
+        values = to_input(picture[None], kind, np.dtype(np.float32))
         np.testing.assert_array_equal(values[0, :, 0, 0], [0, 0, 0])
 
 

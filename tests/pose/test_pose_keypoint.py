@@ -8,7 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from animate_anyone_core.errors import PoseError
-from animate_anyone_core.pose.pose_keypoint import from_pose_keypoint, to_pose_keypoint
+from animate_anyone_core.pose.pose_keypoint import (
+    from_pose_keypoint,
+    standard_only,
+    to_pose_keypoint,
+)
 from animate_anyone_core.pose.skeleton import (
     BODY,
     FACE,
@@ -262,6 +266,56 @@ class TestOpenPose:
         poses = from_pose_keypoint({"version": 1.3, "people": []}, canvas=(640, 480))
         assert poses.scores.shape == (1, 1, NUM_KEYPOINTS)
         assert (poses.scores == 0).all()
+
+
+EDITED = {
+    "pose_keypoints_2d": [0, 0, 0, *body_list()[3:]],
+    "face_keypoints_2d": [],
+    "hand_left_keypoints_2d": [],
+    "hand_right_keypoints_2d": hand_list(120, 210),
+}
+
+
+class TestEditors:
+    """What nodes with a pose editor write: flat lists, nothing (`[]`) for a part that is not there,
+    0, 0, 0 for a joint that was taken away, one frame as a bare dict, or all of it as text."""
+
+    def test_empty_lists_are_parts_that_are_not_there(self):
+        poses = from_pose_keypoint([frame_of(EDITED)])
+        assert (poses.scores[0, 0, FACE] == 0).all()
+        assert (poses.scores[0, 0, BODY] > 0).tolist() == [False, *[True] * 17]
+        np.testing.assert_array_equal(poses.points[0, 0, BODY][1], [110.0, 205.0])
+
+    def test_a_blank_page_is_a_person_without_a_joint(self):
+        nothing = {key: [] for key in EDITED}
+        poses = from_pose_keypoint([frame_of(nothing)])
+        assert poses.scores.max() == 0
+
+    def test_one_frame_may_come_without_a_list(self):
+        alone, listed = (from_pose_keypoint(v) for v in (frame_of(EDITED), [frame_of(EDITED)]))
+        np.testing.assert_array_equal(alone.points, listed.points)
+
+    def test_what_we_hand_over_survives_their_exchange_of_quotes(self):
+        """One editor makes its text of the clip's, with `'` read as `"` and `None` as `[]`."""
+        poses = a_pose()
+        doubted = PoseSequence(
+            poses.points, poses.scores, 512, 768, 25.0, ("the driver's arms jump",)
+        )
+        text = json.dumps(to_pose_keypoint(doubted)).replace("'", '"').replace("None", "[]")
+        back = from_pose_keypoint(json.loads(text))
+        np.testing.assert_array_equal(back.points, poses.points)
+        assert back.doubts == ("the driver\u2019s arms jump",)
+
+    def test_the_text_for_editors_holds_what_every_program_reads(self):
+        poses = a_pose(frames=2, persons=2)
+        frames = standard_only(to_pose_keypoint(poses))
+        assert {key for frame in frames for key in frame} == {"people", *CANVAS}
+        assert not [k for f in frames for p in f["people"] for k in p if k.startswith("aa_")]
+        visible = poses.scores[..., BODY] >= 0.3
+        back = from_pose_keypoint(frames)
+        np.testing.assert_array_equal(back.scores[..., BODY] > 0, visible)
+        ours, theirs = poses.points[..., BODY, :], back.points[..., BODY, :]
+        np.testing.assert_array_equal(theirs[visible], ours[visible])
 
 
 class TestErrors:

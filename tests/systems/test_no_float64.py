@@ -13,7 +13,8 @@ from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from animate_anyone_core.animate import AnimateSettings, animate
+from animate_anyone_core.animate import animate
+from animate_anyone_core.animate_settings import AnimateSettings
 from animate_anyone_core.checkpoints.latent_colors import fit_latent_colors
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.evaluation.perceptual import Lpips

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...commands.number_option import AtLeast
+from ...commands.number_option import add_number
 from ...errors import SettingsError
 from ...progress import OnStep
+from .options import add_device
 
 if TYPE_CHECKING:
     from ..evaluation.model_scores import ModelScores
@@ -44,9 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("sampling_steps", 1, "denoising steps"),
     ):
         option, text = f"--{name.replace('_', '-')}", f"{text} (default {_FULL[name]})"
-        add(option, type=int, action=AtLeast, least=least, metavar="N", help=text)
+        add_number(parser, option, text, least)
     add("--window", type=int, default=12, metavar="N", help="frames of a window (default 12)")
-    add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
@@ -109,7 +110,7 @@ def _train_and_score(
     scores: "ModelScores",
 ) -> dict[str, list[np.ndarray]]:
     """Train and score variant by variant; returns the pictures of the grid by row."""
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...commands.progress_bar import progress_bar
     from ...sampling.windows import WindowSettings
     from ..evaluation.held_out import held_out_clip

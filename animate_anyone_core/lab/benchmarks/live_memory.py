@@ -8,16 +8,15 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from ...self_test.memory_meter import MemoryMeter
+
 
 def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
     """The most bytes allocated and not yet freed while `work` ran, above what there was before."""
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        work()
-        torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device) - before
+        with MemoryMeter(device) as meter:
+            work()
+        return meter.peak or 0
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ...borders.options import parse_size
 from ...files import check_writable, write_json
+from .options import add_json, say_checks
 
 #: x264's own distance of key frames, the worst that is common.
 KEY_FRAMES = 250
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--samples", type=int, default=8, metavar="N", help="samples a figure (8)")
     add("--size", type=int, nargs=2, default=[768, 512], metavar="N", help="squares of both stages")
     add("--folder", type=Path, metavar="DIR", help="where the clips go meanwhile (default: temp)")
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
@@ -80,8 +81,7 @@ def run(args: argparse.Namespace) -> bool:
                 rates += _measure(folder, seconds, stage, args.size[stage - 1], args.samples)
     checks = judge(rates)
     sys.stdout.write(_table(rates))
-    for text, is_met in checks.items():
-        sys.stdout.write(f"{'ok  ' if is_met else 'MISS'} {text}\n")
+    say_checks(checks.items())
     if args.json is not None:
         write_json({"rates": [rate._asdict() for rate in rates], "checks": checks}, args.json)
     return all(checks.values())

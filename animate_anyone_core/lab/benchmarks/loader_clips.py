@@ -72,7 +72,7 @@ def repeat_loop(loop: Path, path: Path, loop_frames: int, count: int) -> None:
         while made < count:
             with av.open(str(loop)) as source:
                 track = source.streams.video[0]
-                stream = stream or target.add_stream_from_template(track)
+                stream = stream or target.add_stream_from_template(track, opaque=True)
                 assert track.time_base is not None
                 later = round(made / FPS / track.time_base)
                 for packet in source.demux(track):

@@ -19,6 +19,7 @@ from typing import Any
 
 from ...errors import MediaError
 from ...files import check_writable, write_json
+from .options import add_json, say_checks
 
 DTYPES = {"fp16": "torch.float16", "bf16": "torch.bfloat16", "fp32": "torch.float32"}
 
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", default="fp16", choices=list(DTYPES), help="type of the weights")
     add("--pth", action="store_true", help="write .pth files instead of safetensors")
     add("--folder", type=Path, metavar="DIR", help="where the files go meanwhile (default: temp)")
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
+    add_json(parser)
     add("--measure", type=Path, metavar="DIR", help=argparse.SUPPRESS)  # the fresh process
 
 
@@ -138,8 +139,7 @@ def _report(
                 checks[f"peak {ratio:.2f}x of the files (bar {PEAK_BAR:g}x)"] = ratio <= PEAK_BAR
                 is_mapped = result["private_added"] < 0.1 * num_bytes
                 checks["files mapped, not copied"] = is_mapped
-        for text, is_met in checks.items():
-            write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
+        say_checks(checks.items())
         failures += [f"{state}: {text}" for text, is_met in checks.items() if not is_met]
     if path:
         report = {"bytes": num_bytes, "dtype": dtype, **results, "missed": failures}

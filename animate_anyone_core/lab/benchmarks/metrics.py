@@ -4,19 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from ...commands.number_option import AtLeast
+from ...commands.number_option import add_numbers
 from ...files import write_json
+from .options import add_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the benchmark's options."""
     add = parser.add_argument
-    for name, least, default, text in (
-        ("--clips", 1, 8, "held-out clips"),
-        ("--frames", 12, 24, "frames of each"),
-    ):
-        text += f" (default {default})"
-        add(name, type=int, action=AtLeast, least=least, default=default, metavar="N", help=text)
+    add_numbers(parser, ("--clips", 1, 8, "held-out clips"), ("--frames", 12, 24, "frames of each"))
     add(
         "--features",
         type=Path,
@@ -25,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--allow-torchscript", action="store_true", help="run a TorchScript file of --features")
     add("--device", default="cpu", metavar="D", help="where networks run (default cpu)")
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> bool:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...commands.number_option import AtLeast
+from ...commands.number_option import add_numbers
 from ...errors import SettingsError
 from ...files import check_writable
+from .options import add_json, add_precision, say_checks
 
 if TYPE_CHECKING:
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...checkpoints.model_folder import Models
     from ..evaluation.model_scores import ModelScores
 
@@ -23,20 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--models", default="built-in", metavar="DIR", help="the model's folder, or built-in")
     add("--vae", type=Path, metavar="DIR", help="VAE folder, if not vae/ in the models' folder")
     add("--image-encoder", type=Path, metavar="DIR", help="likewise image_encoder/")
-    for name, least, default, text in (
-        ("clips", 1, 32, "held-out clips"),
-        ("frames", 8, 24, "frames of each"),
-        ("grid-clips", 0, 6, "columns of the grid"),
-    ):
-        add(
-            f"--{name}",
-            type=int,
-            action=AtLeast,
-            least=least,
-            default=default,
-            metavar="N",
-            help=f"{text} (default {default})",
-        )
+    add_numbers(
+        parser,
+        ("--clips", 1, 32, "held-out clips"),
+        ("--frames", 8, 24, "frames of each"),
+        ("--grid-clips", 0, 6, "columns of the grid"),
+    )
     add("--clip-set", type=int, default=0, metavar="N", help="other characters and motions")
     add("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
     add("--guidance", type=float, metavar="X", help="guidance scale (default: the model's)")
@@ -44,11 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overlap", type=int, metavar="N", help="shared frames (default: the model's)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the noise (default 0)")
     add("--model-only", action="store_true", help="leave out the model without each of its parts")
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
+    add_json(parser)
     add("--grid", type=Path, metavar="PNG", help="also write a small grid of pictures")
-    add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
-    dtypes = ["auto", "float32", "float16", "bfloat16"]
-    add("--dtype", default="auto", choices=dtypes, help="precision (default auto)")
+    add_precision(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
@@ -57,7 +48,7 @@ def run(args: argparse.Namespace) -> bool:
         raise SettingsError(f"--grid writes a .png, got {args.grid.name}.")
     for path in filter(None, (args.json, args.grid)):
         check_writable(path)
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
     from ...commands.animate import choose_device, choose_dtype
@@ -182,8 +173,7 @@ def _report(
         ("Targets of the built-in model, not judged", check_targets(table)),
     ):
         write(f"\n{title}\n")
-        for text, is_met in bars:
-            write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
+        say_checks(bars)
     if args.json is not None:
         write_json(model_document(scores, table, checks, used), args.json)
     if args.grid is not None and shown:

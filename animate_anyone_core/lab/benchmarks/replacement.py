@@ -108,7 +108,8 @@ def make_all(
     """Row of the table -> frames (F, H, W, 3) uint8 of one scene."""
     from PIL import Image
 
-    from ...animate import AnimateSettings, animate
+    from ...animate import animate
+    from ...animate_settings import AnimateSettings
     from ...replacement.region import choose_region, paste_region
     from ...replacement.scene import NO_SCENE, Scene
     from ..evaluation.model_variants import through_codec

@@ -1,21 +1,21 @@
 """`benchmark retarget`: errors of ours and of restated peers against exact answers, and the time."""
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
-from ...commands.number_option import AtLeast
+from ...commands.number_option import add_numbers
+from ...files import write_json
 from ...pose.drawing import draw_poses
 from ...pose.retarget import retarget_poses
 from ...pose.skeleton import BODY, PoseSequence
 from ...pose.smoothing import smooth_poses
+from .options import add_json
 from .retarget_cases import CLIPS, RetargetCase, make_retarget_case, panned, random_person
 from .retarget_errors import Errors, mean_errors, measure_errors
 from .retarget_peers import PEERS
@@ -60,15 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the benchmark's options."""
     add = parser.add_argument
     add("--seed", type=int, default=0, metavar="N", help="first seed of motions and poses")
-    for name, least, default, text in (
-        ("--seeds", 1, 3, "how many seeds"),
-        ("--frames", 2, 120, "frames of a clip"),
-    ):
-        text += f" (default {default})"
-        add(name, type=int, action=AtLeast, least=least, default=default, metavar="N", help=text)
+    add_numbers(
+        parser, ("--seeds", 1, 3, "how many seeds"), ("--frames", 2, 120, "frames of a clip")
+    )
     add("--depth", type=float, default=1.0, metavar="X", help="how far limbs leave the plane")
     add("--noise", type=float, default=0.0, metavar="PX", help="noise on both inputs (default 0)")
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
@@ -111,8 +108,7 @@ def run(args: argparse.Namespace) -> bool:
     failures = list(missed_bars(results, sum(seconds.values())))
     write("\n" + ("\n".join(failures) if failures else "All bars are met.") + "\n")
     if args.json is not None:
-        document = _document(args, results, seconds, failures)
-        args.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        write_json(_document(args, results, seconds, failures), args.json)
     return not failures
 
 

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from ...commands.number_option import AtLeast
+from ...commands.number_option import add_number
 from ...files import check_writable
 from ...sampling.deep_features import DeepFeatures
 from ...sampling.speed import SPEEDS, Speed
+from .options import add_json, say_checks
 
 if TYPE_CHECKING:
     from ...models.denoising_unet import DenoisingUNet
@@ -70,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help_text = "sizes and device (default cpu-small); tiny only proves the command"
     add("--preset", default="cpu-small", choices=list(PRESETS), help=help_text)
     add("--dtype", choices=["float32", "float16", "bfloat16"], help="default: the preset's")
-    add("--repeats", type=int, action=AtLeast, least=1, metavar="N", help="default: the preset's")
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
+    add_number(parser, "--repeats", "default: the preset's")
+    add_json(parser)
     add("--plot", type=Path, metavar="SVG", help="also draw the times")
 
 
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> bool:
         torch.set_num_threads(threads)
     rows = engines(measured, preset.frames)
     sys.stdout.write(f"\n{_described(preset, device)}\n\n{report_table(rows)}\n")
-    sys.stdout.write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
+    say_checks([(text, is_met)])
     if args.json is not None:
         seconds = {name: call.seconds for name, call in measured.items()}
         document = {"preset": preset._asdict(), "engines": rows, "seconds": seconds}

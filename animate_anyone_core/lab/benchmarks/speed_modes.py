@@ -4,17 +4,17 @@ import argparse
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...commands.number_option import AtLeast
+from ...commands.number_option import add_numbers
 from ...files import check_writable
 from ...sampling.speed import EXACT, SPEEDS, Speed
+from .options import add_json, add_precision, say_checks
 
 if TYPE_CHECKING:
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...checkpoints.model_folder import Models
     from ..evaluation.model_scores import ModelScores
 
@@ -40,24 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--models", default="built-in", metavar="DIR", help="the model's folder, or built-in")
     add("--modes", nargs="+", choices=list(MODES), metavar="MODE", help="only these, beside exact")
-    for name, least, default, text in (
-        ("clips", 1, 16, "held-out clips"),
-        ("frames", 8, 24, "frames of each"),
-    ):
-        help_text = f"{text} (default {default})"
-        kind: dict[str, Any] = {"type": int, "action": AtLeast, "least": least, "metavar": "N"}
-        add(f"--{name}", default=default, help=help_text, **kind)
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
-    add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
-    dtypes = ["auto", "float32", "float16", "bfloat16"]
-    add("--dtype", default="auto", choices=dtypes, help="precision (default auto)")
+    add_numbers(parser, ("--clips", 1, 16, "held-out clips"), ("--frames", 8, 24, "frames of each"))
+    add_json(parser)
+    add_precision(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether `fast` keeps its bars."""
     if args.json is not None:
         check_writable(args.json)
-    from ...animate import AnimateSettings
+    from ...animate_settings import AnimateSettings
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
     from ...commands.animate import choose_device, choose_dtype
@@ -130,15 +122,18 @@ def _animate(
     """Frames (F, H, W, 3) uint8, and the seconds from noise to pictures."""
     from PIL import Image
 
-    from ...animate import encode_pose_pictures, encode_reference, sample_frames
+    from ...animate import encode_reference, sample_latents
+    from ...models.autoencoder import decode_pictures
+    from ...models.pose_features import encode_pose_pictures
 
-    unet = models.denoising_unet
+    unet, vae = models.denoising_unet, models.vae
     character = unet.project_reference(encode_reference(models, Image.fromarray(reference)))
-    pose = encode_pose_pictures(models, skeletons, settings.width, settings.height)
-    frames = sample_frames(unet, character, pose, models.vae, models.profile.noise, settings)
+    pose = encode_pose_pictures(models.pose_guider, skeletons, settings.width, settings.height)
     clock = time.perf_counter if models.device.type != "cpu" else time.process_time
     started = clock()
-    made = np.stack(list(frames))
+    channels = vae.config.latent_channels
+    latents = sample_latents(unet, character, pose, channels, models.profile.noise, settings)
+    made = np.stack(list(decode_pictures(vae, latents)))
     return made, clock() - started
 
 
@@ -170,5 +165,4 @@ def _print(
     rows = [["", *names]]
     rows += [[mode, *(f"{table[mode][name]:.3f}" for name in names)] for mode in modes]
     sys.stdout.write("\n" + "\n".join(table_lines(rows, str.rjust)) + "\n\n")
-    for text, is_met in checks:
-        sys.stdout.write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
+    say_checks(checks)

@@ -13,7 +13,8 @@ from einops import rearrange
 from torch import Tensor
 
 from ...models.attention import Tree, cross_attention, scaled_dot_product, self_attention
-from ...models.denoising_unet import DenoisingUNet, fold_frames, unfold_frames
+from ...models.denoising_unet import DenoisingUNet
+from ...models.folded_frames import fold_frames, unfold_frames
 from ...models.references import Reference
 from ...models.spatial_transformer import tokens_in, tokens_out
 from ...models.temporal import sinusoidal_positions

@@ -67,8 +67,9 @@ def run(args: argparse.Namespace) -> None:
         min_seen=args.min_seen,
         filters=FilterSettings() if args.clean or args.report else None,
     )
-    if args.report is not None:
-        check_writable(args.report)
+    for place in (args.report, args.output and args.output / LIST_NAME):
+        if place is not None:
+            check_writable(place)
     detector = open_detector(args, [args.videos])
     if args.explain is not None:
         sys.stdout.write(explain_clip(args.explain, detector, settings) + "\n")

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
 
 def resolve_settings(args: argparse.Namespace) -> dict[str, Any]:
     """Lay recipe, file, options and `--set` over each other, the last on top."""
-    recipe = recipe_settings(args.recipe) if args.recipe else ()
+    recipe = () if args.recipe is None else recipe_settings(args.recipe)
     file = {} if args.config is None else read_settings(args.config)
     return merge(*recipe, file, _options(args), parse_assignments(args.assignments))
 

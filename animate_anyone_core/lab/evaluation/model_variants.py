@@ -11,19 +11,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...animate import (
-    AnimateSettings,
-    Pose,
-    encode_pose_pictures,
-    encode_reference,
-    sample_frames,
-)
+from ...animate import encode_reference, sample_latents
+from ...animate_settings import AnimateSettings
 from ...checkpoints.key_map import is_temporal
 from ...checkpoints.model_folder import Models
 from ...images import vae_pixels
 from ...models.autoencoder import decode_pictures, encode_picture
 from ...models.denoising_unet import DenoisingUNet
 from ...models.landmark_guider import WindowedPose
+from ...models.pose_features import ClipPose, encode_pose_pictures
 
 #: The model, and what is left of it without a part. Without ReferenceNet the image encoder's token
 #: still tells of the reference.
@@ -60,23 +56,23 @@ def animate_variants(
     unet.check_window(min(settings.windows.context_frames, len(skeletons)))
     character = encode_reference(models, Image.fromarray(reference))
     size = settings.width, settings.height
-    pose = encode_pose_pictures(models, skeletons, *size, settings.windows)
+    pose = encode_pose_pictures(models.pose_guider, skeletons, *size, settings.windows)
     results = {}
     for name in variants:
-        frames = sample_frames(
+        latents = sample_latents(
             without_temporal(unet) if name == NO_TEMPORAL else unet,
             replace(character, features={}) if name == NO_REFERENCE else character,
             _without(pose) if name == NO_POSE else pose,
-            models.vae,
+            models.vae.config.latent_channels,
             models.profile.noise,
             settings,
             lambda done, total: on_step(),
         )
-        results[name] = np.stack(list(frames))
+        results[name] = np.stack(list(decode_pictures(models.vae, latents)))
     return results
 
 
-def _without(pose: Pose) -> Pose:
+def _without(pose: ClipPose) -> ClipPose:
     """Pose features that say nothing."""
     if isinstance(pose, WindowedPose):
         zeros = {w: tuple(map(torch.zeros_like, maps)) for w, maps in pose.windows.items()}

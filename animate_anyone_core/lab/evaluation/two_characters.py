@@ -11,14 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...animate import (
-    AnimateSettings,
-    encode_pose_pictures,
-    encode_reference,
-    sample_frames,
-)
+from ...animate import encode_reference, sample_latents
+from ...animate_settings import AnimateSettings
 from ...checkpoints.model_folder import Models
 from ...evaluation.metrics import psnr
+from ...models.autoencoder import decode_pictures
+from ...models.pose_features import encode_pose_pictures
 from ...models.references import Reference, combine_references, place_characters
 from ...pose.drawing import draw_poses
 from ...replacement.person_shapes import person_shapes
@@ -67,10 +65,10 @@ def make_pair(
 
     def make(reference: Reference, people: list[int]) -> np.ndarray:
         skeletons = draw_poses(poses.of(people), models.profile.drawing, size, people="all")
-        pose = encode_pose_pictures(models, skeletons, *size, settings.windows)
-        unet, vae, noise = models.denoising_unet, models.vae, models.profile.noise
-        frames = sample_frames(unet, reference, pose, vae, noise, settings)
-        made = np.stack(list(frames))
+        pose = encode_pose_pictures(models.pose_guider, skeletons, *size, settings.windows)
+        channels, noise = models.vae.config.latent_channels, models.profile.noise
+        latents = sample_latents(models.denoising_unet, reference, pose, channels, noise, settings)
+        made = np.stack(list(decode_pictures(models.vae, latents)))
         on_step()
         return made
 

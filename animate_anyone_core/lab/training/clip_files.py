@@ -11,7 +11,6 @@ Known layouts, `path` being a folder or a JSON file:
     clips/a/0.png  clips/a.json        folders of frames with poses beside
 """
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...borders import limits
+from ...borders.json_text import read_json_file
 from ...errors import MediaError, SettingsError
 from ...images import pictures_in, read_picture
 from ...video import VIDEO_SUFFIXES, count_stored_frames, stored_frames, stored_rate
@@ -168,7 +169,7 @@ def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
 
 def _from_list(path: Path) -> list[Clip]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = read_json_file(path, SettingsError, limits.JSON_BYTES)
         clips = [
             Clip(_listed(path.parent, entry["video_path"]), _listed(path.parent, entry["kps_path"]))
             for entry in entries

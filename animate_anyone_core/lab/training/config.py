@@ -5,13 +5,18 @@ the checkpoint, or resuming is an error. Settings of the run alone (how often to
 workers) may change: the *new value wins*, and a warning says so.
 """
 
+import math
 import re
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, NamedTuple
 
+from ...borders.networks import NOISE
+from ...borders.options import check_made_size
+from ...borders.values import check_values
 from ...errors import SettingsError
 from ...images import check_video_size
 from ...models.config import TemporalConfig, UNetConfig
+from ...pose.drawing_profiles import PROFILES
 from ...sampling.schedule import NoiseSchedule
 from .memory import MEMORY, check_memory
 
@@ -25,6 +30,9 @@ def _check_limits(config: Any, prefix: str = "") -> None:
     for entry in fields(config):
         name, value, limits = prefix + entry.name, getattr(config, entry.name), entry.metadata
         _check_choice(name, value, limits.get("choices", (value,)))
+        unbounded = value == math.inf and limits.get("unbounded", False)
+        if isinstance(value, float) and not math.isfinite(value) and not unbounded:
+            raise SettingsError(f"{name} must be a finite number, got {value}.")
         if "least" in limits and value is not None and not value >= limits["least"]:
             raise SettingsError(f"{name} must be at least {limits['least']}, got {value}.")
 
@@ -65,15 +73,15 @@ class DataConfig:
     width: int = 128
     height: int = 128
     num_frames: int = _setting(1, least=1)
-    drawing: str = "moore"
+    drawing: str = _setting("moore", choices=tuple(PROFILES))
     path: str | None = None
-    sample_margin: int = 30
+    sample_margin: int = _setting(30, least=0)
     frame_stride: int = _setting(4, least=1)
     crop_scale: float = 0.9
     crop_ratio: float = 0.9
-    fps: float = 12.0
+    fps: float = _setting(12.0, least=0.1)
     split: str = "train"
-    cache_scenes: int = 0
+    cache_scenes: int = _setting(0, least=0)
     cache_frames: int = 8
     cache_path: str | None = _setting(None, is_free=True)
     num_workers: int = _setting(0, is_free=True, least=0)
@@ -82,6 +90,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         _check_limits(self, "data.")
         check_video_size(self.width, self.height)
+        check_made_size(self.width, self.height)
         if self.kind == "clips" and self.path is None:
             raise SettingsError(
                 "data.path is missing: give a folder of clips, or a JSON list of "
@@ -193,6 +202,7 @@ class ObjectiveConfig:
 
     def __post_init__(self) -> None:
         _check_limits(self, "objective.")
+        check_values("objective.noise", asdict(self.noise), NOISE)
         kinds, kind = ("v_prediction", "epsilon"), self.noise.prediction_type
         _check_choice("objective.noise.prediction_type", kind, kinds)
         if kind == "epsilon" and self.noise.rescale_betas_zero_snr:
@@ -239,7 +249,7 @@ class OptimizerConfig:
     weight_decay: float = _setting(1e-2, least=0)
     outer_weight_decay: float | None = _setting(None, least=0)
     epsilon: float = _setting(1e-8, least=0)
-    max_grad_norm: float = 1.0
+    max_grad_norm: float = _setting(1.0, unbounded=True)
     ema_decay: float = 0.0
     trained_reference: str = _setting(
         "without-last-block", choices=("all", "without-last-block", "none")
@@ -294,7 +304,7 @@ class RunConfig:
     sample_steps: int = _setting(10, is_free=True, least=1)
     sample_guidance: float = _setting(2.0, is_free=True)
     log_every: int = _setting(10, is_free=True, least=1)
-    max_minutes: float = _setting(0.0, is_free=True)
+    max_minutes: float = _setting(0.0, is_free=True, least=0)
     half_precision_files: bool = _setting(False, is_free=True)
 
     def __post_init__(self) -> None:
@@ -323,7 +333,7 @@ class TrainConfig:
     steps: int = _setting(30_000, is_free=True, least=1)
     batch_size: int = _setting(4, least=1)
     micro_batch_size: int | None = _setting(None, is_free=True)
-    seed: int = 0
+    seed: int = _setting(0, least=0)
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     init: InitConfig = field(default_factory=InitConfig)

@@ -9,6 +9,7 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from ...borders.files import read_text_file
 from ...errors import MissingDependencyError, SettingsError
 from .config import TrainConfig, flatten
 
@@ -25,9 +26,7 @@ def read_settings(path: Path | str) -> dict[str, Any]:
         MissingDependencyError: If a reader for its format is not installed.
     """
     path = Path(path)
-    if not path.is_file():
-        raise SettingsError(f"There is no settings file {path}.")
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text_file(path, SettingsError, f"There is no settings file {path}.")
     try:
         content = _PARSERS[path.suffix](text)
     except KeyError as error:

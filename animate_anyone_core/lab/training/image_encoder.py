@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from ...files import write_json
-from ...models.image_encoder import CLIP_MEAN, CLIP_STD, stretch_for_clip
+from ...models.image_encoder import CLIP_MEAN, CLIP_STD, normalised_pixels, stretch_for_clip
 from ...progress import OnStep, silent
 from ..synthetic.characters import Character, character_from_seed
 from .config import OptimizerConfig
@@ -79,7 +79,7 @@ def train_image_encoder(
     colors = described_colors(pictures)
 
     def loss_of(networks: nn.ModuleList, chosen: np.ndarray) -> Tensor:
-        tokens = encoder(encoder_pixels(frames[chosen])).image_embeds.float()
+        tokens = encoder(normalised_pixels(frames[chosen])).image_embeds.float()
         with torch.autocast("cpu", enabled=False):
             color_loss = F.smooth_l1_loss(head(tokens), colors[chosen], beta=0.1)
             return 10 * color_loss + 0.1 * _same_character_loss(tokens, config.temperature)
@@ -148,12 +148,6 @@ def _pairs(config: ImageEncoderConfig, rng: np.random.Generator) -> tuple[np.nda
     return who + first, who + other
 
 
-def encoder_pixels(frames: np.ndarray) -> Tensor:
-    """Prepare pictures (B, 224, 224, 3) uint8 as CLIP wants them: (B, 3, 224, 224), normalised."""
-    mean, std = (torch.tensor(v) for v in (CLIP_MEAN, CLIP_STD))
-    return ((torch.from_numpy(frames) / 255.0 - mean) / std).permute(0, 3, 1, 2)
-
-
 def stretched(frames: np.ndarray) -> np.ndarray:
     """Bring pictures (N, H, W, 3) uint8 to the encoder's size as inference does."""
     return np.stack([np.asarray(stretch_for_clip(Image.fromarray(frame))) for frame in frames])
@@ -170,7 +164,7 @@ def _same_character_loss(tokens: Tensor, temperature: float) -> Tensor:
 @torch.no_grad()
 def unit_tokens(encoder: CLIPVisionModelWithProjection, frames: np.ndarray) -> None:
     """Scale the projection so that the tokens of these pictures have unit deviation."""
-    tokens = encoder(encoder_pixels(frames)).image_embeds
+    tokens = encoder(normalised_pixels(frames)).image_embeds
     encoder.visual_projection.weight /= tokens.std()
 
 
@@ -213,7 +207,7 @@ def measure_image_encoder(
     """
     frames = stretched(pictures.frames)
     parts = np.array_split(frames, -(-len(frames) // 32))
-    tokens = torch.cat([encoder(encoder_pixels(part)).image_embeds for part in parts])
+    tokens = torch.cat([encoder(normalised_pixels(part)).image_embeds for part in parts])
     near = F.normalize(tokens, dim=-1) @ F.normalize(tokens, dim=-1).T
     nearest = near.fill_diagonal_(-2).argmax(dim=-1).numpy()
     same = pictures.characters[:, None] == pictures.characters[None]

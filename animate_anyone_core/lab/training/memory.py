@@ -12,12 +12,12 @@
 | a frozen ReferenceNet waits on the CPU     |      |      | x    |
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import SettingsError
 
@@ -87,15 +87,18 @@ def check_pieces(name: str, num_processes: int, forwards: int) -> None:
 
 
 def cast(network: nn.Module, dtype: torch.dtype) -> None:
-    """Bring all floating parameters and buffers to a type, fake ones too (`Module.to` cannot)."""
+    """Bring all floating parameters and buffers to a type."""
+    exchange(network, lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+
+
+def exchange(network: nn.Module, change: Callable[[Tensor], Tensor]) -> None:
+    """Put others in the place of all parameters and buffers, fake ones too (`Module.to` cannot)."""
     for module in network.modules():
         for name, weight in list(module.named_parameters(recurse=False)):
-            if weight.is_floating_point():
-                new = nn.Parameter(weight.detach().to(dtype), requires_grad=weight.requires_grad)
-                module.register_parameter(name, new)
+            new = nn.Parameter(change(weight.detach()), requires_grad=weight.requires_grad)
+            module.register_parameter(name, new)
         for name, buffer in list(module.named_buffers(recurse=False)):
-            if buffer.is_floating_point():
-                module._buffers[name] = buffer.to(dtype)
+            module._buffers[name] = change(buffer)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from .config import TrainConfig
 from .frozen_encoders import Batch, FrozenEncoders
 from .initial_weights import load_frozen_encoders, make_guider, shapes_from_files
 from .loop import Learner, OneProcess, optimizer_step
-from .memory import MEMORY, Memory, cast, check_pieces
+from .memory import MEMORY, Memory, cast, check_pieces, exchange
 from .memory_tracking import COMPONENTS, FROZEN, STATES, WEIGHTS, MemoryTracker
 from .networks import ATTENTION_KERNELS, TrainedNetworks, denoising_loss
 from .objective import Objective
@@ -265,12 +265,7 @@ def _encoders_like(real: FrozenEncoders | None, fake: FakeTensorMode | None) -> 
         return _published_encoders()
     if fake is not None:
         for network in (real.vae, real.image_encoder):
-            for module in network.modules():
-                for name, weight in list(module.named_parameters(recurse=False)):
-                    without = nn.Parameter(fake.from_tensor(weight.detach()), requires_grad=False)
-                    module.register_parameter(name, without)
-                for name, buffer in list(module.named_buffers(recurse=False)):
-                    module._buffers[name] = fake.from_tensor(buffer)
+            exchange(network, fake.from_tensor)
     return real
 
 

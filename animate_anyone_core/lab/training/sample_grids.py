@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...animate import AnimateSettings, animate
+from ...animate import animate
+from ...animate_settings import AnimateSettings
 from ...checkpoints.families import FamilyProfile
 from ...checkpoints.model_folder import Models
 from ...evaluation.metrics import psnr

@@ -142,7 +142,7 @@ def _samples(frames: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     if black.mean() < _BLACK_SHARE:
         raise PoseError(
             f"These are no skeleton pictures: only {black.mean():.0%} of them is black, and skeletons "
-            'are drawn on black. For a video of people take `detect-pose` or "Detect Pose".'
+            'are drawn on black. For a video of people take `detect-pose` or "Detect Poses".'
         )
     inked = (looked_at.max(axis=-1) > _LIT).mean(axis=(1, 2))
     if not (inked > 0).any():

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from animate_anyone_core.animate import AnimateSettings, animate
+from animate_anyone_core.animate import animate
+from animate_anyone_core.animate_settings import AnimateSettings
 from animate_anyone_core.checkpoints.families import MOORE
 from animate_anyone_core.checkpoints.model_folder import Models
 from animate_anyone_core.lab.evaluation.model_variants import (

@@ -12,12 +12,15 @@ from animate_anyone_core.lab.training.image_encoder import (
     COLORS,
     ImageEncoderConfig,
     described_colors,
-    encoder_pixels,
     measure_image_encoder,
     stretched,
     train_image_encoder,
 )
-from animate_anyone_core.models.image_encoder import clip_pixels, encode_appearance
+from animate_anyone_core.models.image_encoder import (
+    clip_pixels,
+    encode_appearance,
+    normalised_pixels,
+)
 
 TINY = ImageEncoderConfig(
     hidden=16, layers=1, projection=8, num_characters=6, per_character=2, batch_size=4, num_steps=8
@@ -51,7 +54,7 @@ def test_the_same_seed_gives_the_same_weights(folder, tmp_path):
 
 
 def test_training_sees_pictures_as_inference_does(pictures):
-    ours = encoder_pixels(stretched(pictures.frames[:1]))
+    ours = normalised_pixels(stretched(pictures.frames[:1]))
     assert torch.allclose(ours, clip_pixels(Image.fromarray(pictures.frames[0])), atol=1e-5)
 
 

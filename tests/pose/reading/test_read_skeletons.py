@@ -161,7 +161,7 @@ def test_a_video_of_people_is_no_skeleton():
     frames = np.random.default_rng(0).integers(0, 255, (2, 64, 48, 3), np.uint8)
     with pytest.raises(PoseError, match=r"no skeleton pictures: only .* is black") as error:
         read_skeletons(frames)
-    assert 'For a video of people take `detect-pose` or "Detect Pose".' in str(error.value)
+    assert 'For a video of people take `detect-pose` or "Detect Poses".' in str(error.value)
 
 
 def test_black_pictures_hold_no_skeleton():

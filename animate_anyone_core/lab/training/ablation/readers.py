@@ -16,16 +16,10 @@ from torch import Tensor, nn
 
 from ....models.attention import AttentionKernel
 from ....models.config import UNetConfig
-from ....models.denoising_unet import fold_frames
+from ....models.folded_frames import each_frame, fold_frames
 from ....models.interventions import Interventions
 from ....models.reference_net import ReferenceNet
 from ..networks import Prepared, Question, Reading
-
-
-def each_frame(prepared: Tensor, question: Question) -> Tensor:
-    """Give every frame its row's part of what was prepared: (R, ...) -> (B·F, ...)."""
-    rows, num_frames = question.sample.shape[0], question.sample.shape[2]
-    return prepared.expand(rows, *prepared.shape[1:]).repeat_interleave(num_frames, dim=0)
 
 
 def frames_that_read(question: Question, dims: int) -> Tensor:
@@ -76,7 +70,9 @@ class ConcatenationReader(nn.Module):
 
     def read(self, prepared: Prepared, question: Question) -> Reading:
         """Projections to put in front of every spatial self-attention."""
-        features = [each_frame(tokens, question) for tokens in prepared.values()]
+        features = [
+            each_frame(tokens, *question.sample.shape[:3:2]) for tokens in prepared.values()
+        ]
         layers = zip(self.projections, features, strict=True)
         return Reading(interventions=_Concatenated(layers, frames_that_read(question, 3)))
 
@@ -122,7 +118,7 @@ class ControlReader(nn.Module):
             fold_frames(question.sample),
             question.t.repeat_interleave(num_frames),
             question.appearance.repeat_interleave(num_frames, dim=0),
-            each_frame(prepared["latents"], question),
+            each_frame(prepared["latents"], len(question.sample), num_frames),
             return_dict=False,
         )
         shown = frames_that_read(question, 4)

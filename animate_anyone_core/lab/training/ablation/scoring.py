@@ -5,9 +5,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ....animate import AnimateSettings, sample_frames
+from ....animate import sample_latents
+from ....animate_settings import AnimateSettings
 from ....images import pixels_01, vae_pixels
-from ....models.autoencoder import encode_picture
+from ....models.autoencoder import decode_pictures, encode_picture
 from ....models.image_encoder import encode_appearance
 from ....models.pose_guider import encode_poses
 from ....models.references import Reference
@@ -50,13 +51,13 @@ def animate_variant(
         question = Question(sample, times, reference.appearance, rows)
         return networks.predict(question, reference.features, pose)
 
-    frames = sample_frames(
+    made = sample_latents(
         denoiser,
         Reference(appearance, prepared),
         encode_poses(networks.pose_guider, pixels),
-        encoders.vae,
+        encoders.vae.config.latent_channels,
         noise,
         settings,
         on_step,
     )
-    return np.stack(list(frames))
+    return np.stack(list(decode_pictures(encoders.vae, made)))

@@ -1,0 +1,102 @@
+"""`animate --jobs`: many videos by one command, their networks loaded once."""
+
+import argparse
+import copy
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+from ..borders.options import check_options
+from ..checkpoints.model_folder import Models, load_models
+from ..checkpoints.report import LoadReport
+from ..errors import SettingsError
+from ..jobs import Job, Row, run_jobs
+from ..sampling.ranks import launched
+
+logger = logging.getLogger("animate_anyone")
+
+#: Loads networks as `load_models` does.
+Load = Callable[..., tuple[Models, list[LoadReport]]]
+#: Options of the list or of the machine: they decide no result.
+_WAYS = ("command", "jobs", "resume")
+
+
+def animate_jobs(
+    args: argparse.Namespace,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    make_video: Callable[[argparse.Namespace, Load], None],
+) -> int:
+    """Run a list of jobs.
+
+    Args:
+        args: The command's options; what a job does not say is taken from here.
+        add_arguments: Defines the options that a job may have.
+        make_video: Makes the video of options, with networks of a loader.
+
+    Returns:
+        0, or 1 if a job failed.
+
+    Raises:
+        SettingsError: If the list cannot be read, or two jobs make the same file.
+    """
+    parser = _RowParser(prog="a job", add_help=False, allow_abbrev=False)
+    add_arguments(parser)
+    load = _LastModels()
+
+    def make_job(number: int, row: Row) -> tuple[Job, Callable[[], None]]:
+        options = parser.parse_args(_arguments(row), copy.copy(args))
+        check_options(vars(options))
+        for name in ("reference", "output"):
+            if getattr(options, name) is None:
+                raise SettingsError(f"The job says no {name}, and --{name} is not given.")
+        decisive = {
+            name: str(value)
+            for name, value in vars(options).items()
+            if name not in _WAYS and value is not None
+        }
+        return Job(number, decisive, options.output), partial(make_video, options, load)
+
+    ranks = launched()
+    report = run_jobs(args.jobs, make_job, (ranks.number, ranks.count))
+    logger.info("%s", report)
+    return 1 if report.faults else 0
+
+
+class _RowParser(argparse.ArgumentParser):
+    """Raises what is wrong with a job instead of ending the program."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(message.replace("argument --", "--"))
+
+
+class _LastModels:
+    """Loads networks, or hands out those that it loaded last."""
+
+    def __init__(self) -> None:
+        self._last: tuple[object, tuple[Models, list[LoadReport]]] | None = None
+
+    def __call__(self, folder: Path | str, **how: object) -> tuple[Models, list[LoadReport]]:
+        key = (str(folder), tuple(sorted(how.items(), key=lambda item: item[0])))
+        if self._last is not None and self._last[0] == key:
+            return self._last[1][0], []  # the reports have been read
+        self._last = None  # two sets of networks may be more than there is room for
+        self._last = key, load_models(folder, **how)  # type: ignore[arg-type]
+        return self._last[1]
+
+
+def _arguments(row: Row) -> list[str]:
+    """A job's options as a command line has them."""
+    arguments = []
+    for name, value in row.items():
+        option = "--" + str(name).strip().removeprefix("--").replace("_", "-")
+        if option == "--jobs":
+            raise SettingsError("A job cannot be a list of jobs: leave out its jobs.")
+        if isinstance(value, list | dict):
+            raise SettingsError(f"{option} must be a text, a number or true, got {value!r}.")
+        if value is True or str(value).lower() == "true":
+            arguments.append(option)
+        elif value is not False and str(value).lower() != "false":
+            arguments.append(f"{option}={value}")
+    return arguments
