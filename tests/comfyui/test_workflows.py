@@ -21,6 +21,7 @@ from comfyui_harness.workflow_prompt import (
     to_prompt,
 )
 
+from animate_anyone_core.checkpoints.builtin import BUILT_IN, BUILT_IN_REPLACE
 from animate_anyone_core.checkpoints.published_files import POSE_FILES
 from animate_anyone_core.video import read_video
 
@@ -66,7 +67,7 @@ def test_every_saved_value_is_one_the_node_offers(server, path):
     workflow = read_workflow(path)
     info = server.object_info()
     files = {m["name"] for node in workflow["nodes"] for m in models_of(node)}
-    offered = files | {name.rpartition("/")[0] for name in files}  # or the folder they go into
+    offered = files | {name.rpartition("/")[0] for name in files} - {""}  # or their folder
     for entry in to_prompt(workflow, info).values():
         kind, wanted = entry["class_type"], info[entry["class_type"]]["input"]
         for name, (choices, *rest) in {**wanted["required"], **wanted.get("optional", {})}.items():
@@ -109,9 +110,20 @@ def test_published_weights_can_be_fetched_from_the_missing_models_dialog(server)
     sets = 0
     for path in WORKFLOWS + BLUEPRINTS:
         for node in read_workflow(path)["nodes"]:
-            if node["type"] == "AnimateAnyone_LoadModelSet":
-                assert models_of(node) == named, path.name
+            if node["type"] != "AnimateAnyone_LoadModelSet":
+                continue
+            chosen, models = node["widgets_values"][0], models_of(node)
+            if chosen == BUILT_IN:
+                assert models == named, path.name
                 sets += 1
+            elif (
+                chosen != BUILT_IN_REPLACE
+            ):  # another family's folder, with the same VAE and encoder
+                files = [f"{chosen}/{model['name']}" for model in named[:4]]
+                assert [model["name"] for model in models[:4]] == files
+                assert {model["directory"] for model in models[:4]} == {"animate_anyone"}
+                assert all("/resolve/main/" in model["url"] for model in models)
+                assert models[4:] == named[4:]
     assert sets >= 11
 
 
