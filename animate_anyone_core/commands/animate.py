@@ -70,8 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_driving_options(parser)
     add_replace_options(parser)
     add("--models", default=BUILT_IN, metavar="DIR", help="published files' folder, or built-in")
-    add("--output", type=Path, metavar="OUT.mp4", help="video to write")
-    add(
+    made = parser.add_mutually_exclusive_group(required=True)
+    made.add_argument("--output", type=Path, metavar="OUT.mp4", help="video to write")
+    made.add_argument(
         "--jobs",
         type=Path,
         metavar="FILE",
@@ -110,9 +111,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.jobs is not None:
         return animate_jobs(args, add_arguments, make_video)
-    missing = [f"--{name}" for name in ("reference", "output") if getattr(args, name) is None]
-    if missing:
-        raise SettingsError(f"animate needs {' and '.join(missing)}, or a list of --jobs.")
+    if args.reference is None:
+        raise SettingsError("--reference is missing: give a picture of the character.")
     ranks = launched()
     if args.resume and ranks.count > 1:
         raise SettingsError("--resume goes on in one process. Leave it out, or start only one.")

@@ -48,9 +48,8 @@ def animate_jobs(
     def make_job(number: int, row: Row) -> tuple[Job, Callable[[], None]]:
         options = parser.parse_args(_arguments(row), copy.copy(args))
         check_options(vars(options))
-        for name in ("reference", "output"):
-            if getattr(options, name) is None:
-                raise SettingsError(f"The job says no {name}, and --{name} is not given.")
+        if options.reference is None:
+            raise SettingsError("The job says no reference, and --reference is not given.")
         decisive = {
             name: str(value)
             for name, value in vars(options).items()
@@ -68,7 +67,9 @@ class _RowParser(argparse.ArgumentParser):
     """Raises what is wrong with a job instead of ending the program."""
 
     def error(self, message: str) -> NoReturn:
-        raise SettingsError(message.replace("argument --", "--"))
+        if message.startswith("one of the arguments --output"):
+            message = "The job says no output."
+        raise SettingsError(message.removeprefix("argument "))
 
 
 class _LastModels:

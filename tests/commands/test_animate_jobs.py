@@ -106,8 +106,13 @@ def test_a_job_with_wrong_options_fails_alone(call, caplog, row, message):
 
 
 def test_without_jobs_reference_and_output_must_be_given(call, capsys):
-    assert call() == 2
-    assert "animate needs --reference and --output, or a list of --jobs" in capsys.readouterr().err
+    assert call("--output", "a.mp4") == 2
+    assert "--reference is missing" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        call("--reference", "one.png")
+    assert "--output --jobs is required" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        call("--output", "a.mp4", "--jobs", "jobs.jsonl")
 
 
 def test_no_list(call, capsys):
