@@ -112,7 +112,7 @@ def test_workflows_that_load_a_video_and_make_one_keep_its_sound_and_frame_rate(
         }
         assert kept == {("audio", "audio"), ("fps", "fps")}, path.name
         wired += 1
-    assert wired == 2
+    assert wired == 3
 
 
 def test_the_registry_is_told_who_publishes_and_where(project):
