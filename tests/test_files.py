@@ -326,6 +326,7 @@ class TestFailures:
         self.check_untouched(path)
 
     @posix
+    @pytest.mark.slow
     def test_sigterm_leaves_nothing(self, tmp_path):
         poses = some_poses(frames=3000)
         save_poses(poses, tmp_path / "poses.json")

@@ -119,7 +119,9 @@ FATAL = {
 }
 
 
-@pytest.mark.parametrize("kind", FATAL)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[pytest.mark.slow] * (k == "stall")) for k in FATAL]
+)
 @pytest.mark.parametrize("before", [None, OTHER], ids=["empty", "a file is there"])
 def test_a_fault_leaves_nothing_half_written_and_what_was_there(hub, tmp_path, kind, before):
     faults, message = FATAL[kind]

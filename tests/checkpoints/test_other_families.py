@@ -60,6 +60,7 @@ def test_a_folder_tells_its_family(folders, family):
     assert all(report.is_complete and not report.unexpected for report in reports)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", NAMES)
 def test_the_networks_make_frames_that_depend_on_all_they_are_given(folders, scenes, family):
     models, _ = load_models(folders[family])

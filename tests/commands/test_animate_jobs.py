@@ -73,6 +73,7 @@ def test_frames_are_those_of_single_commands_and_networks_are_loaded_once(
     assert loads == []
 
 
+@pytest.mark.slow
 def test_options_of_the_command_are_what_a_job_does_not_say(call, caplog):
     jobs = write_jobs({"output": "a.mp4"}, {"output": "b.mp4", "reference": "two.png"})
     assert call(*jobs, "--reference", "one.png") == 0
@@ -81,6 +82,7 @@ def test_options_of_the_command_are_what_a_job_does_not_say(call, caplog):
         assert np.array_equal(read_video(f"{name}.mp4").frames, read_video("single.mp4").frames)
 
 
+@pytest.mark.slow
 def test_processes_of_a_launcher_share_the_list(call, folder, monkeypatch, caplog):
     jobs = write_jobs(*({"reference": "one.png", "output": f"{n}.mp4"} for n in range(3)))
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -53,7 +53,11 @@ REPLACES = SMALL | {"in_channels": 33, "out_channels": 16}
 )
 @pytest.mark.parametrize(
     ("dtype", "with_onednn"),
-    [(torch.float32, True), (torch.bfloat16, True), (torch.float32, False)],
+    [
+        (torch.float32, True),
+        pytest.param(torch.bfloat16, True, marks=pytest.mark.slow),
+        pytest.param(torch.float32, False, marks=pytest.mark.slow),
+    ],
     ids=["float32", "bfloat16", "float32, convolutions as matrix products"],
 )
 def test_the_estimate_is_near_the_peak_and_above_it(

@@ -167,7 +167,9 @@ def run(plant, precision, *stages):
     )
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp8"])
+@pytest.mark.parametrize(
+    "precision", ["fp32", *(pytest.param(n, marks=pytest.mark.slow) for n in ("bf16", "fp8"))]
+)
 def test_a_swapped_weight_is_named(precision):
     found = run(swapped_weight, precision, "Pose Guider", "ReferenceNet", "temporal layers")
     assert not found.passes

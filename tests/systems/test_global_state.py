@@ -119,6 +119,7 @@ def changes(tmp_path, part, files=()):
     return {name: (first[name], last[name]) for name in first if first[name] != last[name]}
 
 
+@pytest.mark.slow
 def test_importing_changes_nothing(tmp_path):
     assert changes(tmp_path, "import") == {}
 

@@ -26,6 +26,7 @@ def test_its_files_have_exactly_the_published_keys_and_shapes(published_keys):
         assert keys == published_keys["moore"][name], name
 
 
+@pytest.mark.slow
 def test_its_pickles_load(tmp_path):
     write_random_files(tmp_path, published_shapes(32), torch.float16, ".pth")
     facts = inspect_folder(tmp_path)

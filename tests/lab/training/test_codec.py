@@ -47,16 +47,19 @@ def trained(tmp_path_factory):
     return codec, folder, seen
 
 
+@pytest.mark.slow
 def test_training_lowers_the_error(trained, pictures):
     torch.manual_seed(0)
     before = measure_codec(make_codec(TINY), pictures)["psnr"]
     assert measure_codec(trained[0], pictures)["psnr"] > before + 2
 
 
+@pytest.mark.slow
 def test_steps_of_both_phases_are_reported(trained):
     assert trained[2] == [(step, 80) for step in range(1, 81)]
 
 
+@pytest.mark.slow
 def test_the_written_folder_loads_and_scales_latents_to_one(trained, pictures):
     codec = load_autoencoder(trained[1])
     scores = measure_codec(codec, pictures)
@@ -65,6 +68,7 @@ def test_the_written_folder_loads_and_scales_latents_to_one(trained, pictures):
     assert scores["psnr"] == pytest.approx(measure_codec(trained[0], pictures)["psnr"], abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_written_folder_knows_the_colors_of_its_latents(trained, pictures):
     colors = read_latent_colors(trained[1], TINY.latent_channels)
     pixels = to_pixels(pictures.frames)
@@ -73,12 +77,14 @@ def test_the_written_folder_knows_the_colors_of_its_latents(trained, pictures):
     assert (shown - small).square().mean() < 0.5 * (small - small.mean()).square().mean()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(trained, tmp_path):
     again = train_codec(TINY, tmp_path)
     for name, weight in again.state_dict().items():
         assert torch.equal(weight, trained[0].state_dict()[name]), name
 
 
+@pytest.mark.slow
 def test_the_second_phase_leaves_the_latents_alone(trained, tmp_path):
     train_codec(replace(TINY, num_decoder_steps=0), tmp_path)
     first, second = load_autoencoder(tmp_path), load_autoencoder(trained[1])

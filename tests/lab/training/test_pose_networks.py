@@ -115,6 +115,7 @@ class TestNetworks:
         assert rows.shape == (1, 8400, 85)
         assert (rows[..., 4] * rows[..., 5]).max() < 0.3
 
+    @pytest.mark.slow
     def test_both_learn(self, pictures):
         torch.manual_seed(0)
         boxes, rng = person_boxes(pictures), np.random.default_rng(0)
@@ -138,6 +139,7 @@ class TestNetworks:
 
 
 class TestFiles:
+    @pytest.mark.slow
     def test_the_files_are_read_as_the_published_ones(self, trained):
         detector = load_pose_detector(
             trained[2] / "detector.onnx", trained[2] / "estimator.onnx", "cpu"
@@ -146,6 +148,7 @@ class TestFiles:
         assert detector.estimator.model.kind == "simcc"
         assert detector.estimator.fixed_batch is None
 
+    @pytest.mark.slow
     def test_onnx_computes_what_torch_computes(self, trained):
         crops = torch.randn(3, 3, *CROP_SIZE, generator=torch.Generator().manual_seed(0))
         session = onnxruntime.InferenceSession(trained[2] / "estimator.onnx")
@@ -154,6 +157,7 @@ class TestFiles:
         ):
             assert ours.detach().numpy() == pytest.approx(theirs, abs=0.03)
 
+    @pytest.mark.slow
     def test_weights_are_stored_in_half_precision(self, trained):
         model = onnx.load(trained[2] / "estimator.onnx")
         large = [w for w in model.graph.initializer if np.prod(w.dims) >= 64]
