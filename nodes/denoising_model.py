@@ -109,14 +109,15 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
                 timed = pose.strength.timed(level_at)
                 conds["pose_strength"] = comfy.conds.CONDConstant(timed)
         reference: ConditionRow | None = kwargs.get("aa_reference")
-        if reference is None:
+        if reference is not None:
+            conds["reference"] = ConditionRows([reference.timed(level_at)])
+            if reference.encoded.reference.others:  # characters in places: which frames are these?
+                conds["frame_numbers"] = FrameRows(_frame_numbers(noise))
+        elif kwargs["cross_attn"].shape[1] != 1:  # an appearance is one token, a text is 77
             raise ShapeError(
                 "This conditioning, such as a text prompt, shows the model no character. Wire positive "
                 'and negative of "Animate Anyone Conditioning" into the sampler.'
             )
-        conds["reference"] = ConditionRows([reference.timed(level_at)])
-        if reference.encoded.reference.others:  # characters in places: which frames are these?
-            conds["frame_numbers"] = FrameRows(_frame_numbers(noise))
         return conds
 
     def memory_required(self, input_shape: Any, cond_shapes: Any = {}) -> float:  # noqa: B006
