@@ -2,12 +2,11 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from ...commands.number_option import AtLeast
-from ...files import check_writable, write_json
+from ...commands.number_option import add_numbers
+from .options import add_results, check_results, say_checks, write_results
 
 #: How much worse a character may be in company, in dB.
 _MOST_LOST = 0.7
@@ -19,33 +18,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the benchmark's options."""
     add = parser.add_argument
     add("--models", default="built-in", metavar="DIR", help="the model's folder, or built-in")
-    for name, least, default, text in (
-        ("scenes", 1, 16, "held-out scenes of two dancers"),
-        ("frames", 2, 8, "frames of each"),
-        ("steps", 1, 10, "denoising steps"),
-        ("grid-scenes", 0, 4, "rows of the grid"),
-    ):
-        add(
-            f"--{name}",
-            type=int,
-            action=AtLeast,
-            least=least,
-            default=default,
-            metavar="N",
-            help=f"{text} (default {default})",
-        )
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
-    add("--grid", type=Path, metavar="PNG", help="also write a grid of pictures")
+    add_numbers(
+        parser,
+        ("--scenes", 1, 16, "held-out scenes of two dancers"),
+        ("--frames", 2, 8, "frames of each"),
+        ("--steps", 1, 10, "denoising steps"),
+        ("--grid-scenes", 0, 4, "rows of the grid"),
+    )
+    add_results(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether all bars were met."""
-    for path in filter(None, (args.json, args.grid)):
-        check_writable(path)
+    check_results(args)
     from ...checkpoints.model_folder import load_models
     from ...commands.progress_bar import progress_bar
-    from ...evaluation.report import picture_grid
-    from ...images import write_picture
     from ..evaluation.two_characters import WAYS, held_out_pair, make_pair, score_pair, settings_for
 
     models, _ = load_models(args.models)
@@ -72,15 +59,8 @@ def run(args: argparse.Namespace) -> bool:
     table = totals(scenes)
     checks = check(table)
     sys.stdout.write(format_table(table))
-    for text, is_met in checks:
-        sys.stdout.write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
-    if args.json is not None:
-        facts = {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": table}
-        facts |= {"scenes": scenes, "checks": [{"text": t, "met": m} for t, m in checks]}
-        write_json(facts, args.json)
-    if args.grid is not None and shown:
-        clips = {name: np.stack([row[name] for row in shown]) for name in shown[0]}
-        write_picture(picture_grid(clips, num_columns=len(shown)), args.grid, optimize=True)
+    say_checks(checks)
+    write_results(args, table, scenes, checks, shown)
     return all(is_met for _, is_met in checks)
 
 

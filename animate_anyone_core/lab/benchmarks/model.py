@@ -9,8 +9,7 @@ import numpy as np
 
 from ...commands.number_option import add_numbers
 from ...errors import SettingsError
-from ...files import check_writable
-from .options import add_json, add_precision, say_checks
+from .options import add_precision, add_results, check_results, say_checks
 
 if TYPE_CHECKING:
     from ...animate_settings import AnimateSettings
@@ -37,8 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overlap", type=int, metavar="N", help="shared frames (default: the model's)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the noise (default 0)")
     add("--model-only", action="store_true", help="leave out the model without each of its parts")
-    add_json(parser)
-    add("--grid", type=Path, metavar="PNG", help="also write a small grid of pictures")
+    add_results(parser)
     add_precision(parser)
 
 
@@ -46,8 +44,7 @@ def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether the model beats all that it must beat."""
     if args.grid is not None and args.grid.suffix.lower() != ".png":
         raise SettingsError(f"--grid writes a .png, got {args.grid.name}.")
-    for path in filter(None, (args.json, args.grid)):
-        check_writable(path)
+    check_results(args)
     from ...animate_settings import AnimateSettings
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models

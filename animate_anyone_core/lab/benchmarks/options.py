@@ -2,8 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...files import check_writable, write_json
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -29,3 +34,44 @@ def say_checks(checks: Iterable[tuple[str, bool]]) -> None:
     """Print sentences on bars, and whether each is met."""
     for text, is_met in checks:
         sys.stdout.write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Define `--json` and `--grid`."""
+    add_json(parser)
+    text = "also write a grid of pictures"
+    parser.add_argument("--grid", type=Path, metavar="PNG", help=text)
+
+
+def check_results(args: argparse.Namespace) -> None:
+    """Tell before the work if `--json` or `--grid` cannot be written."""
+    for path in filter(None, (args.json, args.grid)):
+        check_writable(path)
+
+
+def write_results(
+    args: argparse.Namespace,
+    table: Mapping[str, Any],
+    scenes: Any,
+    checks: Sequence[tuple[str, bool]],
+    columns: Sequence[Mapping[str, np.ndarray]],
+) -> None:
+    """Write what `--json` and `--grid` ask for.
+
+    Args:
+        args: The benchmark's options.
+        table: Its rows.
+        scenes: What they are made of.
+        checks: Sentences on bars, and whether each is met.
+        columns: Of the grid: row's name -> picture (H, W, 3) uint8.
+    """
+    if args.json is not None:
+        facts = {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": table}
+        facts |= {"scenes": scenes, "checks": [{"text": t, "met": m} for t, m in checks]}
+        write_json(facts, args.json)
+    if args.grid is not None and columns:
+        from ...evaluation.report import picture_grid
+        from ...images import write_picture
+
+        clips = {name: np.stack([column[name] for column in columns]) for name in columns[0]}
+        write_picture(picture_grid(clips, num_columns=len(columns)), args.grid, optimize=True)

@@ -4,13 +4,12 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...commands.number_option import AtLeast
-from ...files import check_writable, write_json
+from ...commands.number_option import add_numbers
+from .options import add_results, check_results, say_checks, write_results
 
 if TYPE_CHECKING:
     from ...checkpoints.model_folder import Models
@@ -27,35 +26,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--models", default="built-in-replace", metavar="DIR", help="weights that replace a person")
     add("--rival", default="built-in", metavar="DIR", help="weights whose animation is pasted over")
-    for name, least, default, text in (
-        ("scenes", 1, 16, "held-out scenes"),
-        ("frames", 2, 12, "frames of each"),
-        ("grid-scenes", 0, 6, "columns of the grid"),
-    ):
-        add(
-            f"--{name}",
-            type=int,
-            action=AtLeast,
-            least=least,
-            default=default,
-            metavar="N",
-            help=f"{text} (default {default})",
-        )
+    add_numbers(
+        parser,
+        ("--scenes", 1, 16, "held-out scenes"),
+        ("--frames", 2, 12, "frames of each"),
+        ("--grid-scenes", 0, 6, "columns of the grid"),
+    )
     add("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
     add("--guidance", type=float, metavar="X", help="guidance scale (default: the model's)")
-    add("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
-    add("--grid", type=Path, metavar="PNG", help="also write a grid of pictures")
+    add_results(parser)
 
 
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether all bars were met."""
-    for path in filter(None, (args.json, args.grid)):
-        check_writable(path)
+    check_results(args)
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
     from ...commands.progress_bar import progress_bar
-    from ...evaluation.report import picture_grid
-    from ...images import write_picture
     from ...pose.detection import load_pose_detector
     from ..evaluation.replaced_clips import held_out_replacement, score_replacement
 
@@ -85,15 +72,8 @@ def run(args: argparse.Namespace) -> bool:
     table = {row: means(scores) for row, scores in rows.items()}
     checks = check(table)
     sys.stdout.write(format_table(table))
-    for text, is_met in checks:
-        sys.stdout.write(f"  {'ok  ' if is_met else 'MISS'} {text}\n")
-    if args.json is not None:
-        facts = {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": table}
-        facts |= {"scenes": rows, "checks": [{"text": t, "met": m} for t, m in checks]}
-        write_json(facts, args.json)
-    if args.grid is not None and shown:
-        clips = {name: np.stack([column[name] for column in shown]) for name in shown[0]}
-        write_picture(picture_grid(clips, num_columns=len(shown)), args.grid, optimize=True)
+    say_checks(checks)
+    write_results(args, table, rows, checks, shown)
     return all(is_met for _, is_met in checks)
 
 
