@@ -145,6 +145,7 @@ def sample_latents(
         keeper=keeper,
         ranks=ranks,
         splits_halves=deep is None,  # what is kept of a window belongs to both halves
+        keep_every=settings.full_every,  # a run that goes on begins with a step in full
     )
 
 

@@ -237,6 +237,34 @@ def test_deep_features_are_used_again_in_windows_and_halves(models, reference, p
     assert np.array_equal(near, np.stack(list(animate(models, reference, poses, reused))))
 
 
+@pytest.mark.parametrize("stopped_at", [3, 4, 7])
+def test_a_run_that_used_deep_features_again_goes_on(models, reference, poses, stopped_at):
+    """Whatever step it was stopped in, the frames are those of one that was not."""
+    settings = replace(SETTINGS, num_inference_steps=8, full_every=2)
+    undisturbed = np.stack(list(animate(models, reference, poses, settings)))
+    windows = len(settings.windows.windows(len(poses)))
+
+    class Kept:
+        state = None
+
+        def load(self, solver, generator):
+            return self.state
+
+        def save(self, steps, latents, solver, generator):
+            self.state = steps, latents.clone()
+
+    def stop(done, total):
+        if done > stopped_at * windows:
+            raise KeyboardInterrupt
+
+    keeper = Kept()
+    with pytest.raises(KeyboardInterrupt):
+        list(animate(models, reference, poses, settings, stop, keeper=keeper))
+    assert keeper.state[0] == stopped_at // 2 * 2
+    went_on = list(animate(models, reference, poses, settings, keeper=keeper))
+    assert np.array_equal(np.stack(went_on), undisturbed)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

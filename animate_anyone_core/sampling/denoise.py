@@ -61,6 +61,7 @@ def denoise(
     keeper: Keeper | None = None,
     ranks: Ranks = ALONE,
     splits_halves: bool = True,
+    keep_every: int = 1,
 ) -> Tensor:
     """Turn noise into the latents of a clip.
 
@@ -74,9 +75,10 @@ def denoise(
         guided_from: Share of the steps that are taken without guidance, at the start.
         generator: For solvers that add noise.
         on_step: Told after every window (done, total); raise from it to cancel.
-        keeper: Keeps what is done after every step, and knows where to go on.
+        keeper: Keeps what is done between steps, and knows where to go on.
         ranks: The processes that share the windows; all get the same latents.
         splits_halves: Whether they may share the halves of guidance, too.
+        keep_every: Keep after so many steps: those between use what only this run holds.
 
     Returns:
         Scaled latents (1, C, F, h, w), exactly as many frames as the noise.
@@ -111,7 +113,7 @@ def denoise(
             step = f"step {number + 1} of {len(solver.timesteps)}"
             raise NotFiniteError(f"In {step}, {error}") from error
         latents = solver.step(prediction, t, latents, **extra).prev_sample
-        if keeper is not None:
+        if keeper is not None and (number + 1) % keep_every == 0:
             keeper.save(number + 1, latents, solver, generator)
     return latents
 
