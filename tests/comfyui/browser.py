@@ -155,16 +155,22 @@ class ComfyPage:
             }"""
         )
 
-    def set_values(self, values: dict[str, Any]) -> None:
-        """Set all settings of these names that no wire sets, those inside subgraphs too."""
+    def set_values(self, values: dict[str, Any], cut: bool = False) -> None:
+        """Set all settings of these names, those inside subgraphs too.
+
+        Args:
+            values: Name -> value.
+            cut: Cut wires that set them; otherwise what a wire sets is left alone.
+        """
         self.page.evaluate(
-            """values => {
+            """([values, cut]) => {
                 const visit = graph => {
                     for (const node of graph.nodes ?? graph._nodes) {
                         for (const widget of node.widgets ?? []) {
                             const name = widget.name.replace(/^\\d+: /, "");
                             const slot = node.inputs?.find(i => i.widget?.name === widget.name);
-                            if (!(name in values) || slot?.link != null) continue;
+                            if (!(name in values) || (slot?.link != null && !cut)) continue;
+                            if (slot?.link != null) node.disconnectInput(node.inputs.indexOf(slot));
                             widget.value = values[name];
                             widget.callback?.(widget.value);
                         }
@@ -173,7 +179,7 @@ class ComfyPage:
                 };
                 visit(window.app.graph);
             }""",
-            values,
+            [values, cut],
         )
 
     def press_run(self) -> str:

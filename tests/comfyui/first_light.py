@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from animate_anyone_core.sampling.denoise import denoise, make_noise
 from animate_anyone_core.sampling.schedule import make_solver
 from animate_anyone_core.sampling.windows import WindowSettings
 from animate_anyone_core.video import read_video
+from tests.other_families import CONFIG, write_model
 
 ROOT = Path(__file__).parents[2]
 MATERIAL = Path(tempfile.gettempdir()) / f"animate-anyone-material-{os.getpid()}"
@@ -53,6 +55,22 @@ def install(server: Any) -> dict[str, str]:
         "picture": server.upload("character.png", PICTURE),
         "skeletons": server.upload("skeletons.png", lossless),
     }
+
+
+def install_family(server: Any, family: str) -> Path:
+    """Give a server a tiny untrained model in another family's published layout; its folder.
+
+    VAE and image encoder are those of the small model.
+    """
+    folder = server.base / "models" / "animate_anyone" / family
+    if not folder.exists():
+
+        def save_others(where: Path) -> None:
+            for name in ("vae", "image_encoder"):
+                shutil.copytree(MODEL / name, where / name)
+
+        write_model(folder, family, save_others, replace(CONFIG, cross_attention_dim=48))
+    return folder
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:

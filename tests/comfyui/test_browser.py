@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from animate_anyone_core.images import read_picture
+from animate_anyone_core.video import read_video
+
 browsers = importlib.import_module("comfyui_harness.browser")
+by_hand = importlib.import_module("comfyui_harness.by_hand")
 line = importlib.import_module("comfyui_harness.first_light")
 pages = importlib.import_module("comfyui_harness.pages")
 
@@ -41,6 +45,67 @@ PUBLISHED = {
     "width": 128,
     "height": 176,
 }
+#: Blueprint -> what a user puts beside it: nodes by a name, wires (from, output, to, input), where
+#: `own` is the blueprint's node; and the result: its frames and their width and height.
+BESIDE: dict[str, tuple[dict[str, tuple[str, dict[str, str]]], list[str], tuple[int, int, int]]] = {
+    "Animate Character": (
+        {"dance": ("AnimateAnyone_BuiltinInputs", {}), "save": ("SaveImage", {})},
+        [
+            "dance.character -> own.character",
+            "dance.pose_keypoint -> own.pose_keypoint",
+            "own.images -> save.images",
+        ],
+        (3, 128, 128),
+    ),
+    "Animate from Video": (
+        {
+            "picture": ("LoadImage", {"image": "character.png"}),
+            "film": ("LoadVideo", {"file": "driving.mp4"}),
+            "save": ("SaveVideo", {}),
+        },
+        [
+            "picture.IMAGE -> own.character",
+            "film.VIDEO -> own.video",
+            "own.video -> save.video",
+        ],
+        (3, 128, 128),
+    ),
+    "Retargeted Poses": (
+        {"dance": ("AnimateAnyone_BuiltinInputs", {}), "save": ("SaveImage", {})},
+        [
+            "dance.character -> own.character",
+            "dance.driving -> own.driving",
+            "own.skeletons -> save.images",
+        ],
+        (3, 256, 256),
+    ),
+    "Face Pass": (
+        {
+            "dance": ("AnimateAnyone_BuiltinInputs", {}),
+            "set": ("AnimateAnyone_LoadModelSet", {"model_set": "built-in"}),
+            "detector": (
+                "AnimateAnyone_LoadPoseDetector",
+                {"person_detector": "built-in", "pose_estimator": "built-in"},
+            ),
+            "save": ("SaveImage", {}),
+        },
+        [
+            "dance.driving -> own.images",
+            "dance.pose_keypoint -> own.pose_keypoint",
+            "dance.character -> own.character",
+            "detector.pose_detector -> own.pose_detector",
+            "set.model -> own.model",
+            "set.reference_net -> own.reference_net",
+            "set.pose_guider -> own.pose_guider",
+            "set.vae -> own.vae",
+            "set.clip_vision -> own.clip_vision",
+            "own.images -> save.images",
+        ],
+        (3, 256, 256),
+    ),
+}
+#: Without these the workflow has its face model's own size and steps: minutes on a processor.
+SMALL_FACES = {"crop_size": 64, "width": 64, "height": 64, "steps": 1}
 EXAMPLE = next(path for path in WORKFLOWS if path.stem == "animate_character")
 
 
@@ -56,6 +121,7 @@ def browser():
 @pytest.fixture(scope="module")
 def page(browser, page_server):
     """The page of a ComfyUI whose user has the files that the workflows name."""
+    line.install_family(page_server, "aniportrait")
     for path in WORKFLOWS:
         for node in json.loads(path.read_text("utf-8"))["nodes"]:
             if node["type"] in INPUTS:
@@ -65,7 +131,8 @@ def page(browser, page_server):
                 file = page_server.base / "models" / model["directory"] / model["name"]
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.touch()
-    line.install(page_server)
+    line.install(page_server)  # and `character.png`
+    page_server.upload("driving.mp4", INPUTS["LoadVideo"])
     opened = browsers.ComfyPage(browser, page_server.port)
     yield opened
     opened.close()
@@ -112,6 +179,8 @@ def test_a_workflow_runs_from_the_page(page, keep, page_server, path):
     page.open_workflow(json.loads(path.read_text("utf-8")))
     page.press("Escape", times=2)
     page.set_values(SMALL | (PUBLISHED if path.stem == "animate_published_weights" else {}))
+    if path.stem == "talking_face":
+        page.set_values(SMALL_FACES, cut=True)
 
     entry = page_server.wait(page.press_run(), timeout=600)
 
@@ -215,6 +284,39 @@ def test_a_blueprint_opens_with_its_settings(page, keep, path):
     (host,) = blueprint["nodes"]
     settings = [slot["name"] for slot in host["inputs"] if "widget" in slot]
     assert page.settings_of(1) == settings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_a_blueprint_is_found_wired_and_run(page, keep, page_server, path):
+    """Typed into the search for nodes, put down, wired with the mouse, and the button Run pressed."""
+    beside, wires, result = BESIDE[path.stem]
+    page.errors.clear()
+    by_hand.open_empty(page)
+    nodes = {"own": by_hand.add_by_search(page, path.stem, (0, 0))}
+    down = 0
+    for name, (node_type, values) in beside.items():
+        at = (500, 0) if name == "save" else (-500, down)
+        nodes[name] = by_hand.add_node(page, node_type, at, **values)
+        down += 400 if values else 250
+    ends = [[end.split(".") for end in wire.split(" -> ")] for wire in wires]
+    wanted = [(nodes[a], output, nodes[b], socket) for (a, output), (b, socket) in ends]
+
+    by_hand.draw_wires(page, wanted)
+    assert by_hand.wires_of(page) == set(wanted)
+    page.set_values(SMALL)
+    entry = page_server.wait(page.press_run(), timeout=600)
+
+    page.page.wait_for_timeout(1500)
+    keep(page, f"blueprint {path.stem} after a run")
+    files = page_server.files(page_server.succeeded(entry), str(nodes["save"]))
+    assert page.errors == []
+    assert page.messages() == []
+    if path.stem == "Animate from Video":
+        count, height, width, _ = read_video(page_server.path_of(files[0])).frames.shape
+    else:
+        count, (width, height) = len(files), read_picture(page_server.path_of(files[0])).size
+    assert (count, width, height) == result
 
 
 def test_the_help_panel_shows_our_page_with_its_picture(page, keep):

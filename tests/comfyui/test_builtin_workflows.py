@@ -6,8 +6,6 @@ of the character's trunk, not of the background; and what each workflow adds to 
 
 import io
 import re
-import shutil
-from dataclasses import replace
 
 import av
 import cv2
@@ -30,7 +28,6 @@ from animate_anyone_core.pose.retarget import retarget_poses
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.replacement.region import boxes_of_poses, masks_of_boxes
 from animate_anyone_core.video import read_video, write_video
-from tests.other_families import CONFIG, write_model
 
 if not (BUILT_IN_FOLDER / "denoising_unet.safetensors").is_file():
     pytest.skip("the built-in model is not in this checkout", allow_module_level=True)
@@ -278,15 +275,7 @@ def test_two_characters_dance_side_by_side(server):
 
 def test_a_face_is_animated_by_another_family_and_put_back(server, character, driving):
     """AniPortrait in its published layout, tiny and untrained, behind the built-in body."""
-    folder = server.base / "models" / "animate_anyone" / "aniportrait"
-    if not folder.exists():
-        shapes = replace(CONFIG, cross_attention_dim=48)
-
-        def save_others(where):
-            for name in ("vae", "image_encoder"):
-                shutil.copytree(line.MODEL / name, where / name)
-
-        write_model(folder, "aniportrait", save_others, shapes)
+    line.install_family(server, "aniportrait")
 
     def small_faces(workflow):
         for node in workflow["nodes"]:

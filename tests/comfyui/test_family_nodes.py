@@ -1,8 +1,6 @@
 """AnyCharV, MIMO and AniPortrait in their published layouts in a real ComfyUI, against the core."""
 
 import json
-import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from safetensors.torch import load
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.replacement.scene import NO_SCENE, Scene
 from animate_anyone_core.video import read_video
-from tests.other_families import CONFIG, write_model
 
 FAMILIES = ("anycharv", "mimo", "aniportrait")
 ENDING = {"anycharv": "/diffusion_pytorch_model.safetensors", "mimo": ".pth", "aniportrait": ".pth"}
@@ -25,18 +22,7 @@ STEP_AGREES = {"anycharv": 1e-3, "mimo": 1e-3, "aniportrait": 1e-4}
 def folders(server, tmp_path_factory):
     """The models, where the server finds them."""
     line.install(server)
-    shapes = replace(CONFIG, cross_attention_dim=48)
-
-    def save_others(folder):
-        for name in ("vae", "image_encoder"):
-            shutil.copytree(line.MODEL / name, folder / name)
-
-    made = {}
-    for family in FAMILIES:
-        made[family] = server.base / "models" / "animate_anyone" / family
-        if not made[family].exists():
-            write_model(made[family], family, save_others, shapes)
-    return made
+    return {family: line.install_family(server, family) for family in FAMILIES}
 
 
 @pytest.fixture(scope="session")
