@@ -29,7 +29,7 @@ def window_inputs() -> list[Any]:
             default=4,
             min=0,
             max=512,
-            tooltip="Frames that neighbouring windows share, at least. More is smoother and slower.",
+            tooltip="Frames that neighboring windows share, at least. More is smoother and slower.",
             extra_dict=ADVANCED,
         ),
         io.Combo.Input(

@@ -22,7 +22,7 @@ STORED = Path(__file__).parent / "numbers" / "clip.png"
 
 #: precision -> the least PSNR in dB that is right. Seen by emulation on a CPU: 90, 49 and 59. Half
 #: precision may have twice the error (6 dB). float32 has more room: another version of Pillow may
-#: round every tenth pixel of the inputs to the neighbouring level, which costs no quality. A frame
+#: round every tenth pixel of the inputs to the neighboring level, which costs no quality. A frame
 #: too late has 27 dB. fp8 is compared with the same rounded weights, and held to bf16's bar.
 BARS = {"fp32": 60.0, "bf16": 43.0, "fp16": 53.0, "fp8": 43.0}
 

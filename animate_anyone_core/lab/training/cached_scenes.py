@@ -72,7 +72,7 @@ class CachedScenes:
     def pick(self, index: int, num_frames: int) -> dict[str, Tensor]:
         """Choose a scene, a reference and targets for sample `index`.
 
-        In stage 1 any frames, the reference not among them; in stage 2 neighbouring frames (the
+        In stage 1 any frames, the reference not among them; in stage 2 neighboring frames (the
         cached scene's first frame stands apart in time), and any frame as the reference. Where
         somebody is replaced the reference is the first frame: the only one before its own background.
         """

@@ -61,7 +61,7 @@ class CodecConfig:
         learning_rate: Highest learning rate of the inner convolutions of each phase (a tenth
             of it elsewhere).
         latent_noise: Standard deviation of the noise on latents.
-        edge_weight: Weight of the differences between neighbouring pixels in the loss.
+        edge_weight: Weight of the differences between neighboring pixels in the loss.
     """
 
     seed: int = 0
