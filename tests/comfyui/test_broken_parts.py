@@ -25,7 +25,7 @@ SNIPPET = """
 def whole_pack(pack_folder):
     """Names of all nodes, from their list in the pack."""
     source = (pack_folder / "nodes" / "extension.py").read_text("utf-8")
-    names = re.findall(r'^    \("\w+", "(\w+)"\),$', source, re.MULTILINE)
+    names = re.findall(r'^    \("\w+", "(\w+)"\),', source, re.MULTILINE)
     assert len(names) > 20
     return {f"AnimateAnyone_{name}" for name in names}
 

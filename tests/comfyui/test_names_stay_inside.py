@@ -37,14 +37,14 @@ for folder in (base, base.parent):
     (folder / "secret" / "config.json").write_text("{}")
     (folder / "secret" / "diffusion_pytorch_model.safetensors").write_bytes(b"x")
 files, opened = ours("model_files"), []
+folders = files.FilesAndFolders("vae", ("diffusion_pytorch_model",), built_in="vae")
 names = [*json.loads(NAMES), str(base.parent / "secret.safetensors"), str(base / "secret.safetensors")]
 for name in names:
     for call in (
         lambda: files.weight_file(name),
         lambda: files.network_file(name, "denoising_unet"),
-        lambda: files.network_folder(name, "diffusion_pytorch_model", "animate_anyone", "vae"),
-        lambda: files.network_folder(name.replace(".safetensors", ""), "diffusion_pytorch_model",
-                                     "animate_anyone"),
+        lambda: folders.path(name),
+        lambda: folders.path(name.replace(".safetensors", "")),
         lambda: ours("model_set")._folder(name),
     ):
         try:

@@ -55,7 +55,7 @@ check = module.EncodeReference.validate_inputs
 result = [
     said(lambda: module.laid_on(image, torch.zeros(0, 8, 8), "white")),
     said(lambda: module.laid_on(image, mask, "greenish")),
-    check(width=64, height=64, background="greenish"),
+    said(lambda: check(width=64, height=64, background="greenish")),
     check(width=64, height=64, background="#00ff00"),
     check(width=64, height=64),
 ]
@@ -65,7 +65,7 @@ result = [
     assert said == [
         "ShapeError: The mask must be (batch, height, width), got (0, 8, 8).",
         f"SettingsError: {color}",
-        color,
+        f"SettingsError: {color}",
         True,
         True,
     ]
