@@ -163,6 +163,7 @@ def test_the_reference_is_encoded_once_and_by_its_parts(models, reference):
     assert {tokens.shape[1] for tokens in encoded.features.values()} == {5 * 4, 3 * 2}
 
 
+@pytest.mark.slow
 def test_pictures_in_a_file_give_the_frames_of_pictures_in_memory(models, reference):
     """Longer than what is kept of the features, so that they are encoded again in every step."""
     rng = np.random.default_rng(1)

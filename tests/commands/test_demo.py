@@ -33,11 +33,13 @@ def animate(tmp_path, *options):
     )
 
 
+@pytest.mark.slow
 def test_a_driving_video_is_followed(tmp_path):
     assert animate(tmp_path, "--driving", str(built_in_samples().driving)) == 0
     assert read_video(tmp_path / "out.mp4").frames.shape == (3, 128, 128, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retarget", ["--retarget", "--no-retarget"])
 def test_a_file_of_poses_is_followed(tmp_path, retarget):
     assert animate(tmp_path, "--poses", str(built_in_samples().poses), retarget) == 0

@@ -13,7 +13,7 @@ from animate_anyone_core.pose.drawing_profiles import PROFILES
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
 from animate_anyone_core.video import read_video, write_video
 
-few = settings(max_examples=30)
+few = settings(max_examples=12)
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 300)
 

@@ -129,6 +129,7 @@ def test_half_precision_pair(standins, tmp_path):
 
 
 class TestSparseDetection:
+    @pytest.mark.slow
     def test_a_walk_of_300_frames_needs_a_detector_run_every_eighth(self, fast, standins):
         frames = 300
 

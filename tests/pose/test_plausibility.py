@@ -213,6 +213,7 @@ def detect(video, output, caplog):
     return caplog.text
 
 
+@pytest.mark.slow
 def test_own_footage_is_told_what_the_networks_know(tmp_path, caplog, monkeypatch):
     monkeypatch.chdir(tmp_path)  # no downloaded networks here
     assert DRAWN_ONLY not in detect(built_in_samples().driving, tmp_path / "a.json", caplog)
@@ -254,6 +255,7 @@ def test_downloaded_networks_are_taken_instead(standins, tmp_path, caplog, monke
     assert json.loads((tmp_path / "a.json").read_text())["num_persons"] == 1
 
 
+@pytest.mark.slow
 def test_prepare_leaves_doubted_clips_out_and_counts_them(tmp_path, caplog, monkeypatch):
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")

@@ -126,6 +126,7 @@ def test_the_command_prints_the_table_and_meets_all_bars(capsys, tmp_path, monke
     assert document["cases"][0]["errors"]["ours"]["limb"] < 2
 
 
+@pytest.mark.slow
 def test_a_missed_bar_ends_with_exit_code_1(capsys, monkeypatch):
     monkeypatch.setattr(retarget, "time_steps", lambda: {"draw": 99.0})
     with pytest.raises(SystemExit) as stop:

@@ -286,6 +286,7 @@ def test_a_list_of_another_shape_is_refused(tmp_path, text):
         find_clips(tmp_path / "meta.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [1, 2])
 def test_training_goes_on_without_the_bad_clips(tmp_path, settings, dancer, caplog, stage):
     """Two good clips, one short, one damaged: a line for each, and a model at the end."""

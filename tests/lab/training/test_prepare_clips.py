@@ -263,6 +263,7 @@ def test_settings_out_of_range_are_refused(changes):
         PrepareSettings(**changes)
 
 
+@pytest.mark.slow
 def test_the_command_uses_the_built_in_networks(videos, tmp_path, caplog):
     caplog.set_level("INFO")
     output = tmp_path / "poses"
