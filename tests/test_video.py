@@ -12,7 +12,7 @@ from PIL import Image
 from animate_anyone_core.checkpoints.builtin import BUILT_IN_FOLDER
 from animate_anyone_core.errors import MediaError
 from animate_anyone_core.pose.openpose_json import load_poses
-from animate_anyone_core.video import join_videos, read_video, write_video
+from animate_anyone_core.video import join_videos, read_video, stored_frames, write_video
 
 
 def frames(count=6, height=48, width=64):
@@ -255,9 +255,10 @@ class TestJoining:
         join_videos(parts, whole, 24)
         expected = np.concatenate([read_video(part).frames for part in parts])
         clip = read_video(whole)
-        assert np.array_equal(clip.frames, expected)
+        assert np.array_equal(np.stack([frame for _, frame in stored_frames(whole)]), expected)
         # PyAV 14 writes no rate into Matroska; it is then read off times in whole milliseconds
         is_exact = suffix != ".mkv" or int(av.__version__.partition(".")[0]) > 14
+        assert not is_exact or np.array_equal(clip.frames, expected)
         assert clip.fps == pytest.approx(24, rel=1e-6 if is_exact else 0.2)
 
     def test_no_part_is_no_video(self, tmp_path, suffix):
