@@ -66,7 +66,8 @@ def write_results(
         columns: Of the grid: row's name -> picture (H, W, 3) uint8.
     """
     if args.json is not None:
-        facts = {"settings": {k: str(v) for k, v in vars(args).items()}, "rows": table}
+        settings = {k: str(v) for k, v in vars(args).items()}
+        facts: dict[str, Any] = {"settings": settings, "rows": table}
         facts |= {"scenes": scenes, "checks": [{"text": t, "met": m} for t, m in checks]}
         write_json(facts, args.json)
     if args.grid is not None and columns:
