@@ -81,7 +81,9 @@ class _LastModels:
     def __call__(self, folder: Path | str, **how: object) -> tuple[Models, list[LoadReport]]:
         key = (str(folder), tuple(sorted(how.items(), key=lambda item: item[0])))
         if self._last is not None and self._last[0] == key:
-            return self._last[1][0], []  # the reports have been read
+            models = self._last[1][0]
+            if models.dtype == models.vae.dtype == how["dtype"]:  # no job had to widen them
+                return models, []  # the reports have been read
         self._last = None  # two sets of networks may be more than there is room for
         self._last = key, load_models(folder, **how)  # type: ignore[arg-type]
         return self._last[1]

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from animate_anyone_core.__main__ import main
@@ -90,6 +91,20 @@ def test_processes_of_a_launcher_share_the_list(call, folder, monkeypatch, caplo
         monkeypatch.setenv("RANK", rank)
         assert call(*jobs) == 0
         assert {path.name for path in folder.glob("[0-9].mp4")} == made
+
+
+@pytest.mark.parametrize("network", ["denoising_unet", "vae"])
+def test_networks_that_a_job_had_to_widen_are_loaded_anew(model_folder, network):
+    """Else the next job's frames would not be those of its own command."""
+    load, how = animate_jobs._LastModels(), {"dtype": torch.bfloat16}
+    models, reports = load(model_folder, **how)
+    assert reports
+    assert load(model_folder, **how) == (models, [])
+    getattr(models, network).to(torch.float32)
+    again, reports = load(model_folder, **how)
+    assert again is not models
+    assert reports
+    assert again.dtype == again.vae.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(
