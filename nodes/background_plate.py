@@ -9,7 +9,7 @@ from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.images import fit_clip
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from ..animate_anyone_core.sampling.masks import cell_mask
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CONTROL_CATEGORY, EncodedPose, PoseSocket, output
 
 CELL = 8
@@ -21,54 +21,20 @@ class BackgroundPlate(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_BackgroundPlate",
-            display_name="Background Plate (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_BackgroundPlate",
             category=CONTROL_CATEGORY,
-            **aliases("inpaint background", "static background", "mask", "clean plate"),
-            description="Keeps a background still: samplers draw the character only inside the mask, "
-            "everything else is the plate, noised anew at every step.",
+            aliases=("inpaint background", "static background", "mask", "clean plate"),
             inputs=[
-                io.Vae.Input("vae", tooltip="The model's VAE."),
-                io.Image.Input(
-                    "image", tooltip="The empty background: one picture, or one a pose if it moves."
-                ),
-                PoseSocket.Input("pose", tooltip="Gives the number of frames and their size."),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="White where the character may be drawn: one, or one a pose.",
-                ),
-                io.Image.Input(
-                    "skeletons",
-                    optional=True,
-                    tooltip="Instead of a mask, or with it: skeleton pictures. The character may be "
-                    "drawn around them; set grow to half its width.",
-                ),
-                io.Int.Input(
-                    "grow",
-                    default=32,
-                    min=0,
-                    max=1024,
-                    step=CELL,
-                    tooltip="Pixels added around the mask, in steps of 8.",
-                ),
-                io.Int.Input(
-                    "feather",
-                    default=16,
-                    min=0,
-                    max=512,
-                    step=CELL,
-                    tooltip="Pixels over which the mask then fades out, in steps of 8.",
-                ),
+                io.Vae.Input("vae"),
+                io.Image.Input("image"),
+                PoseSocket.Input("pose"),
+                io.Mask.Input("mask", optional=True),
+                io.Image.Input("skeletons", optional=True),
+                io.Int.Input("grow", default=32, min=0, max=1024, step=CELL),
+                io.Int.Input("feather", default=16, min=0, max=512, step=CELL),
             ],
-            outputs=[
-                output(
-                    io.Latent,
-                    "latent",
-                    'For the latent input of "Sampler" or KSampler, with denoise 1.',
-                )
-            ],
+            outputs=[output(io.Latent, "latent")],
         )
 
     @classmethod

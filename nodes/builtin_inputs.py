@@ -12,8 +12,8 @@ from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.video import read_video
 from .encode_reference import as_image
 from .pose_sockets import PoseKeypointSocket
-from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .schema import schema
+from .sockets import output
 
 
 class BuiltinInputs(io.ComfyNode):
@@ -21,30 +21,18 @@ class BuiltinInputs(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_BuiltinInputs",
-            display_name="Built-in Inputs (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("sample inputs", "demo", "example character", "test picture"),
-            description="A character and a dance by another one, both made up: what the built-in "
-            "model animates without any download.",
+        return schema(
+            "AnimateAnyone_BuiltinInputs",
+            aliases=("sample inputs", "demo", "example character", "test picture"),
             inputs=[
-                io.Combo.Input(
-                    "character", options=_characters(), tooltip="Which of the shipped characters."
-                ),
-                io.Int.Input(
-                    "num_frames",
-                    default=0,
-                    min=0,
-                    max=100_000,
-                    tooltip="Take only the first frames of the dance. 0 takes all.",
-                ),
+                io.Combo.Input("character", options=_characters()),
+                io.Int.Input("num_frames", default=0, min=0, max=100_000),
             ],
             outputs=[
-                io.Image.Output("image", display_name="character", tooltip="The character."),
-                io.Image.Output("frames", display_name="driving", tooltip="The driving video."),
-                output(PoseKeypointSocket, "pose_keypoint", "Its exact poses."),
-                output(io.Float, "fps", "Frames per second."),
+                io.Image.Output("image", display_name="character"),
+                io.Image.Output("frames", display_name="driving"),
+                output(PoseKeypointSocket, "pose_keypoint"),
+                output(io.Float, "fps"),
             ],
         )
 

@@ -11,7 +11,7 @@ from ..animate_anyone_core.models.references import combine_references, place_ch
 from ..animate_anyone_core.replacement.person_shapes import person_shapes
 from ..animate_anyone_core.sampling.masks import cell_shares
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
-from .search_aliases import aliases
+from .schema import schema
 from .share_input import share_input
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket, output
 
@@ -24,67 +24,29 @@ class CombineReferences(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_CombineReferences",
-            display_name="Combine References (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_CombineReferences",
             category=CONTROL_CATEGORY,
-            **aliases("several references", "multiple reference images", "front and back"),
-            description="Lets the model read two pictures of a character side by side, such as its "
-            "front and its back, and take from either what fits; or more of them.",
+            aliases=("several references", "multiple reference images", "front and back"),
             inputs=[
-                ReferenceSocket.Input(
-                    "reference_a",
-                    tooltip="The main picture: its size is the video's, and the color anchor and "
-                    "the prior look at it.",
-                ),
-                ReferenceSocket.Input("reference_b", tooltip="Another picture of the character."),
-                share_input(
-                    "share",
-                    0.5,
-                    "How much the second picture counts: 0 is the first alone, 1 the second alone. "
-                    "The same picture twice is that picture once, at any share.",
-                    step=0.05,
-                ),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="For two characters: white where the second one is, one a frame. There only "
-                    "the second picture is read, elsewhere only the first; share is then not used.",
-                ),
-                PoseKeypointSocket.Input(
-                    "pose_keypoint",
-                    optional=True,
-                    tooltip="Instead of a mask: the clip's poses, of which one person is the second "
-                    "character. Their canvas must have the video's shape.",
-                ),
-                io.Int.Input(
-                    "person",
-                    default=1,
-                    min=0,
-                    max=100,
-                    optional=True,
-                    tooltip="Which person of the poses is the second character. 0 is the first.",
-                ),
+                ReferenceSocket.Input("reference_a"),
+                ReferenceSocket.Input("reference_b"),
+                share_input("share", 0.5, step=0.05),
+                io.Mask.Input("mask", optional=True),
+                PoseKeypointSocket.Input("pose_keypoint", optional=True),
+                io.Int.Input("person", default=1, min=0, max=100, optional=True),
                 io.Autogrow.Input(
                     "more",
                     template=io.Autogrow.TemplatePrefix(
-                        ReferenceSocket.Input(
-                            "picture",
-                            tooltip="One more picture of the character. It and the second one "
-                            "divide the share evenly.",
-                        ),
+                        ReferenceSocket.Input("picture"),
                         prefix="reference_",
                         min=0,
                         max=MOST_MORE,
                     ),
                     optional=True,
-                    tooltip="More pictures of the character; they and the second one divide the "
-                    "share evenly.",
                 ),
             ],
-            outputs=[
-                output(ReferenceSocket, "reference_out", "Both, as one reference."),
-            ],
+            outputs=[output(ReferenceSocket, "reference_out")],
         )
 
     @classmethod

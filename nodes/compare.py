@@ -21,8 +21,8 @@ from .pose_sockets import (
     node_progress,
     poses_from_socket,
 )
-from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .schema import schema
+from .sockets import output
 
 
 class Compare(io.ComfyNode):
@@ -30,46 +30,20 @@ class Compare(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_Compare",
-            display_name="Compare (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("metrics", "psnr", "ssim", "side by side", "evaluate"),
-            description="Puts the result beside the reference, the skeletons and the truth, and "
-            "measures what can be measured with what is wired in.",
+        return schema(
+            "AnimateAnyone_Compare",
+            aliases=("metrics", "psnr", "ssim", "side by side", "evaluate"),
             inputs=[
-                io.Image.Input("result", tooltip="The frames to look at."),
-                io.Image.Input(
-                    "reference", optional=True, tooltip="The character's picture, shown beside it."
-                ),
-                io.Image.Input(
-                    "skeletons", optional=True, tooltip='The drawn poses, from "Draw Pose".'
-                ),
-                io.Image.Input(
-                    "truth",
-                    optional=True,
-                    tooltip="What the result should be, frame by frame, if it is known: as when a "
-                    "video's first frame is animated by its own poses. Gives PSNR, SSIM and more.",
-                ),
-                PoseKeypointSocket.Input(
-                    "pose_keypoint",
-                    optional=True,
-                    tooltip="The poses that drove the result, one a frame. With a detector, gives "
-                    "how well they are followed.",
-                ),
-                PoseDetectorSocket.Input(
-                    "pose_detector",
-                    optional=True,
-                    tooltip='From "Load Pose Detector": finds the poses of the result.',
-                ),
+                io.Image.Input("result"),
+                io.Image.Input("reference", optional=True),
+                io.Image.Input("skeletons", optional=True),
+                io.Image.Input("truth", optional=True),
+                PoseKeypointSocket.Input("pose_keypoint", optional=True),
+                PoseDetectorSocket.Input("pose_detector", optional=True),
             ],
             outputs=[
-                output(io.Image, "images", "All clips side by side, labelled."),
-                output(
-                    io.String,
-                    "report",
-                    "The numbers, what they mean, and what was not measured and why.",
-                ),
+                output(io.Image, "images"),
+                output(io.String, "report"),
             ],
         )
 

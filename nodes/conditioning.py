@@ -10,8 +10,8 @@ from ..animate_anyone_core.checkpoints.families import FamilyProfile
 from ..animate_anyone_core.errors import ShapeError
 from .condition_rows import ConditionRow
 from .latent_format import latent_channels
-from .search_aliases import aliases
-from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket, output
+from .schema import schema
+from .sockets import EncodedPose, EncodedReference, PoseSocket, ReferenceSocket, output
 
 
 class Conditioning(io.ComfyNode):
@@ -19,25 +19,24 @@ class Conditioning(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_Conditioning",
-            display_name="Conditioning (Animate Anyone)",
-            category=CATEGORY,
-            **aliases(
-                "animate anyone ksampler", "apply reference", "apply pose", "positive negative"
+        return schema(
+            "AnimateAnyone_Conditioning",
+            aliases=(
+                "animate anyone ksampler",
+                "apply reference",
+                "apply pose",
+                "positive negative",
             ),
-            description="Turns the encoded reference and poses into conditioning and an empty clip, "
-            "for KSampler, SamplerCustom and every other sampler.",
             inputs=[
-                io.Model.Input("model", tooltip='From "Load UNet3D (Animate Anyone)".'),
-                ReferenceSocket.Input("reference", tooltip='From "Encode Reference".'),
-                PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
+                io.Model.Input("model"),
+                ReferenceSocket.Input("reference"),
+                PoseSocket.Input("pose"),
             ],
             outputs=[
-                output(io.Model, "model_out", "The same model."),
-                output(io.Conditioning, "positive", "Sees the reference and the poses."),
-                output(io.Conditioning, "negative", "Sees the poses only."),
-                output(io.Latent, "latent", "An empty clip, one frame a pose."),
+                output(io.Model, "model_out"),
+                output(io.Conditioning, "positive"),
+                output(io.Conditioning, "negative"),
+                output(io.Latent, "latent"),
             ],
         )
 

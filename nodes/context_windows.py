@@ -8,46 +8,17 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import SettingsError
 from ..animate_anyone_core.sampling.blending import BLENDINGS, window_weights
 from ..animate_anyone_core.sampling.windows import SCHEDULES, Window, WindowSettings
-from .search_aliases import aliases
-from .sockets import ADVANCED, CATEGORY, output
+from .schema import schema
+from .sockets import ADVANCED, output
 
 
 def window_inputs() -> list[Any]:
     """The inputs by which windows are set, for every node that has them."""
     return [
-        io.Int.Input(
-            "context_frames",
-            default=0,
-            min=0,
-            max=1024,
-            tooltip="Frames of a window: they are denoised together. 0 takes what the weights were "
-            "made for (24 for Moore-AnimateAnyone, 48 for MusePose).",
-            extra_dict=ADVANCED,
-        ),
-        io.Int.Input(
-            "context_overlap",
-            default=4,
-            min=0,
-            max=512,
-            tooltip="Frames that neighboring windows share, at least. More is smoother and slower.",
-            extra_dict=ADVANCED,
-        ),
-        io.Combo.Input(
-            "schedule",
-            options=list(SCHEDULES),
-            default="open",
-            tooltip="open: windows from the first to the last frame. looped: the clip is a loop, as "
-            "Moore-AnimateAnyone publishes it. published_open: MusePose's.",
-            extra_dict=ADVANCED,
-        ),
-        io.Combo.Input(
-            "blending",
-            options=list(BLENDINGS),
-            default="pyramid",
-            tooltip="How overlapping windows are mixed: pyramid counts a window's middle most, flat "
-            "is the plain mean, as published.",
-            extra_dict=ADVANCED,
-        ),
+        io.Int.Input("context_frames", default=0, min=0, max=1024, extra_dict=ADVANCED),
+        io.Int.Input("context_overlap", default=4, min=0, max=512, extra_dict=ADVANCED),
+        io.Combo.Input("schedule", options=list(SCHEDULES), default="open", extra_dict=ADVANCED),
+        io.Combo.Input("blending", options=list(BLENDINGS), default="pyramid", extra_dict=ADVANCED),
     ]
 
 
@@ -70,18 +41,14 @@ class ContextWindows(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_ContextWindows",
-            display_name="Context Windows (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("context options", "sliding window", "long video", "animatediff"),
-            description="Lets any sampler denoise a long clip in overlapping windows, in the memory "
-            "of one window.",
+        return schema(
+            "AnimateAnyone_ContextWindows",
+            aliases=("context options", "sliding window", "long video", "animatediff"),
             inputs=[
-                io.Model.Input("model", tooltip='From "Load UNet3D" or the conditioning.'),
+                io.Model.Input("model"),
                 *window_inputs(),
             ],
-            outputs=[output(io.Model, "model_out", "The model with windows.")],
+            outputs=[output(io.Model, "model_out")],
         )
 
     @classmethod

@@ -7,8 +7,8 @@ from comfy_api.latest import InputImpl, Types, io
 
 from .latent_format import check_clip
 from .latent_video import decoded_chunks
-from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .schema import schema
+from .sockets import output
 from .video_inputs import audio_input, chunk_frames_input, fps_input, frame_rate
 
 
@@ -17,23 +17,19 @@ class DecodeVideo(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_DecodeVideo",
-            display_name="Decode Video (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("vae decode", "decode in chunks", "latent to video", "low memory decode"),
-            description="Turns latents into frames and a video in the memory of a few frames, with "
-            "progress.",
+        return schema(
+            "AnimateAnyone_DecodeVideo",
+            aliases=("vae decode", "decode in chunks", "latent to video", "low memory decode"),
             inputs=[
-                io.Vae.Input("vae", tooltip="The VAE that encoded the reference."),
-                io.Latent.Input("latent", tooltip="The denoised clip."),
+                io.Vae.Input("vae"),
+                io.Latent.Input("latent"),
                 chunk_frames_input(),
                 fps_input(optional=True),
                 audio_input(),
             ],
             outputs=[
-                output(io.Image, "images", "The frames."),
-                output(io.Video, "video", 'The frames as a video, for "Save Video".'),
+                output(io.Image, "images"),
+                output(io.Video, "video"),
             ],
         )
 

@@ -11,7 +11,7 @@ from ..animate_anyone_core.pose.plausibility import DRAWN_ONLY
 from ..animate_anyone_core.pose.pose_keypoint import SEEN_SCORE, to_pose_keypoint
 from ..animate_anyone_core.pose.tracking import choose_person
 from .pose_sockets import PoseDetectorSocket, PoseKeypointSocket, image_frames, node_progress
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import ADVANCED, CATEGORY, output
 
 # Both networks and a batch of crops, as published; ComfyUI makes room for this much.
@@ -25,15 +25,16 @@ class DetectPoses(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_DetectPoses",
-            display_name="Detect Poses (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_DetectPoses",
             category=f"{CATEGORY}/pose",
-            **aliases(
-                "dwpose", "openpose", "pose estimation", "dw preprocessor", "skeleton from video"
+            aliases=(
+                "dwpose",
+                "openpose",
+                "pose estimation",
+                "dw preprocessor",
+                "skeleton from video",
             ),
-            description="Finds body, hands, face and feet in every frame and follows each person "
-            "through the clip.",
             inputs=[*_sources(), _person_input(), *_how()],
             outputs=_outputs(),
         )
@@ -54,20 +55,14 @@ class DetectPose(io.ComfyNode):
         fields = {field.id: field for option in choice.options for field in option.inputs}
         for old, new in _OLD_NAMES.items():
             fields[new].id = old
-        return io.Schema(
-            node_id="AnimateAnyone_DetectPose",
-            display_name="Detect Pose (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_DetectPose",
             category=f"{CATEGORY}/pose",
             is_deprecated=True,
-            **aliases("dwpose", "openpose", "pose estimation"),
-            description='The older form of "Detect Poses", for saved workflows.',
+            aliases=("dwpose", "openpose", "pose estimation"),
             inputs=[
                 *_sources(),
-                io.Combo.Input(
-                    "person",
-                    options=[option.key for option in choice.options],
-                    tooltip=choice.tooltip,
-                ),
+                io.Combo.Input("person", options=[option.key for option in choice.options]),
                 *fields.values(),
                 *_how(),
             ],
@@ -119,21 +114,19 @@ def detect(
 
 def _sources() -> list[Any]:
     return [
-        PoseDetectorSocket.Input("pose_detector", tooltip='From "Load Pose Detector".'),
-        io.Image.Input("images", tooltip="The frames of the driving video, or one picture."),
+        PoseDetectorSocket.Input("pose_detector"),
+        io.Image.Input("images"),
     ]
 
 
 def _person_input() -> Any:
     """Whom to keep, with the fields that some choices need."""
     pixels: dict[str, Any] = {"default": 0, "min": 0, "max": 16384}
-    index = io.Int.Input("index", default=0, min=0, max=100, tooltip="For index: 0 is the largest.")
+    index = io.Int.Input("index", default=0, min=0, max=100)
     point = [
-        io.Int.Input("x", tooltip="For point: pixels from the left.", **pixels),
-        io.Int.Input("y", tooltip="For point: pixels from the top.", **pixels),
-        io.Int.Input(
-            "frame", default=0, min=0, max=1_000_000, tooltip="For point: in which frame, from 0."
-        ),
+        io.Int.Input("x", **pixels),
+        io.Int.Input("y", **pixels),
+        io.Int.Input("frame", default=0, min=0, max=1_000_000),
     ]
     option = io.DynamicCombo.Option
     return io.DynamicCombo.Input(
@@ -144,49 +137,22 @@ def _person_input() -> Any:
             option("index", [index]),
             option("point", point),
         ],
-        tooltip="Whom to keep. largest: over the whole clip. index: by number, counted from the "
-        "largest. point: whoever stands at a place in a frame.",
     )
 
 
 def _how() -> list[Any]:
     """How people are looked for."""
     return [
-        io.Int.Input(
-            "interval",
-            default=8,
-            min=1,
-            max=100,
-            extra_dict=ADVANCED,
-            tooltip="Look for people every so many frames, and between them where somebody comes, "
-            "goes or leaves the expected place. 1 is slowest.",
-        ),
-        io.Int.Input(
-            "batch_size",
-            default=8,
-            min=1,
-            max=256,
-            extra_dict=ADVANCED,
-            tooltip="People estimated at once.",
-        ),
+        io.Int.Input("interval", default=8, min=1, max=100, extra_dict=ADVANCED),
+        io.Int.Input("batch_size", default=8, min=1, max=256, extra_dict=ADVANCED),
         io.Float.Input(
-            "seen_score",
-            default=SEEN_SCORE,
-            min=0.01,
-            max=10.0,
-            step=0.01,
-            extra_dict=ADVANCED,
-            tooltip="Score from which a keypoint counts as seen: 0.3 for DWPose, higher for RTMW.",
+            "seen_score", default=SEEN_SCORE, min=0.01, max=10.0, step=0.01, extra_dict=ADVANCED
         ),
     ]
 
 
 def _outputs() -> list[Any]:
     return [
-        output(
-            PoseKeypointSocket,
-            "pose_keypoint",
-            'For "Smooth Pose", "Retarget Pose", "Draw Pose", and other packs.',
-        ),
-        output(io.String, "report", "Frames without people, what ran on which device, how often."),
+        output(PoseKeypointSocket, "pose_keypoint"),
+        output(io.String, "report"),
     ]

@@ -9,7 +9,7 @@ from ..animate_anyone_core.images import check_video_size
 from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.face_landmarks import landmark_shares, read_face_landmarks
 from ..animate_anyone_core.pose.face_lines import draw_landmarks
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CATEGORY, output
 
 #: Made by ComfyUI's own MediaPipe node (0.33 and newer).
@@ -21,32 +21,17 @@ class DrawFace(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_DrawFace",
-            display_name="Draw Face (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_DrawFace",
             category=f"{CATEGORY}/face",
-            **aliases("aniportrait", "face landmarks", "mediapipe face", "head pose"),
-            description="Draws face landmarks as AniPortrait's weights want them; with a reference, the "
-            "character's own face does what the driver's does.",
+            aliases=("aniportrait", "face landmarks", "mediapipe face", "head pose"),
             inputs=[
-                FaceLandmarksSocket.Input(
-                    "face_landmarks",
-                    tooltip="The driver's face, one a frame, from ComfyUI's MediaPipe face landmarker.",
-                ),
-                io.Int.Input(
-                    "width", default=512, min=16, max=8192, step=8, tooltip="Width of the video."
-                ),
-                io.Int.Input(
-                    "height", default=512, min=16, max=8192, step=8, tooltip="Height of the video."
-                ),
-                FaceLandmarksSocket.Input(
-                    "reference_landmarks",
-                    optional=True,
-                    tooltip="The character's face, from its picture at the video's shape: keeps its "
-                    "own features and place, and takes over turns and expressions.",
-                ),
+                FaceLandmarksSocket.Input("face_landmarks"),
+                io.Int.Input("width", default=512, min=16, max=8192, step=8),
+                io.Int.Input("height", default=512, min=16, max=8192, step=8),
+                FaceLandmarksSocket.Input("reference_landmarks", optional=True),
             ],
-            outputs=[output(io.Image, "images", 'For "Encode Pose", one a frame.')],
+            outputs=[output(io.Image, "images")],
         )
 
     @classmethod

@@ -16,9 +16,8 @@ from ..animate_anyone_core.pose.drawing_profiles import PROFILES
 from .landmark_pose import LandmarkPose
 from .patchers import IN_FP32, run_managed
 from .pose_sockets import PoseKeypointSocket, draw_skeletons, poses_from_socket
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import (
-    CATEGORY,
     EncodedPose,
     EncodedReference,
     NetworkHandle,
@@ -37,41 +36,17 @@ class EncodePose(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_EncodePose",
-            display_name="Encode Pose (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("pose guider", "apply pose guider", "pose latent"),
-            description="Turns skeleton pictures into guidance, one a frame, once for all steps.",
+        return schema(
+            "AnimateAnyone_EncodePose",
+            aliases=("pose guider", "apply pose guider", "pose latent"),
             inputs=[
-                PoseGuiderSocket.Input("pose_guider", tooltip='From "Load Pose Guider".'),
-                io.Image.Input(
-                    "images",
-                    optional=True,
-                    tooltip="Skeletons on black, one a frame, in the style the weights were trained "
-                    'on: from "Draw Pose" or a skeleton video. Or wire poses.',
-                ),
-                ReferenceSocket.Input(
-                    "reference",
-                    optional=True,
-                    tooltip="If wired, the skeletons are stretched to the reference's size, as "
-                    "published. Otherwise they keep theirs, which must be a multiple of 8.",
-                ),
-                PoseKeypointSocket.Input(
-                    "pose_keypoint",
-                    optional=True,
-                    tooltip="Poses instead of pictures: they are drawn here, at their own size.",
-                ),
-                io.Combo.Input(
-                    "style",
-                    options=list(PROFILES),
-                    optional=True,
-                    tooltip="How poses are drawn, if those are wired: the weights' own style.",
-                ),
+                PoseGuiderSocket.Input("pose_guider"),
+                io.Image.Input("images", optional=True),
+                ReferenceSocket.Input("reference", optional=True),
+                PoseKeypointSocket.Input("pose_keypoint", optional=True),
+                io.Combo.Input("style", options=list(PROFILES), optional=True),
             ],
-            outputs=[
-                output(PoseSocket, "pose", "For the samplers."),
-            ],
+            outputs=[output(PoseSocket, "pose")],
         )
 
     @classmethod

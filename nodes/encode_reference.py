@@ -24,10 +24,9 @@ from ..animate_anyone_core.models.references import Reference
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from .latent_format import scaled
 from .patchers import IN_FP32, run_managed
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import (
     ADVANCED,
-    CATEGORY,
     EncodedReference,
     NetworkHandle,
     ReferenceNetSocket,
@@ -42,71 +41,23 @@ class EncodeReference(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_EncodeReference",
-            display_name="Encode Reference (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("reference image", "character", "appearance", "clip vision encode"),
-            description="Reads the character's look from a picture, once; another seed or another "
-            "motion uses it again.",
+        return schema(
+            "AnimateAnyone_EncodeReference",
+            aliases=("reference image", "character", "appearance", "clip vision encode"),
             inputs=[
-                ReferenceNetSocket.Input(
-                    "reference_net", tooltip='From "Load Model Set" or "Load ReferenceNet".'
-                ),
-                io.Vae.Input(
-                    "vae",
-                    tooltip="The VAE that belongs to the model: sd-vae-ft-mse for published weights, "
-                    "or the built-in one.",
-                ),
-                io.ClipVision.Input(
-                    "clip_vision",
-                    tooltip="The image encoder of sd-image-variations (CLIP ViT-L/14).",
-                ),
-                io.Image.Input("image", tooltip="The character; the first picture of a batch."),
-                io.Int.Input(
-                    "width",
-                    default=512,
-                    min=0,
-                    max=LARGEST_SIDE,
-                    step=8,
-                    tooltip="Width of the video. 0: the width that the model set was made for.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=784,
-                    min=0,
-                    max=LARGEST_SIDE,
-                    step=8,
-                    tooltip="Height of the video. 0: the height that the model set was made for.",
-                ),
-                io.Combo.Input(
-                    "fit",
-                    options=["stretch", "crop", "pad"],
-                    default="crop",
-                    tooltip="How the picture comes to that size. crop: fill and cut. pad: whole "
-                    "picture on its border color. stretch: as published, the shape may change.",
-                ),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip='White where the picture is transparent, as "Load Image" gives it: the '
-                    "background color stands there. Invert a mask of the character.",
-                ),
-                io.String.Input(
-                    "background",
-                    default="white",
-                    optional=True,
-                    tooltip="Color behind what the mask hides: a name such as green, or #RRGGBB.",
-                    extra_dict=ADVANCED,
-                ),
+                ReferenceNetSocket.Input("reference_net"),
+                io.Vae.Input("vae"),
+                io.ClipVision.Input("clip_vision"),
+                io.Image.Input("image"),
+                io.Int.Input("width", default=512, min=0, max=LARGEST_SIDE, step=8),
+                io.Int.Input("height", default=784, min=0, max=LARGEST_SIDE, step=8),
+                io.Combo.Input("fit", options=["stretch", "crop", "pad"], default="crop"),
+                io.Mask.Input("mask", optional=True),
+                io.String.Input("background", default="white", optional=True, extra_dict=ADVANCED),
             ],
             outputs=[
-                ReferenceSocket.Output(
-                    "reference", display_name="reference", tooltip="For the samplers."
-                ),
-                io.Image.Output(
-                    "fitted", display_name="image", tooltip="The picture as the networks saw it."
-                ),
+                ReferenceSocket.Output("reference", display_name="reference"),
+                io.Image.Output("fitted", display_name="image"),
             ],
         )
 

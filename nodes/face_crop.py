@@ -15,7 +15,7 @@ from .pose_sockets import (
     node_progress,
     poses_from_socket,
 )
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import ADVANCED, CATEGORY, output
 
 
@@ -24,66 +24,22 @@ class FaceCrop(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_FaceCrop",
-            display_name="Face Crop (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_FaceCrop",
             category=f"{CATEGORY}/face",
-            **aliases("face detailer", "face crop", "face restore", "crop by keypoints"),
-            description="Cuts a person's face out of every frame by its keypoints, in a square that "
-            "moves smoothly, so that it can be refined at a higher resolution. Put it back with "
-            '"Face Paste".',
+            aliases=("face detailer", "face crop", "face restore", "crop by keypoints"),
             inputs=[
-                io.Image.Input("images", tooltip="The frames; also one picture."),
-                PoseKeypointSocket.Input(
-                    "pose_keypoint",
-                    tooltip="Poses of these frames, one a frame: those that drove the clip, or from "
-                    '"Detect Poses". Their canvas may have another size of the same shape.',
-                ),
-                io.Int.Input(
-                    "crop_size",
-                    default=512,
-                    min=64,
-                    max=2048,
-                    step=8,
-                    tooltip="Side of the crops in pixels. Larger than the face in the video, or it "
-                    "does not help.",
-                ),
-                io.Float.Input(
-                    "padding",
-                    default=1.8,
-                    min=1.0,
-                    max=8.0,
-                    step=0.1,
-                    tooltip="Side of the square as a multiple of the face's size. 1.8 holds the hair; "
-                    "3 holds the shoulders.",
-                ),
-                io.Int.Input(
-                    "smoothing",
-                    default=9,
-                    min=1,
-                    max=99,
-                    step=2,
-                    tooltip="Frames over which the square's place and size are averaged. 1 follows "
-                    "every keypoint.",
-                    extra_dict=ADVANCED,
-                ),
-                io.Int.Input(
-                    "person",
-                    default=0,
-                    min=0,
-                    max=100,
-                    tooltip="Whose face, if the poses hold several people. 0 is the first.",
-                ),
+                io.Image.Input("images"),
+                PoseKeypointSocket.Input("pose_keypoint"),
+                io.Int.Input("crop_size", default=512, min=64, max=2048, step=8),
+                io.Float.Input("padding", default=1.8, min=1.0, max=8.0, step=0.1),
+                io.Int.Input("smoothing", default=9, min=1, max=99, step=2, extra_dict=ADVANCED),
+                io.Int.Input("person", default=0, min=0, max=100),
             ],
             outputs=[
-                output(io.Image, "crops", "The face, one a frame."),
-                output(FaceBoxesSocket, "faces", 'Where they were, for "Face Paste".'),
-                output(
-                    PoseKeypointSocket,
-                    "crop_poses",
-                    'The poses as the crops show them: "Draw Pose" and "Encode Pose" let '
-                    "them guide a second pass.",
-                ),
+                output(io.Image, "crops"),
+                output(FaceBoxesSocket, "faces"),
+                output(PoseKeypointSocket, "crop_poses"),
             ],
         )
 

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.face_pass import paste_faces
 from ..animate_anyone_core.pose.face_boxes import FaceBoxes
 from .pose_sockets import FaceBoxesSocket, color_frames, node_progress
-from .search_aliases import aliases
+from .schema import schema
 from .share_input import share_input
 from .sockets import CATEGORY
 
@@ -16,38 +16,19 @@ class FacePaste(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_FacePaste",
-            display_name="Face Paste (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_FacePaste",
             category=f"{CATEGORY}/face",
-            **aliases("face detailer", "uncrop", "paste face", "face restore"),
-            description='Puts the squares of "Face Crop" back where they were, with a soft border. '
-            "Everything else stays as it is, to the bit.",
+            aliases=("face detailer", "uncrop", "paste face", "face restore"),
             inputs=[
-                io.Image.Input(
-                    "images", tooltip="The clip the faces were cut from; it may be enlarged since."
-                ),
-                io.Image.Input(
-                    "crops",
-                    tooltip="The refined faces, one a frame; they may be enlarged, too.",
-                ),
-                FaceBoxesSocket.Input("faces", tooltip='From "Face Crop".'),
-                io.Float.Input(
-                    "feather",
-                    default=0.2,
-                    min=0.0,
-                    max=0.5,
-                    step=0.01,
-                    tooltip="Width of the soft border as a share of the square's side.",
-                ),
-                share_input(
-                    "strength", 1.0, "How much of the refined faces is put back. 0 changes nothing."
-                ),
+                io.Image.Input("images"),
+                io.Image.Input("crops"),
+                FaceBoxesSocket.Input("faces"),
+                io.Float.Input("feather", default=0.2, min=0.0, max=0.5, step=0.01),
+                share_input("strength", 1.0),
             ],
             outputs=[
-                io.Image.Output(
-                    "pasted", display_name="images", tooltip="The clip with new faces."
-                ),
+                io.Image.Output("pasted", display_name="images"),
             ],
         )
 

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.sampling.masks import frame_range_mask
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CONTROL_CATEGORY, output
 
 
@@ -17,43 +17,17 @@ class FrameRange(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_FrameRange",
-            display_name="Frame Range (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_FrameRange",
             category=CONTROL_CATEGORY,
-            **aliases("re-render", "redo frames", "partial render", "noise mask frames"),
-            description="Makes a part of a finished clip again, with another seed or reference: "
-            "samplers change only these frames and see the others around them.",
+            aliases=("re-render", "redo frames", "partial render", "noise mask frames"),
             inputs=[
-                io.Latent.Input(
-                    "latent", tooltip="The finished clip, from a sampler or VAE Encode."
-                ),
-                io.Int.Input(
-                    "start_frame",
-                    default=0,
-                    min=0,
-                    max=100_000,
-                    tooltip="First frame to make again; the clip's first is 0.",
-                ),
-                io.Int.Input(
-                    "end_frame",
-                    default=-1,
-                    min=-1,
-                    max=100_000,
-                    tooltip="Last frame to make again, included. -1 is the clip's last.",
-                ),
-                io.Int.Input(
-                    "soft_frames",
-                    default=2,
-                    min=0,
-                    max=1000,
-                    tooltip="Frames at either end of the range that are mixed of old and new. All "
-                    "frames outside the range stay as they are.",
-                ),
+                io.Latent.Input("latent"),
+                io.Int.Input("start_frame", default=0, min=0, max=100_000),
+                io.Int.Input("end_frame", default=-1, min=-1, max=100_000),
+                io.Int.Input("soft_frames", default=2, min=0, max=1000),
             ],
-            outputs=[
-                output(io.Latent, "latent_out", "The clip with a noise mask, for any sampler.")
-            ],
+            outputs=[output(io.Latent, "latent_out")],
         )
 
     @classmethod

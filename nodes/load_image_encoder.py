@@ -11,7 +11,7 @@ from ..animate_anyone_core.checkpoints.model_folder import find_optional, read_i
 from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import CheckpointError
 from .model_files import FilesAndFolders, listed_verdict
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CATEGORY, output
 
 MARKERS = ("model", "pytorch_model")
@@ -23,22 +23,14 @@ class LoadImageEncoder(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_LoadImageEncoder",
-            display_name="Load Image Encoder (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_LoadImageEncoder",
             category=f"{CATEGORY}/loaders",
-            **aliases("clip vision loader", "image_encoder", "sd-image-variations"),
-            description="As ComfyUI's Load CLIP Vision, and also folders in transformers layout of "
-            "any size, such as image_encoder/ of sd-image-variations.",
+            aliases=("clip vision loader", "image_encoder", "sd-image-variations"),
             inputs=[
-                io.Combo.Input(
-                    "image_encoder",
-                    options=_OFFERED.names(),
-                    tooltip="A file in models/clip_vision, or a folder with config.json in "
-                    "models/clip_vision or models/animate_anyone.",
-                ),
+                io.Combo.Input("image_encoder", options=_OFFERED.names()),
             ],
-            outputs=[output(io.ClipVision, "clip_vision", 'For "Encode Reference".')],
+            outputs=[output(io.ClipVision, "clip_vision")],
         )
 
     @classmethod

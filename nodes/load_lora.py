@@ -13,7 +13,7 @@ from ..animate_anyone_core.checkpoints.lora_names import lora_names
 from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import ShapeError, UnknownCheckpointError
 from .model_files import fingerprint, listed_verdict, weight_file, weight_file_names
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CATEGORY, output
 
 logger = logging.getLogger("animate_anyone")
@@ -24,34 +24,18 @@ class LoadLoRA(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_LoadLoRA",
-            display_name="Load LoRA (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_LoadLoRA",
             category=f"{CATEGORY}/loaders",
-            **aliases("lora loader", "motion lora", "diffusers lora", "peft"),
-            description="As ComfyUI's Load LoRA (Model), and also LoRAs in diffusers' and PEFT's "
-            "naming, and motion LoRAs of AnimateDiff on the temporal layers.",
+            aliases=("lora loader", "motion lora", "diffusers lora", "peft"),
             inputs=[
-                io.Model.Input("model", tooltip='From "Load UNet3D (Animate Anyone)".'),
-                io.Combo.Input(
-                    "lora",
-                    options=weight_file_names("loras"),
-                    tooltip="A LoRA for Stable Diffusion 1.5 or a motion LoRA, in models/loras.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.01,
-                    tooltip="How strongly it acts; 0 is off, below 0 the opposite.",
-                ),
+                io.Model.Input("model"),
+                io.Combo.Input("lora", options=weight_file_names("loras")),
+                io.Float.Input("strength", default=1.0, min=-10.0, max=10.0, step=0.01),
             ],
             outputs=[
-                output(io.Model, "model_out", "The model with the LoRA."),
-                output(
-                    io.String, "report", "How many layers it changes, and what of it does not fit."
-                ),
+                output(io.Model, "model_out"),
+                output(io.String, "report"),
             ],
         )
 

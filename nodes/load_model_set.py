@@ -18,8 +18,8 @@ from .load_vae import load_vae
 from .model_files import fingerprint, listed_verdict
 from .model_set import ModelSet, find_model_set, model_set_names
 from .patchers import dtype_input, manage
-from .search_aliases import aliases
-from .sockets import ADVANCED, CATEGORY, PoseGuiderSocket, ReferenceNetSocket, output
+from .schema import schema
+from .sockets import ADVANCED, PoseGuiderSocket, ReferenceNetSocket, output
 
 
 class LoadModelSet(io.ComfyNode):
@@ -27,49 +27,30 @@ class LoadModelSet(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_LoadModelSet",
-            display_name="Load Model Set (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("checkpoint loader", "load all models", "model folder", "pipeline loader"),
-            description="Loads a whole model from one folder, or the built-in one, and hands out the "
-            "settings that its weights were made for.",
+        return schema(
+            "AnimateAnyone_LoadModelSet",
+            aliases=("checkpoint loader", "load all models", "model folder", "pipeline loader"),
             inputs=[
+                io.Combo.Input("model_set", options=model_set_names()),
                 io.Combo.Input(
-                    "model_set",
-                    options=model_set_names(),
-                    tooltip="A folder in models/animate_anyone that holds denoising_unet, "
-                    "reference_unet, motion_module and pose_guider, or the small built-in model.",
-                ),
-                io.Combo.Input(
-                    "family",
-                    options=["auto", *FAMILIES],
-                    default="auto",
-                    tooltip="Whose weights these are. Auto looks into the files; the report says "
-                    "what was taken and why.",
-                    extra_dict=ADVANCED,
+                    "family", options=["auto", *FAMILIES], default="auto", extra_dict=ADVANCED
                 ),
                 dtype_input(),
             ],
             outputs=[
-                output(io.Model, "model", "For the samplers of this pack or any."),
-                output(ReferenceNetSocket, "reference_net", 'For "Encode Reference".'),
-                output(PoseGuiderSocket, "pose_guider", 'For "Encode Pose".'),
-                output(io.Vae, "vae", "For any node that takes a VAE."),
-                output(io.ClipVision, "clip_vision", 'For "Encode Reference".'),
-                output(io.Int, "width", "Width of the videos that the weights were made for."),
-                output(io.Int, "height", "Height of the videos that the weights were made for."),
-                output(io.Int, "steps", "Steps that suit them."),
-                output(io.Float, "cfg", "Guidance that suits them."),
-                output(io.Int, "context_frames", "Frames of a window."),
-                output(io.Int, "context_overlap", "Frames that neighboring windows share."),
-                io.Combo.Output(
-                    "style",
-                    display_name="style",
-                    options=list(PROFILES),
-                    tooltip='Skeletons that the weights know: for "Draw Pose".',
-                ),
-                output(io.String, "report", "What was found in the files."),
+                output(io.Model, "model"),
+                output(ReferenceNetSocket, "reference_net"),
+                output(PoseGuiderSocket, "pose_guider"),
+                output(io.Vae, "vae"),
+                output(io.ClipVision, "clip_vision"),
+                output(io.Int, "width"),
+                output(io.Int, "height"),
+                output(io.Int, "steps"),
+                output(io.Float, "cfg"),
+                output(io.Int, "context_frames"),
+                output(io.Int, "context_overlap"),
+                io.Combo.Output("style", display_name="style", options=list(PROFILES)),
+                output(io.String, "report"),
             ],
         )
 

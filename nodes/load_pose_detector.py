@@ -14,7 +14,7 @@ from ..animate_anyone_core.checkpoints.builtin import (
 from ..animate_anyone_core.pose.detection import load_pose_detector
 from .model_files import FOLDER, fingerprint, listed_verdict, weight_file
 from .pose_sockets import PoseDetectorSocket
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import ADVANCED, CATEGORY, output
 
 POSE_FOLDER = "animate_anyone_pose"
@@ -40,56 +40,28 @@ class LoadPoseDetector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         register_pose_folders()
-        return io.Schema(
-            node_id="AnimateAnyone_LoadPoseDetector",
-            display_name="Load Pose Detector (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_LoadPoseDetector",
             category=f"{CATEGORY}/loaders",
-            **aliases(
-                "dwpose model", "yolox", "onnx loader", "rtmpose", "vitpose", "yolo pose", "rtmo"
+            aliases=(
+                "dwpose model",
+                "yolox",
+                "onnx loader",
+                "rtmpose",
+                "vitpose",
+                "yolo pose",
+                "rtmo",
             ),
-            description="Loads a person detector and a keypoint estimator. What they are is told "
-            "by what they compute, not by their names. ONNX files need onnxruntime, TorchScript "
-            "files run on ComfyUI's own torch, if they are allowed.",
             inputs=[
+                io.Combo.Input("person_detector", options=[*_choices(), WHOLE_PICTURE]),
+                io.Combo.Input("pose_estimator", options=_choices()),
+                io.Combo.Input("device", options=[AUTO, "cpu"], extra_dict=ADVANCED),
                 io.Combo.Input(
-                    "person_detector",
-                    options=[*_choices(), WHOLE_PICTURE],
-                    tooltip="Finds people: yolox_l.onnx or yolox_l.torchscript.pt in "
-                    "models/animate_anyone, also YOLOv8, YOLOv10, RT-DETR, YOLO-NAS, RTMDet.",
+                    "detector_kind", options=[AUTO, "rtmdet"], optional=True, extra_dict=ADVANCED
                 ),
-                io.Combo.Input(
-                    "pose_estimator",
-                    options=_choices(),
-                    tooltip="Finds their keypoints: dw-ll_ucoco_384.onnx or "
-                    "dw-ll_ucoco_384_bs5.torchscript.pt, also RTMPose, RTMW, RTMW3D and ViTPose. "
-                    "YOLO-pose (8, 11, 26) and RTMO find the people, too.",
-                ),
-                io.Combo.Input(
-                    "device",
-                    options=[AUTO, "cpu"],
-                    tooltip="auto: ComfyUI's device. What cannot run there runs on the CPU, and the "
-                    "report says so.",
-                    extra_dict=ADVANCED,
-                ),
-                io.Combo.Input(
-                    "detector_kind",
-                    options=[AUTO, "rtmdet"],
-                    optional=True,
-                    tooltip="rtmdet only for RTMDet files: they look like YOLOX files but see "
-                    "colors differently.",
-                    extra_dict=ADVANCED,
-                ),
-                io.Boolean.Input(
-                    "allow_torchscript",
-                    default=False,
-                    optional=True,
-                    tooltip="Run TorchScript files (.torchscript.pt). They are programs, not only "
-                    "numbers: only if you trust where they come from. ONNX files need no permission.",
-                ),
+                io.Boolean.Input("allow_torchscript", default=False, optional=True),
             ],
-            outputs=[
-                output(PoseDetectorSocket, "pose_detector", 'For "Detect Poses".'),
-            ],
+            outputs=[output(PoseDetectorSocket, "pose_detector")],
         )
 
     @classmethod

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.checkpoints.load import load_pose_guider
 from .model_files import fingerprint, listed_verdict, network_choices, network_file
 from .patchers import manage
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CATEGORY, PoseGuiderSocket, output
 
 NETWORK = "pose_guider"
@@ -16,23 +16,16 @@ class LoadPoseGuider(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_LoadPoseGuider",
-            display_name="Load Pose Guider (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_LoadPoseGuider",
             category=f"{CATEGORY}/loaders",
-            **aliases("pose_guider.pth", "moore-animateanyone", "musepose"),
-            description="Loads the network that turns skeleton pictures into guidance.",
+            aliases=("pose_guider.pth", "moore-animateanyone", "musepose"),
             inputs=[
-                io.Combo.Input(
-                    "pose_guider",
-                    options=network_choices(NETWORK),
-                    tooltip="pose_guider.safetensors or .pth in models/animate_anyone, or the small "
-                    "built-in one.",
-                ),
+                io.Combo.Input("pose_guider", options=network_choices(NETWORK)),
             ],
             outputs=[
-                output(PoseGuiderSocket, "pose_guider_out", 'For "Encode Pose".'),
-                output(io.String, "report", "What was found in the file."),
+                output(PoseGuiderSocket, "pose_guider_out"),
+                output(io.String, "report"),
             ],
         )
 

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.checkpoints.load import load_reference_net
 from .model_files import fingerprint, listed_verdict, network_choices, network_file
 from .patchers import dtype_input, manage
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CATEGORY, ReferenceNetSocket, output
 
 NETWORK = "reference_unet"
@@ -16,25 +16,17 @@ class LoadReferenceNet(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_LoadReferenceNet",
-            display_name="Load ReferenceNet (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_LoadReferenceNet",
             category=f"{CATEGORY}/loaders",
-            **aliases("reference_unet.pth", "reference unet", "moore-animateanyone", "musepose"),
-            description="Loads the network that reads the character's look from the reference "
-            "picture (reference_unet of Moore-AnimateAnyone, MusePose and others of this family).",
+            aliases=("reference_unet.pth", "reference unet", "moore-animateanyone", "musepose"),
             inputs=[
-                io.Combo.Input(
-                    "reference_net",
-                    options=network_choices(NETWORK),
-                    tooltip="reference_unet.safetensors or .pth in models/animate_anyone, or the "
-                    "small built-in one.",
-                ),
+                io.Combo.Input("reference_net", options=network_choices(NETWORK)),
                 dtype_input(),
             ],
             outputs=[
-                output(ReferenceNetSocket, "reference_net_out", 'For "Encode Reference".'),
-                output(io.String, "report", "What was found in the file."),
+                output(ReferenceNetSocket, "reference_net_out"),
+                output(io.String, "report"),
             ],
         )
 

@@ -15,7 +15,7 @@ from ..animate_anyone_core.checkpoints.report import LoadReport
 from .denoising_model import AnimateAnyoneConfig, AnimateAnyoneModel
 from .model_files import fingerprint, listed_verdict, network_choices, network_file
 from .patchers import choose_dtypes, dtype_input, patcher_class
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import ADVANCED, CATEGORY, output
 
 IN_ONE_FILE = "in the same file"
@@ -27,45 +27,27 @@ class LoadUNet3D(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_LoadUNet3D",
-            display_name="Load UNet3D (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_LoadUNet3D",
             category=f"{CATEGORY}/loaders",
-            **aliases(
+            aliases=(
                 "denoising_unet.pth",
                 "motion_module.pth",
                 "moore-animateanyone",
                 "musepose",
                 "load diffusion model",
             ),
-            description="Loads the denoising network and its temporal layers as a MODEL that every "
-            "ComfyUI sampler runs.",
             inputs=[
+                io.Combo.Input("denoising_unet", options=network_choices("denoising_unet")),
+                io.Combo.Input("motion_module", options=_motion_choices()),
                 io.Combo.Input(
-                    "denoising_unet",
-                    options=network_choices("denoising_unet"),
-                    tooltip="denoising_unet.safetensors or .pth in models/animate_anyone, or the "
-                    "small built-in one.",
-                ),
-                io.Combo.Input(
-                    "motion_module",
-                    options=_motion_choices(),
-                    tooltip="motion_module.safetensors or .pth: the layers that tie the frames "
-                    "together.",
-                ),
-                io.Combo.Input(
-                    "family",
-                    options=["auto", *FAMILIES],
-                    default="auto",
-                    tooltip="Whose weights these are. Auto looks at the length of the position "
-                    "table, which cannot always tell; the report says what was taken and why.",
-                    extra_dict=ADVANCED,
+                    "family", options=["auto", *FAMILIES], default="auto", extra_dict=ADVANCED
                 ),
                 dtype_input(),
             ],
             outputs=[
-                output(io.Model, "model", "For the samplers of this pack or any."),
-                output(io.String, "report", "What was found in the files."),
+                output(io.Model, "model"),
+                output(io.String, "report"),
             ],
         )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..animate_anyone_core.checkpoints.model_folder import load_autoencoder
 from .latent_format import SCALE
 from .model_files import FilesAndFolders, listed_verdict
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CATEGORY, output
 
 MARKER = "diffusion_pytorch_model"
@@ -25,21 +25,14 @@ class LoadVAE(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_LoadVAE",
-            display_name="Load VAE (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_LoadVAE",
             category=f"{CATEGORY}/loaders",
-            **aliases("vae loader", "sd-vae-ft-mse", "diffusers vae"),
-            description="As ComfyUI's Load VAE, and also folders in diffusers layout of any width.",
+            aliases=("vae loader", "sd-vae-ft-mse", "diffusers vae"),
             inputs=[
-                io.Combo.Input(
-                    "vae",
-                    options=_OFFERED.names(),
-                    tooltip="A VAE of Stable Diffusion 1.5: a file in models/vae, or a folder with "
-                    "config.json in models/vae or models/animate_anyone.",
-                ),
+                io.Combo.Input("vae", options=_OFFERED.names()),
             ],
-            outputs=[output(io.Vae, "vae_out", "For any node that takes a VAE.")],
+            outputs=[output(io.Vae, "vae_out")],
         )
 
     @classmethod

@@ -27,14 +27,7 @@ IN_FP32 = "Choose dtype fp32 in its loader; if it stays, the file of weights is 
 
 def dtype_input() -> io.Combo.Input:
     """The input by which a loader's storage type is chosen."""
-    return io.Combo.Input(
-        "dtype",
-        options=list(DTYPES),
-        default="default",
-        tooltip="Type the weights are kept in. Default: what ComfyUI takes for this device. fp8 "
-        "halves the memory at some loss.",
-        extra_dict=ADVANCED,
-    )
+    return io.Combo.Input("dtype", options=list(DTYPES), default="default", extra_dict=ADVANCED)
 
 
 _SWAPPED = (

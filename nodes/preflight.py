@@ -15,9 +15,9 @@ from ..animate_anyone_core.preflight.planned_run import PlannedRun
 from ..animate_anyone_core.sampling.windows import WindowSettings
 from .context_windows import check_window_inputs, settings_for, window_inputs
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
-from .search_aliases import aliases
+from .schema import schema
 from .self_check import finding_of, self_check
-from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+from .sockets import EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
 
 REPORT, STOP = "report", "stop"
 
@@ -27,24 +27,13 @@ class Preflight(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_Preflight",
-            display_name="Preflight (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("check", "warnings", "memory estimate", "validate"),
-            description="Says before a long run what would fail, what would look bad and what it "
-            "will cost. Wire in what there is; every input is optional.",
+        return schema(
+            "AnimateAnyone_Preflight",
+            aliases=("check", "warnings", "memory estimate", "validate"),
             inputs=[*_parts(), *_settings()],
             outputs=[
-                io.String.Output(
-                    "report", display_name="report", tooltip='To read: wire into "Preview Any".'
-                ),
-                PoseSocket.Output(
-                    "pose_out",
-                    display_name="pose",
-                    tooltip="The poses as they came. Wire them into the sampler, and it waits for "
-                    "this check.",
-                ),
+                io.String.Output("report", display_name="report"),
+                PoseSocket.Output("pose_out", display_name="pose"),
             ],
             is_output_node=True,
         )
@@ -107,53 +96,25 @@ class Preflight(io.ComfyNode):
 def _parts() -> list[Any]:
     """What can be wired in."""
     return [
-        io.Model.Input("model", optional=True, tooltip="Tells the style, the windows, the memory."),
-        ReferenceSocket.Input("reference", optional=True, tooltip='From "Encode Reference".'),
-        PoseSocket.Input("pose", optional=True, tooltip='From "Encode Pose".'),
-        io.Latent.Input(
-            "latent", optional=True, tooltip="The clip to start from, if there is one."
-        ),
-        io.Image.Input(
-            "reference_image", optional=True, tooltip="The character's picture before fitting."
-        ),
-        io.Image.Input(
-            "skeletons", optional=True, tooltip="The skeleton pictures that are encoded."
-        ),
-        PoseKeypointSocket.Input(
-            "driver_pose",
-            optional=True,
-            tooltip='The poses that are drawn: after "Retarget Pose", if it is used.',
-        ),
-        PoseKeypointSocket.Input(
-            "reference_pose",
-            optional=True,
-            tooltip='The character\'s pose: "Detect Poses" on the picture that "Encode Reference" '
-            "gives back.",
-        ),
+        io.Model.Input("model", optional=True),
+        ReferenceSocket.Input("reference", optional=True),
+        PoseSocket.Input("pose", optional=True),
+        io.Latent.Input("latent", optional=True),
+        io.Image.Input("reference_image", optional=True),
+        io.Image.Input("skeletons", optional=True),
+        PoseKeypointSocket.Input("driver_pose", optional=True),
+        PoseKeypointSocket.Input("reference_pose", optional=True),
     ]
 
 
 def _settings() -> list[Any]:
     """What the sampler is set to."""
     return [
-        io.Int.Input("steps", default=20, min=1, max=1000, tooltip="As in the sampler."),
-        io.Float.Input(
-            "cfg", default=3.5, min=0.0, max=30.0, step=0.1, tooltip="As in the sampler."
-        ),
-        io.Combo.Input(
-            "on_problem",
-            options=[REPORT, STOP],
-            default=REPORT,
-            tooltip="report: only say it. stop: stop the run here if anything is found.",
-        ),
+        io.Int.Input("steps", default=20, min=1, max=1000),
+        io.Float.Input("cfg", default=3.5, min=0.0, max=30.0, step=0.1),
+        io.Combo.Input("on_problem", options=[REPORT, STOP], default=REPORT),
         *window_inputs(),
-        io.Boolean.Input(
-            "self_test",
-            default=False,
-            optional=True,
-            tooltip="Also check in a few seconds that this device computes what the published code "
-            "computes, in the model's precision and with ComfyUI's attention.",
-        ),
+        io.Boolean.Input("self_test", default=False, optional=True),
     ]
 
 

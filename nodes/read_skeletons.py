@@ -6,7 +6,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.reading.clip import MOST_PEOPLE, READABLE, read_skeletons
 from .pose_sockets import PoseKeypointSocket, image_frames, node_progress
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CATEGORY, output
 
 FIND_OUT = "find out"
@@ -17,40 +17,18 @@ class ReadSkeletons(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_ReadSkeletons",
-            display_name="Read Skeletons (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_ReadSkeletons",
             category=f"{CATEGORY}/pose",
-            **aliases("kps video", "skeleton to keypoints", "pose video", "openpose to json"),
-            description="Reads the keypoints that a video of drawn skeletons shows, so that it can be "
-            "smoothed, retargeted and drawn in another style.",
+            aliases=("kps video", "skeleton to keypoints", "pose video", "openpose to json"),
             inputs=[
-                io.Image.Input("images", tooltip="Frames of skeletons, drawn on black."),
-                io.Combo.Input(
-                    "style",
-                    options=[FIND_OUT, *READABLE],
-                    tooltip="What they are drawn in. find out: reads a few frames in every style and "
-                    "takes the one that draws them as they are.",
-                ),
-                io.Int.Input(
-                    "most_people",
-                    default=MOST_PEOPLE,
-                    min=1,
-                    max=20,
-                    tooltip="How many people a frame shows at most.",
-                ),
+                io.Image.Input("images"),
+                io.Combo.Input("style", options=[FIND_OUT, *READABLE]),
+                io.Int.Input("most_people", default=MOST_PEOPLE, min=1, max=20),
             ],
             outputs=[
-                output(
-                    PoseKeypointSocket,
-                    "pose_keypoint",
-                    'For "Smooth Pose", "Retarget Pose", "Draw Pose", and other packs.',
-                ),
-                output(
-                    io.String,
-                    "report",
-                    "The style, how many people, and how much is the same when drawn again.",
-                ),
+                output(PoseKeypointSocket, "pose_keypoint"),
+                output(io.String, "report"),
             ],
         )
 

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.sampling.noise_prior import mix_prior
 from .latent_format import scaled
-from .search_aliases import aliases
+from .schema import schema
 from .share_input import share_input
 from .sockets import CONTROL_CATEGORY, EncodedReference, ReferenceSocket, output
 
@@ -22,31 +22,16 @@ class ReferencePrior(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_ReferencePrior",
-            display_name="Reference Prior (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_ReferencePrior",
             category=CONTROL_CATEGORY,
-            **aliases("init noise", "noise prior", "noised reference", "latent blend"),
-            description="Mixes the reference picture into the noise that sampling starts from: "
-            "sqrt(1 - strength²) of the noise and strength of the picture, in every frame. Layout "
-            "and colors stay nearer to the picture, above all in few steps.",
+            aliases=("init noise", "noise prior", "noised reference", "latent blend"),
             inputs=[
-                io.Model.Input("model", tooltip='From "Load UNet3D" or the conditioning.'),
-                ReferenceSocket.Input("reference", tooltip='From "Encode Reference".'),
-                share_input(
-                    "strength",
-                    0.1,
-                    "0 is pure noise. 0.07 is what Stable Diffusion's own schedule leaves of a "
-                    "picture. Much more freezes the pose of the picture.",
-                ),
+                io.Model.Input("model"),
+                ReferenceSocket.Input("reference"),
+                share_input("strength", 0.1),
             ],
-            outputs=[
-                output(
-                    io.Model,
-                    "model_out",
-                    "Starts every sampler from that; an earlier prior is replaced.",
-                )
-            ],
+            outputs=[output(io.Model, "model_out")],
         )
 
     @classmethod

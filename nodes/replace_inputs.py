@@ -13,7 +13,7 @@ from ..animate_anyone_core.replacement.person_boxes import box_cells, person_box
 from .latent_format import scaled
 from .pose_sockets import PoseKeypointSocket, color_frames, poses_from_socket
 from .replace_region import REPLACE_CATEGORY, person_masks
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import EncodedPose, EncodedScene, PoseSocket, output
 
 
@@ -22,34 +22,18 @@ class ReplaceInputs(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_ReplaceInputs",
-            display_name="Replace Inputs (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_ReplaceInputs",
             category=REPLACE_CATEGORY,
-            **aliases("anycharv", "replace character", "inpaint conditioning", "replace person"),
-            description="Lets weights that replace a person (AnyCharV) see the video and who is "
-            "replaced in it. Put it between the encoded poses and any sampler.",
+            aliases=("anycharv", "replace character", "inpaint conditioning", "replace person"),
             inputs=[
-                io.Vae.Input("vae", tooltip="The model's VAE."),
-                PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
-                io.Image.Input(
-                    "target",
-                    tooltip="The video in which a person is replaced, that person included, one "
-                    "picture a pose. It is stretched to the size of the poses.",
-                ),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="White where that person is: one, or one a pose, of any size. Its box is "
-                    "what the network sees.",
-                ),
-                PoseKeypointSocket.Input(
-                    "pose_keypoint",
-                    optional=True,
-                    tooltip="Instead of a mask: that person's poses in the video.",
-                ),
+                io.Vae.Input("vae"),
+                PoseSocket.Input("pose"),
+                io.Image.Input("target"),
+                io.Mask.Input("mask", optional=True),
+                PoseKeypointSocket.Input("pose_keypoint", optional=True),
             ],
-            outputs=[output(PoseSocket, "pose_out", "For the samplers, with the video beside it.")],
+            outputs=[output(PoseSocket, "pose_out")],
         )
 
     @classmethod
@@ -78,26 +62,16 @@ class BackgroundInputs(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_BackgroundInputs",
-            display_name="Background Inputs (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_BackgroundInputs",
             category=REPLACE_CATEGORY,
-            **aliases("mimo", "background video", "scene"),
-            description="Lets weights that draw before a background (MIMO) see it. Put it between the "
-            "encoded poses and any sampler.",
+            aliases=("mimo", "background video", "scene"),
             inputs=[
-                io.Vae.Input("vae", tooltip="The model's VAE."),
-                PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
-                io.Image.Input(
-                    "background",
-                    optional=True,
-                    tooltip="One picture, or one a pose; stretched to the size of the poses. White "
-                    "if not wired, as published.",
-                ),
+                io.Vae.Input("vae"),
+                PoseSocket.Input("pose"),
+                io.Image.Input("background", optional=True),
             ],
-            outputs=[
-                output(PoseSocket, "pose_out", "For the samplers, with the background beside it.")
-            ],
+            outputs=[output(PoseSocket, "pose_out")],
         )
 
     @classmethod

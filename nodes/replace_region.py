@@ -21,7 +21,7 @@ from ..animate_anyone_core.replacement.region import (
     scaled_boxes,
 )
 from .pose_sockets import PoseKeypointSocket, color_frames, poses_from_socket
-from .search_aliases import aliases
+from .schema import schema
 from .sockets import CATEGORY, output
 
 REPLACE_CATEGORY = f"{CATEGORY}/replace"
@@ -46,37 +46,21 @@ class ReplaceCrop(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_ReplaceCrop",
-            display_name="Replace Crop (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_ReplaceCrop",
             category=REPLACE_CATEGORY,
-            **aliases("crop person", "inpaint crop", "crop by mask"),
-            description="Cuts a small person out of a video before it is replaced, with some room "
-            'around it, so that the networks see it large. Put the result back with "Replace Paste".',
+            aliases=("crop person", "inpaint crop", "crop by mask"),
             inputs=[
-                io.Image.Input("target", tooltip="The video, with the person who is replaced."),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="White where that person is, one a frame. Without it, a box around the "
-                    "poses is taken.",
-                ),
-                PoseKeypointSocket.Input(
-                    "pose_keypoint",
-                    optional=True,
-                    tooltip='That person\'s poses, one a frame: from "Detect Poses".',
-                ),
-                io.Boolean.Input(
-                    "crop",
-                    default=True,
-                    tooltip="Off keeps the whole picture, also if the person is small.",
-                ),
+                io.Image.Input("target"),
+                io.Mask.Input("mask", optional=True),
+                PoseKeypointSocket.Input("pose_keypoint", optional=True),
+                io.Boolean.Input("crop", default=True),
             ],
             outputs=[
-                output(io.Image, "target_out", 'The part, for "Replace Inputs".'),
-                output(io.Mask, "mask_out", "The person in the part."),
-                output(PoseKeypointSocket, "pose_keypoint_out", 'Poses on it, for "Draw Pose".'),
-                output(RegionSocket, "region", 'For "Replace Paste".'),
+                output(io.Image, "target_out"),
+                output(io.Mask, "mask_out"),
+                output(PoseKeypointSocket, "pose_keypoint_out"),
+                output(RegionSocket, "region"),
             ],
         )
 
@@ -108,28 +92,17 @@ class ReplacePaste(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_ReplacePaste",
-            display_name="Replace Paste (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_ReplacePaste",
             category=REPLACE_CATEGORY,
-            **aliases("paste back", "inpaint stitch", "composite"),
-            description="Puts the character into the video: away from the person who is replaced, all "
-            "pixels stay the video's own, at its own size.",
+            aliases=("paste back", "inpaint stitch", "composite"),
             inputs=[
-                io.Image.Input("images", tooltip="What was made, one a frame, of any size."),
-                io.Image.Input("target", tooltip="The whole video, as it was."),
-                RegionSocket.Input("region", tooltip='From "Replace Crop".'),
-                io.Float.Input(
-                    "feather",
-                    default=0.08,
-                    min=0.0,
-                    max=0.5,
-                    step=0.01,
-                    tooltip="Width of the soft border around the person's box, as a share of the "
-                    "box's longer side.",
-                ),
+                io.Image.Input("images"),
+                io.Image.Input("target"),
+                RegionSocket.Input("region"),
+                io.Float.Input("feather", default=0.08, min=0.0, max=0.5, step=0.01),
             ],
-            outputs=[output(io.Image, "images_out", "The finished frames.")],
+            outputs=[output(io.Image, "images_out")],
         )
 
     @classmethod

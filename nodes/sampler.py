@@ -14,9 +14,9 @@ from .conditioning import condition, empty_clip
 from .context_windows import check_window_inputs, settings_for, window_inputs, with_windows
 from .latent_format import check_clip, latent_channels
 from .published_ddim import sample_published_ddim
-from .search_aliases import aliases
+from .schema import schema
 from .share_input import share_input
-from .sockets import CATEGORY, EncodedPose, EncodedReference, PoseSocket, ReferenceSocket, output
+from .sockets import EncodedPose, EncodedReference, PoseSocket, ReferenceSocket, output
 from .speed import SAMPLERS, at_speed, speed_input
 
 PUBLISHED = "published ddim"
@@ -27,66 +27,38 @@ class Sampler(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_Sampler",
-            display_name="Sampler (Animate Anyone)",
-            category=CATEGORY,
-            **aliases(
-                "ksampler", "animate character", "moore-animateanyone", "musepose", "image to video"
+        return schema(
+            "AnimateAnyone_Sampler",
+            aliases=(
+                "ksampler",
+                "animate character",
+                "moore-animateanyone",
+                "musepose",
+                "image to video",
             ),
-            description="Denoises the clip in overlapping windows. Previews, cancel, every sampler "
-            "and scheduler work as in KSampler.",
             inputs=[
-                io.Model.Input("model", tooltip='From "Load UNet3D (Animate Anyone)".'),
-                ReferenceSocket.Input("reference", tooltip='From "Encode Reference".'),
-                PoseSocket.Input("pose", tooltip='From "Encode Pose": one pose a frame.'),
+                io.Model.Input("model"),
+                ReferenceSocket.Input("reference"),
+                PoseSocket.Input("pose"),
                 io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="The noise. The same seed gives the same clip.",
+                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True
                 ),
-                io.Int.Input(
-                    "steps", default=20, min=1, max=1000, tooltip="Denoising steps; 20 to 30."
-                ),
-                io.Float.Input(
-                    "cfg",
-                    default=3.5,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="Guidance: how hard the result follows the reference. 3.5 as published; "
-                    "1 is twice as fast.",
-                ),
+                io.Int.Input("steps", default=20, min=1, max=1000),
+                io.Float.Input("cfg", default=3.5, min=0.0, max=30.0, step=0.1),
                 io.Combo.Input(
                     "sampler_name",
                     options=[PUBLISHED, *comfy.samplers.KSampler.SAMPLERS],
                     default=PUBLISHED,
-                    tooltip="published ddim: exactly what the published pipelines compute (with the "
-                    "scheduler simple). euler is the same but for the first step.",
                 ),
                 io.Combo.Input(
-                    "scheduler",
-                    options=comfy.samplers.KSampler.SCHEDULERS,
-                    default="simple",
-                    tooltip="simple gives the published steps exactly.",
+                    "scheduler", options=comfy.samplers.KSampler.SCHEDULERS, default="simple"
                 ),
-                share_input(
-                    "denoise", 1.0, "Below 1 starts from the latent input (video to video)."
-                ),
+                share_input("denoise", 1.0),
                 *window_inputs(),
-                io.Latent.Input(
-                    "latent",
-                    optional=True,
-                    tooltip="A clip to start from, one frame a pose. Empty if not wired.",
-                ),
+                io.Latent.Input("latent", optional=True),
                 speed_input(),
             ],
-            outputs=[
-                output(io.Latent, "latent_out", "The denoised clip."),
-            ],
+            outputs=[output(io.Latent, "latent_out")],
         )
 
     @classmethod

@@ -5,9 +5,6 @@ from typing import Any
 from comfy_api.latest import io
 
 
-def share_input(
-    name: str, default: float, tooltip: str, step: float = 0.01, **how: Any
-) -> io.Float.Input:
+def share_input(name: str, default: float, step: float = 0.01, **how: Any) -> io.Float.Input:
     """A number from 0 to 1; `how` is anything else that inputs know."""
-    limits = {"default": default, "min": 0.0, "max": 1.0, "step": step}
-    return io.Float.Input(name, tooltip=tooltip, **limits, **how)
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=step, **how)

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.smoothing import SmoothingSettings, smooth_poses
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
-from .search_aliases import aliases
+from .schema import schema
 from .share_input import share_input
 from .sockets import ADVANCED, CATEGORY, output
 
@@ -17,68 +17,22 @@ class SmoothPose(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_SmoothPose",
-            display_name="Smooth Pose (Animate Anyone)",
+        return schema(
+            "AnimateAnyone_SmoothPose",
             category=f"{CATEGORY}/pose",
-            **aliases("stabilize pose", "pose filter", "jitter", "interpolate pose"),
-            description="Takes the jitter out of poses, puts back joints that jumped away, bridges "
-            "short gaps and stops flicker. Fast motion is kept.",
+            aliases=("stabilize pose", "pose filter", "jitter", "interpolate pose"),
             inputs=[
-                PoseKeypointSocket.Input(
-                    "pose_keypoint", tooltip="A clip of poses, from our nodes or any other."
-                ),
-                io.Int.Input(
-                    "window",
-                    default=7,
-                    min=1,
-                    max=99,
-                    step=2,
-                    tooltip="Frames that are looked at together for body and feet; odd. 1: off.",
-                ),
-                io.Int.Input(
-                    "detail_window",
-                    default=5,
-                    min=1,
-                    max=99,
-                    step=2,
-                    tooltip="The same for hands and face, which move faster. 1: off.",
-                ),
-                share_input(
-                    "gate",
-                    0.45,
-                    "Keypoints with a lower score are placed by surer ones around them.",
-                    extra_dict=ADVANCED,
-                ),
-                io.Int.Input(
-                    "max_gap",
-                    default=8,
-                    min=0,
-                    max=1000,
-                    tooltip="Longest gap, in frames, in which a lost keypoint is filled in. 0: off.",
-                    extra_dict=ADVANCED,
-                ),
-                share_input(
-                    "show_score",
-                    0.35,
-                    "A keypoint appears once its score comes up to this ...",
-                    extra_dict=ADVANCED,
-                ),
-                share_input(
-                    "hide_score",
-                    0.25,
-                    "... and stays while its score is at least this, so it does not flicker. "
-                    "Both 0: off.",
-                    extra_dict=ADVANCED,
-                ),
+                PoseKeypointSocket.Input("pose_keypoint"),
+                io.Int.Input("window", default=7, min=1, max=99, step=2),
+                io.Int.Input("detail_window", default=5, min=1, max=99, step=2),
+                share_input("gate", 0.45, extra_dict=ADVANCED),
+                io.Int.Input("max_gap", default=8, min=0, max=1000, extra_dict=ADVANCED),
+                share_input("show_score", 0.35, extra_dict=ADVANCED),
+                share_input("hide_score", 0.25, extra_dict=ADVANCED),
             ],
             outputs=[
-                PoseKeypointSocket.Output(
-                    "smoothed",
-                    display_name="pose_keypoint",
-                    tooltip='For "Retarget Pose", "Draw Pose", and other packs.',
-                ),
-                output(io.String, "report", "What was moved, filled and hidden."),
+                PoseKeypointSocket.Output("smoothed", display_name="pose_keypoint"),
+                output(io.String, "report"),
             ],
         )
 

@@ -23,9 +23,9 @@ CONTROL_CATEGORY = f"{CATEGORY}/control"
 ADVANCED = {"advanced": True}
 
 
-def output(socket: Any, output_id: str, tooltip: str) -> Any:
+def output(socket: Any, output_id: str) -> Any:
     """An output called by its id; `_out` behind it, where an input has that id, is not shown."""
-    return socket.Output(output_id, display_name=output_id.removesuffix("_out"), tooltip=tooltip)
+    return socket.Output(output_id, display_name=output_id.removesuffix("_out"))
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,7 @@ DEEP_FEATURES = "animate_anyone_deep_features"
 
 def speed_input() -> io.Combo.Input:
     """The input by which a speed is chosen; last, and optional, for older prompts."""
-    return io.Combo.Input(
-        "speed",
-        options=list(SPEEDS),
-        default="exact",
-        optional=True,
-        tooltip="exact leaves out nothing. balanced takes half the steps, with DPM++. fast takes 6 of "
-        "20 and guides in the second half of them.",
-    )
+    return io.Combo.Input("speed", options=list(SPEEDS), default="exact", optional=True)
 
 
 def at_speed(model: Any, speed: Speed, sigmas: torch.Tensor) -> Any:

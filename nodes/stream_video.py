@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 from .latent_format import check_clip
 from .latent_video import LatentVideo
-from .search_aliases import aliases
-from .sockets import CATEGORY, output
+from .schema import schema
+from .sockets import output
 from .video_inputs import audio_input, chunk_frames_input, fps_input, frame_rate
 
 
@@ -16,23 +16,17 @@ class StreamVideo(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AnimateAnyone_StreamVideo",
-            display_name="Stream Video (Animate Anyone)",
-            category=CATEGORY,
-            **aliases("latent to video", "long video", "low memory decode", "save long clip"),
-            description="Makes a video whose frames are decoded while it is saved: any length in the "
-            "memory of a few frames.",
+        return schema(
+            "AnimateAnyone_StreamVideo",
+            aliases=("latent to video", "long video", "low memory decode", "save long clip"),
             inputs=[
-                io.Vae.Input("vae", tooltip="The VAE that encoded the reference."),
-                io.Latent.Input("latent", tooltip="The denoised clip."),
+                io.Vae.Input("vae"),
+                io.Latent.Input("latent"),
                 fps_input(),
                 chunk_frames_input(),
                 audio_input(),
             ],
-            outputs=[
-                output(io.Video, "video", 'For "Save Video": nothing is decoded before.'),
-            ],
+            outputs=[output(io.Video, "video")],
         )
 
     @classmethod

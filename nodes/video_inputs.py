@@ -9,34 +9,17 @@ from .sockets import ADVANCED
 
 def chunk_frames_input() -> io.Int.Input:
     """How many frames are decoded at once."""
-    return io.Int.Input(
-        "chunk_frames",
-        default=8,
-        min=1,
-        max=256,
-        tooltip="Frames decoded at once. Fewer take less memory; the result is the same.",
-        extra_dict=ADVANCED,
-    )
+    return io.Int.Input("chunk_frames", default=8, min=1, max=256, extra_dict=ADVANCED)
 
 
 def fps_input(optional: bool = False) -> io.Float.Input:
     """The video's frame rate."""
-    return io.Float.Input(
-        "fps",
-        default=30.0,
-        min=1.0,
-        max=120.0,
-        step=0.01,
-        optional=optional,
-        tooltip="Frames per second of the video: wire the driving video's.",
-    )
+    return io.Float.Input("fps", default=30.0, min=1.0, max=120.0, step=0.01, optional=optional)
 
 
 def audio_input() -> io.Audio.Input:
     """The video's sound."""
-    return io.Audio.Input(
-        "audio", optional=True, tooltip="Sound for the video, such as the driver's."
-    )
+    return io.Audio.Input("audio", optional=True)
 
 
 def frame_rate(fps: float) -> Fraction:

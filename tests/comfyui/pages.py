@@ -1,11 +1,11 @@
 """Help pages and translations beside the nodes they speak of: what both must contain.
 
-The texts of `locales/en` are the schemas' own, and so are the lists of inputs and outputs on the help
-pages; everything else on a page, and `locales/zh`, is written by hand. After a change to a schema,
+The words are those of `locales/`, written by hand; the schemas take theirs from `locales/en`. The lists
+of inputs and outputs on the help pages follow from both. After a change to a schema or to its words,
 
     WRITE_PAGES=1 pytest tests/comfyui/test_pages.py
 
-writes what is derived, and the test names what is left to translate.
+writes these lists, and the test names the words that lack.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def locale_key(name: str) -> str:
 
 
 def english(info: dict[str, Any]) -> dict[str, Any]:
-    """A node's entry of `nodeDefs.json` in the words of its schema."""
+    """A node's entry of `nodeDefs.json` as its schema has it; without a word that is not there."""
     tooltips = info["output_tooltips"] or []
     return {
         "display_name": info["display_name"],
@@ -90,7 +90,7 @@ def english(info: dict[str, Any]) -> dict[str, Any]:
         "inputs": {
             locale_key(name): {
                 "name": options.get("display_name") or name.rpartition(".")[2],
-                "tooltip": options["tooltip"],
+                "tooltip": options.get("tooltip"),
             }
             for name, _, options, _ in inputs_of(info)
         },
@@ -104,11 +104,6 @@ def english(info: dict[str, Any]) -> dict[str, Any]:
 def read_locale(language: str) -> dict[str, Any]:
     """The translations of all nodes."""
     return json.loads((LOCALES / language / "nodeDefs.json").read_text("utf-8"))
-
-
-def as_json(content: Any) -> str:
-    """How the files of `locales/` are written."""
-    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
 def page_path(node_id: str, language: str) -> Path:

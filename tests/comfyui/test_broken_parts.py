@@ -47,7 +47,7 @@ def load_copy(broken_copy, checkout, tmp_path, request):
     (link,) = installed.iterdir()
     link.unlink()
     link.symlink_to(broken_copy, target_is_directory=True)
-    return lambda: in_comfyui(SNIPPET)
+    return lambda snippet=SNIPPET: in_comfyui(snippet)
 
 
 def test_a_node_whose_import_fails_is_left_out_alone(broken_copy, load_copy, whole_pack):
@@ -74,6 +74,22 @@ def test_without_any_built_in_file_your_own_weights_still_load(broken_copy, load
     shutil.rmtree(broken_copy / "animate_anyone_core" / "builtin")
     told = load_copy()
     assert set(told["found"]) == whole_pack - {"AnimateAnyone_BuiltinInputs"}
+
+
+def test_without_our_words_every_node_is_there_and_works_without_tooltips(
+    broken_copy, load_copy, whole_pack
+):
+    (broken_copy / "locales" / "en" / "nodeDefs.json").write_text("{ not JSON")
+    told = load_copy(
+        SNIPPET
+        + """
+    schema = nodes.NODE_CLASS_MAPPINGS["AnimateAnyone_Sampler"].GET_SCHEMA()
+    result["name"], result["tooltip"] = schema.display_name, schema.inputs[0].tooltip
+"""
+    )
+    assert set(told["found"]) == whole_pack
+    assert told["name"] == "AnimateAnyone_Sampler"
+    assert told["tooltip"] is None
 
 
 def test_without_onnxruntime_every_node_is_there_and_detection_says_what_to_do(

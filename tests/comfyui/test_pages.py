@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from animate_anyone_core.pose.retarget_settings import MULTIPLIABLE
+
 pages = importlib.import_module("comfyui_harness.pages")
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -31,9 +33,7 @@ def our_nodes(server):
 
 
 def write_derived(nodes):
-    """Write what is derived from the schemas."""
-    english = {node_id: pages.english(info) for node_id, info in nodes.items()}
-    (pages.LOCALES / "en" / "nodeDefs.json").write_text(pages.as_json(english), "utf-8")
+    """Write what is derived from the schemas and their words."""
     for language in pages.LANGUAGES:
         texts = pages.read_locale(language)
         for node_id, info in nodes.items():
@@ -49,9 +49,17 @@ def read_page(node_id, language):
     return path.read_text("utf-8")
 
 
-def test_the_english_texts_are_those_of_the_schemas(our_nodes):
+def test_everything_has_english_words_and_nothing_else(our_nodes):
+    """What a schema lacks there is None here."""
     expected = {node_id: pages.english(info) for node_id, info in our_nodes.items()}
-    assert pages.read_locale("en") == expected, "run with WRITE_PAGES=1 (see pages.py)"
+    assert pages.read_locale("en") == expected, "write them in locales/en/nodeDefs.json"
+
+
+def test_words_that_list_choices_list_them_all(our_nodes):
+    """Texts that name what another module defines."""
+    inputs = pages.read_locale("en")["AnimateAnyone_RetargetPose"]["inputs"]
+    words = inputs["multipliers"]["tooltip"]
+    assert [group for group in MULTIPLIABLE if group not in words] == []
 
 
 def test_everything_is_translated_and_nothing_else(our_nodes):
