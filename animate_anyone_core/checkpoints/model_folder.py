@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import diffusers  # its classes load when they are used
+import diffusers  # classes of this and of transformers load when they are used
 import torch
+import transformers
 from torch import Tensor
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from ..borders.networks import (
     AUTOENCODERS,
@@ -66,7 +66,7 @@ class Models:
     reference_net: ReferenceNet
     pose_guider: AnyPoseGuider
     vae: Autoencoder
-    image_encoder: CLIPVisionModelWithProjection
+    image_encoder: "transformers.CLIPVisionModelWithProjection"
     profile: FamilyProfile
 
     @property
@@ -184,14 +184,16 @@ def load_autoencoder(folder: Path | str, dtype: torch.dtype = torch.float32) -> 
 
 def load_image_encoder(
     folder: Path | str, dtype: torch.dtype = torch.float32
-) -> CLIPVisionModelWithProjection:
+) -> "transformers.CLIPVisionModelWithProjection":
     """Load a CLIP image encoder in transformers' layout.
 
     Raises:
         CheckpointError: If the folder does not hold one, or its weights are damaged.
     """
-    config = CLIPVisionConfig(**_encoder_settings(read_image_encoder_config(folder)))
-    network = load_pretrained(CLIPVisionModelWithProjection, Path(folder), config=config)
+    config = transformers.CLIPVisionConfig(**_encoder_settings(read_image_encoder_config(folder)))
+    network = load_pretrained(
+        transformers.CLIPVisionModelWithProjection, Path(folder), config=config
+    )
     return _ready(network, dtype)
 
 
@@ -239,9 +241,11 @@ def read_image_encoder_config(folder: Path | str) -> dict[str, Any]:
         )
     settings, where = _encoder_settings(config), str(folder / "config.json")
     check_values(where, settings, IMAGE_ENCODER)
-    usual = CLIPVisionConfig()  # what is left out; compared here before transformers does
+    usual = (
+        transformers.CLIPVisionConfig()
+    )  # what is left out; compared here before transformers does
     check_divisible(where, {k: settings.get(k, getattr(usual, k)) for k in IMAGE_ENCODER})
-    network = CLIPVisionConfig(**settings)
+    network = transformers.CLIPVisionConfig(**settings)
     if network.image_size < network.patch_size:
         raise SettingsError(
             f"{where}: image_size must be at least patch_size ({network.patch_size}), got "
@@ -254,7 +258,7 @@ def read_image_encoder_config(folder: Path | str) -> dict[str, Any]:
         for key, tensor in weights.items()
         if not key.startswith(_NOT_OF_THE_ENCODER) and not key.endswith(_POSITION_IDS)
     }
-    _check_whole(path, weights, lambda: CLIPVisionModelWithProjection(network))
+    _check_whole(path, weights, lambda: transformers.CLIPVisionModelWithProjection(network))
     return config
 
 

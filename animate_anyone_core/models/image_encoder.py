@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
+import transformers  # its classes load when they are used
 from PIL import Image
 from torch import Tensor
-from transformers import CLIPVisionModelWithProjection
 
 from ..pixels import unit_from_bytes
 
@@ -38,7 +38,9 @@ def normalised_pixels(frames: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
-def encode_appearance(encoder: CLIPVisionModelWithProjection, picture: Image.Image) -> Tensor:
+def encode_appearance(
+    encoder: "transformers.CLIPVisionModelWithProjection", picture: Image.Image
+) -> Tensor:
     """Embed a picture as one token (1, 1, D): CLIP's projected embedding, not normalised."""
     pixels = clip_pixels(picture, encoder.config.image_size)
     weight = encoder.visual_projection.weight
