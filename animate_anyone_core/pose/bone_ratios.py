@@ -60,6 +60,8 @@ USUAL_TILT = {
     "shin": 15.0,
 }
 ANY_TILT = 0.15  # share of bones that tilt in any way, as an arm that points at the viewer
+LARGEST_SHORTENING = 3.5  # log
+ANY_TILT_SAMPLES = 120
 SAME_BODY_LOG_ODDS = -3.0
 GRID_STEP = 0.01
 GRID_REACH = 1.4  # a bone may be 4 times as long or short as the middle of the others
@@ -112,14 +114,22 @@ def full_length(measured: Measurements) -> float:
     return float(np.quantile(lengths, 0.97)) if lengths.size else float("nan")
 
 
-def _tilted(group: str, count: int = 40) -> np.ndarray:
-    """Return log shortenings of the usual tilts of a group, a few of them of any size."""
+def _tilted(group: str, count: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Return log shortenings of usual tilts of a group and, more rarely, of any tilts, and weights.
+
+    Those of any size lie evenly in the log shortening, as a grid must: thighs of somebody who sits
+    point at the viewer, and no length of theirs may be likelier than the ones beside it. Weights sum
+    to 1.
+    """
     normal = NormalDist(0.0, USUAL_TILT[group])
-    rare = round(ANY_TILT * count)
-    often = count - rare
-    tilts = [normal.inv_cdf(0.5 + 0.5 * (i + 0.5) / often) for i in range(often)]
-    tilts += [90.0 * (i + 0.5) / rare for i in range(rare)]
-    return np.log(np.cos(np.radians(np.minimum(tilts, 85.0))))
+    tilts = [normal.inv_cdf(0.5 + 0.5 * (i + 0.5) / count) for i in range(count)]
+    usual = np.log(np.cos(np.radians(np.minimum(tilts, 85.0))))
+    edges = -np.linspace(0.0, LARGEST_SHORTENING, ANY_TILT_SAMPLES + 1)
+    shares = np.diff(np.arccos(np.exp(edges)))
+    return (
+        np.concatenate([usual, (edges[:-1] + edges[1:]) / 2]),
+        np.concatenate([np.full(count, (1 - ANY_TILT) / count), ANY_TILT * shares / shares.sum()]),
+    )
 
 
 def _evidence(
@@ -135,7 +145,7 @@ def _evidence(
     angles = driver.angles[driver.valid]
     step = -(-len(angles) // MAX_SAMPLES)
     shortenings, angles = shortenings[::step], angles[::step]
-    usual = _tilted(segment.group)
+    usual, usual_weights = _tilted(segment.group)
     total = np.zeros_like(grid)
     for side in np.flatnonzero(reference.valid[0]):
         length, angle = reference.lengths[0, side], reference.angles[0, side]
@@ -143,7 +153,7 @@ def _evidence(
         looks = alike.sum() * step / FRAMES_PER_LOOK
         share = looks / (looks + USUAL_LOOKS)
         weights = np.concatenate(
-            [share * alike / max(alike.sum(), 1e-12), np.full(len(usual), (1 - share) / len(usual))]
+            [share * alike / max(alike.sum(), 1e-12), (1 - share) * usual_weights]
         )
         trembles = (jitter[0] / full) ** 2 + (jitter[1] / length) ** 2
         doubts = driver.doubt**2 + reference.doubt**2

@@ -33,6 +33,7 @@ from .skeleton import (
 
 MID_HIP = NUM_KEYPOINTS
 FRONTAL_BELOW = np.radians(45.0)  # a head turned less has its frontal width to a few percent
+UNKNOWN_TURN_DOUBT = 0.1  # of widths seen from behind, where no nose tells the turn
 TURNED_HEAD_DOUBT = {EARS: 0.2, EYES: 0.45}  # by how differently far noses stand out
 
 #: Groups whose ratios are estimated.
@@ -140,32 +141,50 @@ class Measurements:
     doubt: float = 0.0
 
 
-def measure_segments(points: np.ndarray, visible: np.ndarray) -> list[Measurements]:
+def measure_segments(
+    points: np.ndarray, visible: np.ndarray, neck_by_ears: bool = False
+) -> list[Measurements]:
     """Measure all `SEGMENTS` of one person in all frames.
 
     Heads are measured as if seen from the front. The widths of the trunk are not telling in frames
     in which the person looks aside. Joints that are not visible are not measured.
+
+    Args:
+        points: Of the person.
+        visible: Which of them are seen.
+        neck_by_ears: The neck ends between the ears: for two people of whom one shows no nose in any
+            frame. How far such a one is turned cannot be told, so widths are doubted.
     """
     points, visible = add_mid_hip(points, visible)
     turn = head_turn(points, visible)[:, None]
     facing = faces_camera(points, visible)[:, None]
+    away = not visible[:, NOSE].any()
     measured = []
     for segment in SEGMENTS:
         starts, ends = np.array(segment.pairs).T
         vectors = points[:, ends] - points[:, starts]
         lengths = np.linalg.norm(vectors, axis=-1)
+        if segment.group == "neck" and neck_by_ears:
+            vectors = points[:, EARS].mean(axis=1, keepdims=True) - points[:, NECK, None]
         if segment.group == "neck":
             up = trunk_up(points, visible)
             lengths = np.abs((vectors * up[:, None]).sum(axis=-1))
         mirror = np.array([1.0, -1.0])[: len(starts)]
         angles = np.arctan2(vectors[..., 1], mirror * vectors[..., 0])
         valid = visible[:, starts] & visible[:, ends] & (lengths > 1e-6)
+        if segment.group == "neck" and neck_by_ears:
+            valid = visible[:, starts] & visible[:, EARS].all(axis=1, keepdims=True)
         if segment.group in ("shoulders", "hips"):
-            measured.append(Measurements(lengths, angles, valid, valid & facing))
+            doubt = UNKNOWN_TURN_DOUBT if away else 0.0
+            measured.append(Measurements(lengths, angles, valid, valid & facing, doubt))
         elif segment.pairs[0] in NOSE_BEFORE:
             lengths = frontal_width(points, visible, segment.pairs[0])[0][:, None]
             doubt = TURNED_HEAD_DOUBT[segment.pairs[0]]
-            measured.append(_measure_head(lengths, turn, angles, valid, doubt))
+            measured.append(
+                Measurements(lengths, angles, valid, valid, UNKNOWN_TURN_DOUBT)
+                if away
+                else _measure_head(lengths, turn, angles, valid, doubt)
+            )
         else:
             measured.append(Measurements(lengths, angles, valid, valid))
     return measured

@@ -29,7 +29,7 @@ from .forward_kinematics import bridge_hidden_joints, rebuild
 from .placement import find_shift, fit_on_canvas, lower_ankle
 from .retarget_settings import RetargetSettings
 from .root_motion import Footing, contact_path
-from .skeleton import ANKLES, BODY, NECK, NUM_KEYPOINTS, PoseSequence
+from .skeleton import ANKLES, BODY, NECK, NOSE, NUM_KEYPOINTS, PoseSequence
 from .tracking import choose_person
 
 
@@ -93,9 +93,10 @@ def retarget_poses(
     frame = _choose_frame(actor.visible, settings.align_frame)
 
     notes = _note_absences(actor, model)
-    measured = measure_segments(actor.points, _measurable(actor, settings, notes, "driver"))
-    if settings.root_mode == "contact":
-        actor = _without_pan(actor, measured, frame, notes)
+    by_ears = not actor.visible[:, NOSE].any()
+    measured = measure_segments(
+        actor.points, _measurable(actor, settings, notes, "driver"), by_ears
+    )
     if settings.zoom_mode != "ignore" and driver.num_frames:
         zoom = estimate_zoom(measured, frame)
         if zoom.min() < zoom.max():
@@ -110,7 +111,11 @@ def retarget_poses(
             centre = np.array([driver.width, driver.height]) / 2
             points = centre + (actor.points - centre) / zoom[:, None, None]
             actor = replace(actor, points=points)
-    pictured = measure_segments(model.points, _measurable(model, settings, notes, "reference"))
+    if settings.root_mode == "contact":
+        actor = _without_pan(actor, measured, frame, notes)
+    pictured = measure_segments(
+        model.points, _measurable(model, settings, notes, "reference"), by_ears
+    )
     compare = frame_ratios if settings.ratio_mode == "frame" else estimate_ratios
     proportions = compare(measured, pictured, frame) if driver.num_frames else None
     if proportions is None:

@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from animate_anyone_core.lab.benchmarks.retarget_cases import (
     CLIPS,
+    make_person,
     make_retarget_case,
     random_person,
 )
 from animate_anyone_core.pose.bone_ratios import (
+    ANY_TILT,
+    _tilted,
     estimate_ratios,
     find_matching_frame,
     frame_ratios,
@@ -65,6 +68,25 @@ def test_bodies_nobody_tuned_for_are_estimated_too():
         for i, clip in enumerate(CLIPS)
     ]
     assert np.mean([errors(estimate(case), case) for case in cases]) < 0.05
+
+
+@pytest.mark.parametrize("person", ["adult", "lanky", "chibi"])
+def test_thighs_that_point_at_the_viewer_follow_the_shins(person):
+    """A seated reference shows less than half of the thighs."""
+    case = make_retarget_case("walk", person, 1.0, 60, still="seated")
+    knees, hips = (case.reference.points[0, 0, joints] for joints in (KNEES, HIPS))
+    assert np.linalg.norm(knees - hips, axis=-1).max() < 0.5 * make_person(person)["thigh"]
+    found = estimate(case)
+    assert found.ratios["thigh"] == pytest.approx(case.ratios["thigh"], rel=0.15)
+
+
+def test_tilts_of_any_size_weigh_one_together_and_leave_no_gaps():
+    shortenings, weights = _tilted("thigh")
+    assert weights.sum() == pytest.approx(1.0)
+    assert np.diff(np.sort(shortenings)).max() < 0.04
+    # a quarter of evenly spread tilts is above 67.5 degrees
+    rare = np.exp(shortenings) < np.cos(np.radians(67.5))
+    assert weights[rare].sum() == pytest.approx(0.25 * ANY_TILT, rel=0.1)
 
 
 def test_a_body_of_the_same_proportions_gets_one_ratio_for_all_bones():

@@ -19,10 +19,12 @@ import numpy as np
 from ...pose.bones import BODY_TREE, MID_HIP, RIGID_PARTS
 from ...pose.skeleton import (
     ANKLES,
+    EYES,
     FACE,
     HIPS,
     LEFT_HAND,
     NECK,
+    NOSE,
     NUM_KEYPOINTS,
     RIGHT_HAND,
     SHOULDERS,
@@ -64,6 +66,18 @@ PLANAR |= {
     f"{side}_{name}": value
     for side in SIDES
     for name, value in (("arm_forward", 0), ("arm_twist", np.pi / 2), ("foot_turn", np.pi))
+}
+#: Kind of reference picture -> channels that make it. On a chair thighs point at the viewer. The
+#: heading of a picture keeps its side.
+STILLS: dict[str, dict[str, float]] = {
+    "standing": {},
+    "seated": {"pelvis_drop": 0.5}
+    | {
+        f"{side}_{name}": value
+        for side in SIDES
+        for name, value in (("foot_z", 0.45), ("foot_x", 0.05))
+    },
+    "three-quarter": {"heading": 0.8},
 }
 _PERSON_STREAM = 404
 
@@ -259,20 +273,36 @@ class RetargetCase:
     ratios: Lengths
 
 
-def make_clip(clip: str, num_frames: int = 120, depth: float = 1.0, seed: int = 0) -> Performance:
-    """Make a named motion of `CLIPS`; `depth` as in `turned`."""
+def make_clip(
+    clip: str, num_frames: int = 120, depth: float = 1.0, seed: int = 0, away: bool = False
+) -> Performance:
+    """Make a named motion of `CLIPS`; `depth` as in `turned`, `away` seen from behind."""
     track = make_motion(clip, seed).track(np.arange(num_frames) / FPS)
-    return perform(turned(track, depth, TURN), depth)
+    track = turned(track, depth, TURN)
+    if away:
+        track = track.with_values({"heading": np.pi + track["heading"]})
+    return perform(track, depth)
 
 
-def make_still(depth: float = 1.0, seed: int = 0) -> Performance:
-    """Make the single frame of a reference picture: somebody standing in a pose of their own."""
-    track = make_motion("idle", seed).track(np.zeros(1))
-    return perform(turned(track, depth, TURN_OF_STILLS), depth)
+def make_still(depth: float = 1.0, seed: int = 0, kind: str = "standing") -> Performance:
+    """Make the single frame of a reference picture: somebody in a pose of their own; see `STILLS`."""
+    track = turned(make_motion("idle", seed).track(np.zeros(1)), depth, TURN_OF_STILLS)
+    turn = float(np.sign(track["heading"][0])) or 1.0
+    values = STILLS[kind] | {
+        "heading": turn * STILLS[kind].get("heading", abs(track["heading"][0]))
+    }
+    return perform(track.with_values(values), depth)
 
 
 def make_retarget_case(
-    clip: str, person: str | Lengths, depth: float = 1.0, num_frames: int = 120, seed: int = 0
+    clip: str,
+    person: str | Lengths,
+    depth: float = 1.0,
+    num_frames: int = 120,
+    seed: int = 0,
+    *,
+    still: str = "standing",
+    away: bool = False,
 ) -> RetargetCase:
     """Make a driver clip, a reference picture and the exact answer.
 
@@ -282,19 +312,24 @@ def make_retarget_case(
         depth: 0 for planar motion and picture, 1 for foreshortened limbs in both.
         num_frames: Frames of the clip.
         seed: Seed of the motion and of the reference's pose.
+        still: A key of `STILLS`: how the reference holds itself.
+        away: The driver is seen from behind: nose, eyes and face are hidden.
     """
     actor = scaled_to(bone_lengths(performer().body), DRIVER_HEIGHT)
     lengths = make_person(person) if isinstance(person, str) else person
-    motion = make_clip(clip, num_frames, depth, seed)
-    picture = make_still(depth, seed * len(CLIPS) + CLIPS.index(clip))
+    motion = make_clip(clip, num_frames, depth, seed, away)
+    picture = make_still(depth, seed * len(CLIPS) + CLIPS.index(clip), still)
     stance = find_stance(motion)
     driver, exact = (place_joints(who, motion, stance) for who in (actor, lengths))
     still = place_joints(lengths, picture, find_stance(picture))
     middle = 360.0 - 0.5 * (driver[:, NECK, 0].min() + driver[:, NECK, 0].max())
     height = standing_height(lengths)
     ground, x = 512.0 + 0.5 * height, 384.0
+    filmed = project(driver, (middle, 1100.0), 720, 1280)
+    if away:
+        filmed.scores[:, 0, [NOSE, *EYES, *range(FACE.start, FACE.stop)]] = 0.0
     return RetargetCase(
-        driver=project(driver, (middle, 1100.0), 720, 1280),
+        driver=filmed,
         reference=project(still, (x, ground), 768, 1024),
         exact=project(exact, (x + still[0, NECK, 0] - exact[0, NECK, 0], ground), 768, 1024),
         stance=stance,
@@ -313,4 +348,17 @@ def panned(case: RetargetCase, speed: float) -> RetargetCase:
     points = case.driver.points.copy()
     steps = np.arange(len(points))[:, None, None]
     points[..., 0] += speed / 100 * DRIVER_HEIGHT * steps
+    return replace(case, driver=replace(case.driver, points=points))
+
+
+def zoomed(case: RetargetCase, factor: float) -> RetargetCase:
+    """Let the camera zoom in evenly about the middle of its picture; the answer stays as it is.
+
+    Args:
+        case: A task.
+        factor: How much larger the driver is pictured in the last frame than in the first.
+    """
+    sizes = np.linspace(1.0, factor, case.driver.num_frames)[:, None, None, None]
+    middle = np.array([case.driver.width, case.driver.height]) / 2
+    points = middle + (case.driver.points - middle) * sizes
     return replace(case, driver=replace(case.driver, points=points))

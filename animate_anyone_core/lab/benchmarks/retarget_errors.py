@@ -34,14 +34,18 @@ class Errors(NamedTuple):
 
 
 def measure_errors(body: np.ndarray, case: RetargetCase) -> Errors:
-    """Compare body points (F, 18, 2) on the reference's canvas with the exact answer."""
+    """Compare body points (F, 18, 2) on the reference's canvas with the exact answer.
+
+    Joints that the driver hides are not compared; they are the same in all frames.
+    """
     exact = case.exact.points[:, 0, BODY]
-    starts, ends = LIMBS.T
+    seen = case.driver.scores[0, 0, BODY] > 0
+    starts, ends = LIMBS[seen[LIMBS].all(axis=1)].T
     lengths, right = (np.linalg.norm(p[:, ends] - p[:, starts], axis=-1) for p in (body, exact))
     limb = (np.abs(lengths - right).sum(axis=0) / right.sum(axis=0)).mean()
     about_hips = [p - p[:, HIPS].mean(axis=1, keepdims=True) for p in (body, exact)]
-    relative = np.linalg.norm(about_hips[0] - about_hips[1], axis=-1).mean()
-    place = np.linalg.norm(body - exact, axis=-1).mean()
+    relative = np.linalg.norm(about_hips[0] - about_hips[1], axis=-1)[:, seen].mean()
+    place = np.linalg.norm(body - exact, axis=-1)[:, seen].mean()
     extra = np.linalg.norm(np.diff((body - exact)[:, ANKLES], axis=0), axis=-1)
     carrying = case.stance == 1
     slide = extra[carrying].mean() if carrying.any() else np.nan

@@ -117,12 +117,16 @@ def test_the_command_prints_the_table_and_meets_all_bars(capsys, tmp_path, monke
         "Wan",
         "chibi, foreshortened",
         "camera pans",
+        "lanky, seated reference",
+        "chibi, 3/4 view reference",
+        "child, driver from behind",
+        "lanky, zoom (zoom: remove)",
     ):
         assert word in table
     assert "All bars are met." in table
     document = json.loads(file.read_text())
     assert document["missed"] == []
-    assert len(document["cases"]) == 9
+    assert len(document["cases"]) == 17
     assert document["cases"][0]["errors"]["ours"]["limb"] < 2
 
 

@@ -17,6 +17,7 @@ from animate_anyone_core.lab.benchmarks.retarget_cases import (
     performer,
     place_joints,
     random_person,
+    zoomed,
 )
 from animate_anyone_core.lab.synthetic.dancers import Dancer
 from animate_anyone_core.lab.synthetic.motions import MOTION_KINDS, make_motion
@@ -67,6 +68,27 @@ def test_bones_keep_their_length_in_space(clip, depth):
     for (a, b), group in BONES.items():
         lengths = np.linalg.norm(joints[:, b] - joints[:, a], axis=-1)
         np.testing.assert_allclose(lengths, make_person("chibi")[group], rtol=1e-9)
+
+
+def test_who_is_seen_from_behind_shows_no_face():
+    front, back = (
+        make_retarget_case("wave", "child", 1.0, 10, away=away) for away in (False, True)
+    )
+    assert (front.driver.scores == 1).all()
+    assert (back.driver.scores[:, 0, [NOSE, *EYES, *range(FACE.start, FACE.stop)]] == 0).all()
+    assert (back.driver.scores[:, 0, [*EARS, *SHOULDERS, *WRISTS]] == 1).all()
+    right, left = (back.driver.points[:, 0, joint, 0] for joint in SHOULDERS)
+    assert (right > left).all(), "the right shoulder is at the right of the picture"
+
+
+def test_a_zoom_grows_about_the_middle_and_leaves_the_answer():
+    case = make_retarget_case("wave", "lanky", 1.0, 5)
+    grown = zoomed(case, 2.0)
+    middle = np.array([360.0, 640.0])
+    for frame, size in enumerate((1.0, 1.25, 1.5, 1.75, 2.0)):
+        right = middle + size * (case.driver.points[frame] - middle)
+        np.testing.assert_allclose(grown.driver.points[frame], right)
+    assert grown.exact is case.exact
 
 
 @pytest.mark.parametrize("clip", CLIPS)
