@@ -21,9 +21,10 @@ from .models.image_encoder import encode_appearance
 from .models.pose_features import ClipPose, Pictures, encode_pose_pictures, features_of
 from .models.references import Reference
 from .progress import OnStep, silent
-from .replacement.scene import NO_SCENE, Scene, encode_scene
+from .replacement.scene import NO_SCENE, Scene, encode_scene, surroundings
 from .sampling.deep_features import DeepFeatures
 from .sampling.denoise import Keeper, PredictWindow, denoise, make_noise
+from .sampling.kept_latents import KeptLatents
 from .sampling.ranks import ALONE, Ranks
 from .sampling.schedule import NoiseSchedule, make_solver
 from .sampling.windows import Window
@@ -72,18 +73,20 @@ def animate(
     unet.check_window(min(settings.windows.context_frames, len(poses)))
     character = encode_reference(models, fit(reference, *size, settings.fit))
     pose = encode_pose_pictures(models.pose_guider, poses, *size, settings.windows)
-    extra = encode_scene(models.vae, models.profile.extra_inputs, scene, len(poses), *size)
+    profile = models.profile
+    extra = encode_scene(models.vae, profile.extra_inputs, scene, len(poses), *size)
     latents = sample_latents(
         unet if settings.full_every > 1 else CarefulDenoiser(unet),
         unet.project_reference(character),
         pose,
         models.vae.config.latent_channels,
-        models.profile.noise,
+        profile.noise,
         settings,
         on_step,
         extra,
         keeper,
         ranks,
+        surroundings(profile.extra_inputs, scene, extra) if settings.keep_surroundings else None,
     )
     yield from decode_pictures(models.vae, latents[:, :, first_frame:])
 
@@ -109,6 +112,7 @@ def sample_latents(
     extra: Tensor | None = None,
     keeper: Keeper | None = None,
     ranks: Ranks = ALONE,
+    kept: KeptLatents | None = None,
 ) -> Tensor:
     """Turn noise into the latents of a clip: what everything that makes frames calls.
 
@@ -124,6 +128,7 @@ def sample_latents(
             families without.
         keeper: See `on_step`.
         ranks: See `on_step`.
+        kept: What stays as it is; None makes all anew.
 
     Returns:
         Scaled latents (1, channels, F, h, w).
@@ -146,6 +151,7 @@ def sample_latents(
         ranks=ranks,
         splits_halves=deep is None,  # what is kept of a window belongs to both halves
         keep_every=settings.full_every,  # a run that goes on begins with a step in full
+        kept=kept,
     )
 
 

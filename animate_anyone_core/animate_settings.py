@@ -26,6 +26,8 @@ class AnimateSettings:
         fit: How the reference picture comes to the video's size, see `images.fit`.
         guided_from: Share of the steps that are taken without guidance, at the start.
         full_every: Every so many steps all is computed; between, deep features are used again.
+        keep_surroundings: Whether latents around a replaced person stay the video's own, for weights
+            that see it; published pipelines leave all to the network.
     """
 
     width: int
@@ -38,6 +40,7 @@ class AnimateSettings:
     fit: str = "stretch"
     guided_from: float = 0.0
     full_every: int = 1
+    keep_surroundings: bool = False
 
     def __post_init__(self) -> None:
         check_video_size(self.width, self.height)
@@ -65,6 +68,7 @@ class AnimateSettings:
             "num_inference_steps": profile.num_inference_steps,
             "guidance_scale": profile.guidance_scale,
             "windows": profile.windows(models.denoising_unet.temporal),
+            "keep_surroundings": profile.keeps_surroundings,
         }
         return cls(**made_for | {name: v for name, v in given.items() if v is not None})
 

@@ -40,6 +40,8 @@ NODES = (
     ("replace_inputs", "ReplaceInputs"),
     ("replace_inputs", "BackgroundInputs"),
     ("replace_region", "ReplacePaste"),
+    ("figure", "FigureCrop"),
+    ("figure", "FigurePaste"),
     ("conditioning", "Conditioning"),
     ("context_windows", "ContextWindows"),
     ("sampler", "Sampler"),

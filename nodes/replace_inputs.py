@@ -9,7 +9,11 @@ from comfy_api.latest import io
 from ..animate_anyone_core.errors import ShapeError
 from ..animate_anyone_core.images import fit_clip
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
-from ..animate_anyone_core.replacement.person_boxes import box_cells, person_boxes
+from ..animate_anyone_core.replacement.person_boxes import (
+    box_cells,
+    box_shares,
+    person_boxes,
+)
 from .latent_format import scaled
 from .pose_sockets import PoseKeypointSocket, color_frames, poses_from_socket
 from .replace_region import REPLACE_CATEGORY, person_masks
@@ -18,7 +22,7 @@ from .sockets import EncodedPose, EncodedScene, PoseSocket, output
 
 
 class ReplaceInputs(io.ComfyNode):
-    """VAE, AA_POSE, IMAGE, MASK -> AA_POSE with a scene."""
+    """VAE, AA_POSE, IMAGE, MASK -> AA_POSE with a scene, LATENT with a noise mask."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -33,7 +37,7 @@ class ReplaceInputs(io.ComfyNode):
                 io.Mask.Input("mask", optional=True),
                 PoseKeypointSocket.Input("pose_keypoint", optional=True),
             ],
-            outputs=[output(PoseSocket, "pose_out")],
+            outputs=[output(PoseSocket, "pose_out"), output(io.Latent, "latent")],
         )
 
     @classmethod
@@ -50,11 +54,12 @@ class ReplaceInputs(io.ComfyNode):
         poses = None if pose_keypoint is None else poses_from_socket(pose_keypoint)
         size = int(images.shape[2]), int(images.shape[1])
         masks = person_masks(mask, poses, len(images), size)
-        latents = encode_video(vae, pose, images, "target video")
-        cells = box_cells(person_boxes(masks), (masks.shape[2], masks.shape[1]), height, width)
-        channels = torch.cat([latents, cells[0].transpose(0, 1).to(latents)], dim=1)
-        scene = EncodedScene(channels, ("target", "mask"))
-        return io.NodeOutput(replace(pose, scene=scene))
+        video = encode_video(vae, pose, images, "target video")
+        where = person_boxes(masks), (masks.shape[2], masks.shape[1]), height, width
+        cells, shares = (by_frame(part, video) for part in (box_cells(*where), box_shares(*where)))
+        scene = EncodedScene(torch.cat([scaled(video), cells], dim=1), ("target", "mask"))
+        kept = {"samples": video, "noise_mask": shares}
+        return io.NodeOutput(replace(pose, scene=scene), kept)
 
 
 class BackgroundInputs(io.ComfyNode):
@@ -80,12 +85,12 @@ class BackgroundInputs(io.ComfyNode):
     ) -> io.NodeOutput:
         if background is None:
             background = torch.ones(1, pose.height, pose.width, 3)
-        latents = encode_video(vae, pose, color_frames(background), "background")
+        latents = scaled(encode_video(vae, pose, color_frames(background), "background"))
         return io.NodeOutput(replace(pose, scene=EncodedScene(latents, ("background",))))
 
 
 def encode_video(vae: Any, pose: EncodedPose, images: torch.Tensor, what: str) -> torch.Tensor:
-    """Encode pictures stretched to the size of the poses: (F, C, h, w), as the network sees latents.
+    """Encode pictures stretched to the size of the poses: (F, C, h, w), unscaled.
 
     Raises:
         ShapeError: If there is not one picture a pose, or one for all where that may be.
@@ -96,5 +101,9 @@ def encode_video(vae: Any, pose: EncodedPose, images: torch.Tensor, what: str) -
             f"There are {frames} poses, but {len(images)} pictures of the {what}. Give one a pose."
         )
     fitted = unit_from_bytes(fit_clip(bytes_from_unit(images), pose.width, pose.height))
-    latents = scaled(vae.encode(fitted))
-    return latents.expand(frames, -1, -1, -1)
+    return vae.encode(fitted).expand(frames, -1, -1, -1)
+
+
+def by_frame(cells: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A mask (1, 1, F, h, w) of the core as ComfyUI's (F, 1, h, w)."""
+    return cells[0].transpose(0, 1).to(like)

@@ -22,6 +22,8 @@ class FamilyProfile:
         noise: Noise schedule at inference.
         extra_inputs: What the denoising UNet's input channels hold behind the noisy latents, in
             order: "target" and "background" are latents of a clip, "mask" is one channel.
+        keeps_surroundings: Whether what lies around a replaced person is put back into the latents at
+            every step, unless asked otherwise; published pipelines do not.
         guider: Which Pose Guider it is made for: "common" (Moore-AnimateAnyone's) or "aniportrait".
         max_frames: Length of the position table (the longest window).
         recomputes_table: Whether the published code ignores the file's position table.
@@ -37,6 +39,7 @@ class FamilyProfile:
     name: str
     noise: NoiseSchedule = field(default_factory=NoiseSchedule)
     extra_inputs: tuple[str, ...] = ()
+    keeps_surroundings: bool = False
     guider: str = "common"
     max_frames: int = 32
     recomputes_table: bool = False

@@ -12,13 +12,13 @@ import torch
 from ..animate import animate
 from ..animate_settings import AnimateSettings
 from ..checkpoints.builtin import BUILT_IN
-from ..checkpoints.families import FAMILIES
+from ..checkpoints.families import FAMILIES, FamilyProfile
 from ..checkpoints.model_folder import Models, load_models
 from ..clips import is_pattern, write_pictures
 from ..cutout import cut_out_clip
 from ..errors import SettingsError
 from ..files import is_file_place
-from ..images import check_picture_output, fit, read_picture
+from ..images import check_picture_output, read_picture
 from ..media.stored_frames import store_frames
 from ..preflight.memory import check_fits
 from ..replacement.scene import check_scene
@@ -30,21 +30,12 @@ from ..sampling.windows import SCHEDULES
 from ..unfinished import UnfinishedVideo, file_digest, weights_digest
 from ..video import check_video_output, write_video
 from .animate_jobs import Load, animate_jobs
-from .driving_options import (
-    add_driving_options,
-    poses_of_clip,
-    read_driving,
-    skeleton_pictures,
-)
+from .driving_options import Driving, add_driving_options, read_driving
+from .figure_options import add_figure_options, check_figure_options, is_figure, read_figure
 from .number_option import add_max_frames
+from .placement import Placement, alone
 from .progress_bar import progress_bar
-from .replace_options import (
-    add_replace_options,
-    check_replace_options,
-    draw_in_place,
-    read_replacement,
-    read_scene,
-)
+from .replace_options import add_replace_options, check_replace_options, read_replacement
 
 logger = logging.getLogger("animate_anyone")
 
@@ -69,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_driving_options(parser)
     add_replace_options(parser)
+    add_figure_options(parser)
     add("--models", default=BUILT_IN, metavar="DIR", help="published files' folder, or built-in")
     made = parser.add_mutually_exclusive_group(required=True)
     made.add_argument("--output", type=Path, metavar="OUT.mp4", help="video to write")
@@ -130,6 +122,7 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
         logger.setLevel(logging.WARNING)
     _check_output(args)
     check_replace_options(args)
+    check_figure_options(args)
     AnimateSettings.check_given(
         args.window,
         args.overlap,
@@ -154,12 +147,10 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
     for report in reports:
         logger.info("%s", report)
     profile = models.profile
-    poses = None if args.replace is None else poses_of_clip(args, driving)
-    replacement = read_replacement(args, driving, poses)
-    scene = read_scene(args, driving) if replacement is None else replacement.scene
-    check_scene(profile.extra_inputs, scene)
-    if replacement is not None and (args.width, args.height) == (None, None):
-        args.width, args.height = replacement.size(min(profile.width, profile.height))
+    placement = _placement(args, driving, profile)
+    check_scene(profile.extra_inputs, placement.given)
+    if (args.width, args.height) == (None, None):
+        args.width, args.height = placement.size(profile)
     settings = AnimateSettings.for_model(
         models,
         width=args.width,
@@ -168,6 +159,7 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
         guidance_scale=args.guidance,
         seed=args.seed,
         fit=args.fit,
+        keep_surroundings=args.keep_surroundings,
         windows=profile.windows(
             models.denoising_unet.temporal,
             args.window,
@@ -180,12 +172,8 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
     models.denoising_unet.check_window(window)
     size, guidance = (settings.width, settings.height), settings.guidance_scale
     check_fits(models.denoising_unet, size, driving.num_frames, window, guidance)
-    made = size if replacement is None or not replacement.is_pasted else replacement.region.size
-    if replacement is None:
-        fitted = fit(reference, *size, settings.fit)
-        pictures = skeleton_pictures(args, driving, fitted, profile.drawing)
-    else:
-        pictures = iter(draw_in_place(replacement, driving, poses, profile.drawing, size))
+    reference, scene = placement.reference(reference), placement.scene(size)
+    pictures = placement.pictures(reference, settings, profile.drawing)
     facts = _facts(args, models, device, dtype)
     keeps = ranks.is_first and is_file_place(args.output) and not args.transparent
     video = UnfinishedVideo(args.output, facts) if keeps else None
@@ -196,15 +184,15 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
             skeletons = video.stored_skeletons() or video.store_skeletons(pictures)
         check_fits(models.denoising_unet, size, len(skeletons), window, guidance)
         first = 0 if video is None else video.frames_done
+        needed = placement.first_needed(first)
         with progress_bar("animate", ranks.is_first) as on_step:
             frames = animate(
-                models, reference, skeletons, settings, on_step, scene, video, first, ranks
+                models, reference, skeletons, settings, on_step, scene, video, needed, ranks
             )
             if not ranks.is_first:
                 next(frames, None)  # the latents are made before the first frame
                 return
-            if replacement is not None:
-                frames = replacement.finish(frames, first)
+            frames = placement.finish(frames, first)
             if args.transparent:
                 frames = cut_out_clip(frames, skeletons)
             if is_pattern(args.output):
@@ -212,7 +200,15 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
             else:
                 write = partial(write_video, args.output) if video is None else video.write
                 count = write(frames, driving.fps, driving.sound)
-    logger.info("%d frames of %dx%d: %s", count, *made, args.output)
+    logger.info("%d frames of %dx%d: %s", count, *placement.result_size(size), args.output)
+
+
+def _placement(args: argparse.Namespace, driving: Driving, profile: FamilyProfile) -> Placement:
+    if args.replace is not None:
+        return read_replacement(args, driving)
+    if is_figure(args, driving, profile):
+        return read_figure(args, driving)
+    return alone(args, driving)
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -237,7 +233,8 @@ def _facts(
     ways = ("command", "output", "resume", "sound", "jobs")
     facts = {f"--{k.replace('_', '-')}": str(v) for k, v in vars(args).items() if k not in ways}
     facts |= {"--device": device.type, "--dtype": str(dtype).removeprefix("torch.")}
-    for name in ("reference", "driving", "poses", "replace", "mask", "background_video"):
+    beside = ("replace", "mask", "background_video", "occlusion", "original")
+    for name in ("reference", "driving", "poses", *beside):
         path = getattr(args, name)
         if path is not None:
             facts[f"the content of --{name.replace('_', '-')}"] = file_digest(path)

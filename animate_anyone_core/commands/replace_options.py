@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from ..clips import read_clip
-from ..errors import MediaError, SettingsError
+from ..animate_settings import AnimateSettings
+from ..checkpoints.families import FamilyProfile
+from ..errors import SettingsError
 from ..pose.drawing import draw_poses
 from ..pose.skeleton import PoseSequence
 from ..replacement.person_boxes import person_boxes
@@ -21,9 +23,9 @@ from ..replacement.region import (
     paste_region,
     scaled_boxes,
 )
-from ..replacement.scene import NO_SCENE, Scene
-from .driving_options import Driving
-from .excerpt_options import read_excerpt
+from ..replacement.scene import Scene
+from .driving_options import Driving, poses_of_clip
+from .videos_beside import read_beside
 
 logger = logging.getLogger("animate_anyone")
 
@@ -32,13 +34,15 @@ _MULTIPLE = 64  # of the sides of what is made, as published
 
 @dataclass(frozen=True)
 class Replacement:
-    """What was read of the video in which a person is replaced.
+    """What was read of the video in which a person is replaced; see `Placement`.
 
     Attributes:
         target: (F, H, W, 3) uint8.
         masks: The person (F, H', W').
         boxes: The person's box in every frame, in pixels of the video.
         region: The part that is made anew.
+        driving: What drives.
+        poses: The person's, where they are known.
         is_pasted: Whether the result is pasted into the video.
     """
 
@@ -46,25 +50,53 @@ class Replacement:
     masks: np.ndarray
     boxes: np.ndarray
     region: Region
+    driving: Driving
+    poses: PoseSequence | None
     is_pasted: bool
 
     @property
-    def scene(self) -> Scene:
-        """What the networks see."""
+    def given(self) -> Scene:
+        """The part of video and masks."""
         return Scene(target=self.region.cut(self.target), masks=self.region.cut(self.masks))
 
-    def size(self, short_side: int) -> tuple[int, int]:
-        """(width, height) to make, of the part's shape, with a short side, in multiples of 64."""
-        scale = short_side / min(self.region.width, self.region.height)
+    def size(self, profile: FamilyProfile) -> tuple[int, int]:
+        """Of the part's shape, with the family's short side, in multiples of 64."""
+        scale = min(profile.width, profile.height) / min(self.region.width, self.region.height)
         sides = (self.region.width * scale, self.region.height * scale)
         width, height = (max(round(side / _MULTIPLE), 1) * _MULTIPLE for side in sides)
         return width, height
 
+    def reference(self, picture: Image.Image) -> Image.Image:
+        """As it is."""
+        return picture
+
+    def scene(self, size: tuple[int, int]) -> Scene:
+        """The part, which is stretched to the size when it is encoded."""
+        return self.given
+
+    def pictures(
+        self, reference: Image.Image, settings: AnimateSettings, style: str
+    ) -> Iterator[np.ndarray]:
+        """Of the part, where the person is in the video."""
+        if self.poses is None:
+            assert self.driving.clip is not None
+            return iter(self.region.cut(np.stack(list(self.driving.clip))))
+        size = settings.width, settings.height
+        return iter(draw_poses(self.region.poses(self.poses), style, size, fit="stretch"))
+
+    def first_needed(self, frame: int) -> int:
+        """That frame itself."""
+        return frame
+
     def finish(self, frames: Iterable[np.ndarray], first: int) -> Iterator[np.ndarray]:
-        """Frames from the first on as they come out: pasted into the video, or as they were made."""
+        """Pasted into the video, or as they were made."""
         if not self.is_pasted:
             return iter(frames)
         return paste_region(self.target[first:], frames, self.region, self.boxes[first:])
+
+    def result_size(self, made: tuple[int, int]) -> tuple[int, int]:
+        """The video's, where it is pasted."""
+        return self.region.size if self.is_pasted else made
 
 
 def add_replace_options(parser: argparse.ArgumentParser) -> None:
@@ -87,19 +119,21 @@ def add_replace_options(parser: argparse.ArgumentParser) -> None:
         "--paste",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="keep the video's own pixels, and its size, but for the person (default: yes)",
+        help="keep the video's own pixels, and its size, but for the person; with --background-video, "
+        "the background's (default: yes)",
     )
     add(
         "--crop",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="cut a person out who is small in the picture (default: yes; not without --paste)",
+        help="cut a person out who is small in the picture (default: yes; not without --paste), or "
+        "MIMO's figure",
     )
     add(
-        "--background-video",
-        type=Path,
-        metavar="PATH",
-        help="what is behind the character (MIMO's weights; default white)",
+        "--keep-surroundings",
+        action=argparse.BooleanOptionalAction,
+        help="put the video's own latents back around the person's box at every step (default: the "
+        "family's; published weights make the whole picture, as their pipelines do)",
     )
 
 
@@ -107,6 +141,10 @@ def check_replace_options(args: argparse.Namespace) -> None:
     """Raise SettingsError if options contradict each other."""
     if args.replace is None and args.mask is not None:
         raise SettingsError("--mask says who is replaced in a video: give that with --replace.")
+    if args.replace is None and args.keep_surroundings is not None:
+        raise SettingsError(
+            "--keep-surroundings is about the video of --replace: give that, or leave it out."
+        )
     if args.replace is not None and args.background_video is not None:
         raise SettingsError(
             "--replace and --background-video are for different weights. Give one of them."
@@ -122,27 +160,18 @@ def check_replace_options(args: argparse.Namespace) -> None:
         )
 
 
-def read_replacement(
-    args: argparse.Namespace, driving: Driving, poses: PoseSequence | None
-) -> Replacement | None:
-    """Read the video of `--replace` and its mask; None if there is none.
-
-    Args:
-        args: The command's options.
-        driving: What drives, for its length.
-        poses: The poses of the person, where they are known.
+def read_replacement(args: argparse.Namespace, driving: Driving) -> Replacement:
+    """Read the video of `--replace` and its mask, and find the person's poses.
 
     Raises:
         SettingsError: If there is neither a mask nor poses.
         MediaError: If a video is shorter than what drives.
     """
-    if args.replace is None:
-        return None
-    count = driving.count_frames()
-    target = _frames(args, args.replace, count)
+    poses = poses_of_clip(args, driving)
+    target = read_beside(args, args.replace, driving)
     size = target.shape[2], target.shape[1]
     if args.mask is not None:
-        masks = _frames(args, args.mask, count).max(axis=-1)
+        masks = read_beside(args, args.mask, driving).max(axis=-1)
         boxes = scaled_boxes(person_boxes(masks), (masks.shape[2], masks.shape[1]), size)
     elif poses is not None:
         boxes = scaled_boxes(boxes_of_poses(poses), (poses.width, poses.height), size)
@@ -154,38 +183,7 @@ def read_replacement(
         )
     empty = int((~boxes.any(axis=1)).sum())
     if empty:
-        logger.info("%d of %d frames show nobody to replace and stay as they are.", empty, count)
+        what = "%d of %d frames show nobody to replace and stay as they are."
+        logger.info(what, empty, len(target))
     region = choose_region(boxes, size, crop=args.crop and args.paste)
-    return Replacement(target, masks, boxes, region, args.paste)
-
-
-def read_scene(args: argparse.Namespace, driving: Driving) -> Scene:
-    """The videos around the character without `--replace`."""
-    if args.background_video is None:
-        return NO_SCENE
-    count = driving.count_frames()
-    return Scene(background=_frames(args, args.background_video, count))
-
-
-def draw_in_place(
-    replacement: Replacement,
-    driving: Driving,
-    poses: PoseSequence | None,
-    style: str,
-    size: tuple[int, int],
-) -> np.ndarray:
-    """Pose pictures (F, H, W, 3) of the part that is made, where the person is in the video."""
-    if poses is None:
-        assert driving.clip is not None
-        return replacement.region.cut(np.stack(list(driving.clip)))
-    return draw_poses(replacement.region.poses(poses), style, size, fit="stretch")
-
-
-def _frames(args: argparse.Namespace, path: Path, count: int) -> np.ndarray:
-    clip = read_clip(path, count, read_excerpt(args))
-    if len(clip.frames) < count:
-        raise MediaError(
-            f"{path.name} has {len(clip.frames)} frames, but {count} poses drive. Give videos of "
-            f"one length, or --max-frames {len(clip.frames)}."
-        )
-    return clip.frames
+    return Replacement(target, masks, boxes, region, driving, poses, args.paste)

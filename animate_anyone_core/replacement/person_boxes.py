@@ -58,3 +58,21 @@ def box_cells(boxes: np.ndarray, size: tuple[int, int], height: int, width: int)
     across = (columns >= x0) & (columns < x1)
     down = (rows >= y0) & (rows < y1)
     return (down[:, :, None] & across[:, None, :]).float()[None, None]
+
+
+def box_shares(boxes: np.ndarray, size: tuple[int, int], height: int, width: int) -> Tensor:
+    """How much of every latent cell lies in a box, its last row and column included.
+
+    Args and returns as of `box_cells`, but with values from 0 to 1.
+    """
+    x0, y0, x1, y1 = torch.from_numpy(boxes).double().T[..., None]
+    is_there = ((x1 > x0) & (y1 > y0)).double()
+    across = _covered(x0, x1 + is_there, size[0] / width, width)
+    down = _covered(y0, y1 + is_there, size[1] / height, height)
+    return (down[:, :, None] * across[:, None, :]).float()[None, None]
+
+
+def _covered(start: Tensor, end: Tensor, cell: float, count: int) -> Tensor:
+    """Shares of cells in a row that lie between two places (F, 1): (F, count)."""
+    edges = torch.arange(count) * cell
+    return (torch.minimum(end, edges + cell) - torch.maximum(start, edges)).clamp(min=0) / cell

@@ -14,7 +14,8 @@ from ..errors import SettingsError, ShapeError
 from ..images import fit_clip
 from ..models.autoencoder import Autoencoder, encode_picture
 from ..pixels import pixels_01, signed_from_unit
-from .person_boxes import box_cells, person_boxes
+from ..sampling.kept_latents import KeptLatents
+from .person_boxes import box_cells, box_shares, person_boxes
 
 _CHUNK = 4  # frames encoded at once: bounds the memory, not the result
 
@@ -86,6 +87,28 @@ def encode_scene(
         return None
     like = parts[0]
     return torch.cat([part.to(like) for part in parts], dim=1)
+
+
+def surroundings(
+    extra_inputs: Sequence[str], scene: Scene, extra: Tensor | None
+) -> KeptLatents | None:
+    """What lies around the person to be replaced, to be kept: the target's latents outside its box.
+
+    A cell that the box covers in part is mixed of both by that share, so no edge of cells shows.
+
+    Args:
+        extra_inputs: As of `encode_scene`.
+        scene: The videos.
+        extra: What they were encoded to (1, C', F, h, w).
+
+    Returns:
+        None for weights that see no target video.
+    """
+    if "target" not in extra_inputs or extra is None or scene.masks is None:
+        return None
+    size = scene.masks.shape[2], scene.masks.shape[1]
+    mask = box_shares(person_boxes(scene.masks), size, *extra.shape[-2:])
+    return KeptLatents(extra[:, :-1], mask)  # behind the target is the mask
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from ..errors import NotFiniteError, SettingsError
 from ..progress import OnStep, silent
 from .blending import Blend, window_weights
 from .guidance import guide, needs_unconditional
+from .kept_latents import KeptLatents
 from .ranks import ALONE, Ranks
 from .windows import WindowSettings
 
@@ -62,6 +63,7 @@ def denoise(
     ranks: Ranks = ALONE,
     splits_halves: bool = True,
     keep_every: int = 1,
+    kept: KeptLatents | None = None,
 ) -> Tensor:
     """Turn noise into the latents of a clip.
 
@@ -79,6 +81,7 @@ def denoise(
         ranks: The processes that share the windows; all get the same latents.
         splits_halves: Whether they may share the halves of guidance, too.
         keep_every: Keep after so many steps: those between use what only this run holds.
+        kept: What stays as it is, at every step and in the end; None makes all anew.
 
     Returns:
         Scaled latents (1, C, F, h, w), exactly as many frames as the noise.
@@ -95,13 +98,15 @@ def denoise(
             f"{num_inference_steps}. Use fewer: 20 to 50 are usual."
         )
     solver.set_timesteps(num_inference_steps, device=noise.device)
-    kept = None if keeper is None else keeper.load(solver, generator)
-    first, latents = kept or (0, noise * solver.init_noise_sigma)
+    begun = None if keeper is None else keeper.load(solver, generator)
+    first, latents = begun or (0, noise * solver.init_noise_sigma)
     latents = latents.to(noise)
     takes_generator = "generator" in inspect.signature(solver.step).parameters
     extra = {"generator": generator} if takes_generator and generator is not None else {}
 
     for number, t in enumerate(solver.timesteps[first:], first):
+        if kept is not None:
+            latents = kept.before_step(latents, noise, solver, t)
         scaled = solver.scale_model_input(latents, t)
         guidance = guidance_scale if number >= guided_from * len(solver.timesteps) else 1.0
         told = _in_step(on_step, number, len(solver.timesteps))
@@ -115,7 +120,7 @@ def denoise(
         latents = solver.step(prediction, t, latents, **extra).prev_sample
         if keeper is not None and (number + 1) % keep_every == 0:
             keeper.save(number + 1, latents, solver, generator)
-    return latents
+    return latents if kept is None else kept.at_the_end(latents)
 
 
 def predict_clip(

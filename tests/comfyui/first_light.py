@@ -22,7 +22,7 @@ from animate_anyone_core.checkpoints.model_folder import Models, load_models
 from animate_anyone_core.images import fit, read_picture
 from animate_anyone_core.models.autoencoder import decode_frames
 from animate_anyone_core.models.pose_features import encode_pose_pictures
-from animate_anyone_core.replacement.scene import NO_SCENE, Scene, encode_scene
+from animate_anyone_core.replacement.scene import NO_SCENE, Scene, encode_scene, surroundings
 from animate_anyone_core.sampling.denoise import denoise, make_noise
 from animate_anyone_core.sampling.schedule import make_solver
 from animate_anyone_core.sampling.windows import WindowSettings
@@ -193,7 +193,7 @@ def core_models() -> Models:
 
 @torch.no_grad()
 def core_result(
-    models: Models, steps: int, scene: Scene = NO_SCENE
+    models: Models, steps: int, scene: Scene = NO_SCENE, *, is_kept: bool = False
 ) -> tuple[torch.Tensor, np.ndarray]:
     """Unscaled latents (F, C, h, w) and frames (F, H, W, 3) uint8 of the same run in the core."""
     picture = fit(read_picture(PICTURE), WIDTH, HEIGHT, "crop")
@@ -212,6 +212,7 @@ def core_result(
         num_inference_steps=steps,
         guidance_scale=CFG,
         windows=WINDOWS,
+        kept=surroundings(extra_inputs, scene, extra) if is_kept else None,
     )
     frames = torch.cat(list(decode_frames(models.vae, latents))).permute(0, 2, 3, 1)
     unscaled = latents[0].transpose(0, 1) / models.vae.config.scaling_factor

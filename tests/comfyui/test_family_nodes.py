@@ -1,14 +1,20 @@
 """AnyCharV, MIMO and AniPortrait in their published layouts in a real ComfyUI, against the core."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 from comfyui_harness import first_light as line
 from comfyui_harness.server import PromptFailedError
+from PIL import Image
 from safetensors.torch import load
 
+from animate_anyone_core.animate import animate
+from animate_anyone_core.animate_settings import AnimateSettings
 from animate_anyone_core.checkpoints.model_folder import load_models
+from animate_anyone_core.images import read_picture
+from animate_anyone_core.replacement.figure import cut_figure, square_character
 from animate_anyone_core.replacement.scene import NO_SCENE, Scene
 from animate_anyone_core.video import read_video
 
@@ -88,6 +94,120 @@ def test_ksampler_with_windows_is_our_sampler(server, names, family):
     ours = of_family(line.sampler_graph(names, sampler_name="euler", steps=2), family)
     stock = of_family(line.stock_graph(names, steps=2), family)
     assert relative_l2(latents_of(server, ours), latents_of(server, stock)) < 1e-6
+
+
+def kept(graph, input_name="latent"):
+    """The same with the video's latents kept around the person."""
+    graph = json.loads(json.dumps(graph))
+    graph["sampler"]["inputs"][input_name] = ["scene", 1]
+    return graph
+
+
+def with_box(graph):
+    """Somebody in the middle of the picture, in a box of whole cells, as masks of other packs come:
+    one a frame, of another size."""
+    graph = {**graph, "nobody": line.node("SolidMask", value=0.0, width=64, height=88)}
+    graph["person"] = line.node("SolidMask", value=1.0, width=32, height=44)
+    graph["mask"] = line.node(
+        "MaskComposite",
+        destination=["nobody", 0],
+        source=["person", 0],
+        x=16,
+        y=20,
+        operation="add",
+    )
+    return graph
+
+
+def test_latents_around_the_person_are_kept_in_every_sampler(server, names, folders):
+    """By the noise mask that every sampler of ComfyUI knows; in windows, and as the core does it."""
+    ours = with_box(
+        kept(of_family(line.sampler_graph(names, sampler_name="euler", steps=2), "anycharv"))
+    )
+    stock = with_box(kept(of_family(line.stock_graph(names, steps=2), "anycharv"), "latent_image"))
+    made = latents_of(server, ours)
+    assert relative_l2(made, latents_of(server, stock)) < 1e-6
+    masks = np.zeros((line.FRAMES, 88, 64), np.uint8)
+    masks[:, 20:64, 16:48] = 255
+    scene = Scene(target=read_video(line.SKELETONS, line.FRAMES).frames, masks=masks)
+    models = load_models(folders["anycharv"])[0]
+    expected, _ = line.core_result(models, 1, scene, is_kept=True)
+    published = with_box(kept(of_family(line.sampler_graph(names, steps=1), "anycharv")))
+    one = latents_of(server, published)
+    assert relative_l2(one, expected) < STEP_AGREES["anycharv"]
+    outside = np.ones(one.shape[-2:], bool)
+    outside[5:16, 4:12] = False  # the box covers cells 5 to 15 and 4 to 11
+    assert relative_l2(one[..., outside], made[..., outside]) < 1e-5  # whatever is made
+    assert relative_l2(one[..., 6:14, 5:10], made[..., 6:14, 5:10]) > 0.1
+
+
+@pytest.mark.parametrize("family", ["anycharv", "mimo"])
+def test_cancel_arrives_inside_a_step(server, names, folders, family):
+    graph = of_family(line.stock_graph(names, steps=400, seed=12), family)
+    with server.listen() as events:
+        prompt_id = server.queue(graph, client_id=events.client_id)
+        events.wait_for(lambda: [d for d in events.of_type("executing") if d["node"] == "sampler"])
+        server.interrupt()
+        entry = server.wait(prompt_id, timeout=60)
+    assert "execution_interrupted" in dict(entry["status"]["messages"])
+    assert all(step.value <= 2 for step in events.progress if step.node == "sampler")
+
+
+def test_a_figure_is_cut_made_and_pasted_as_in_the_core(server, names, folders):
+    """MIMO's: bodies that walk, in pieces that are made in one run, over a background."""
+    bodies = np.zeros((6, 88, 120, 3), np.uint8)
+    for index, frame in enumerate(bodies):
+        frame[30:62, 8 + 18 * index : 22 + 18 * index] = (200, 120, 60)
+    yy, xx = np.mgrid[:88, :120]
+    behind = np.repeat(np.stack([2 * xx, 2 * yy, xx + yy], -1).astype(np.uint8)[None], 6, axis=0)
+    uploads = {}
+    for name, clip in (("bodies", bodies), ("behind", behind)):
+        first, *others = (Image.fromarray(frame) for frame in clip)
+        first.save(server.base / f"{name}.png", save_all=True, append_images=others)
+        uploads[name] = server.upload(f"{name}.png", server.base / f"{name}.png")
+    graph = of_family(line.sampler_graph(names, steps=1), "mimo")
+    graph["reference"]["inputs"] |= {"width": 64, "height": 64, "image": ["cut", 2]}
+    graph |= {
+        "bodies": line.node("LoadImage", image=uploads["bodies"]),
+        "behind": line.node("LoadImage", image=uploads["behind"]),
+        "cut": line.ours(
+            "FigureCrop",
+            bodies=["bodies", 0],
+            background=["behind", 0],
+            character=["picture", 0],
+            width=64,
+            height=64,
+            crop=True,
+        ),
+        "paste": line.ours(
+            "FigurePaste", images=["decode", 0], background=["behind", 0], figure=["cut", 3]
+        ),
+    }
+    graph["pose"]["inputs"]["images"] = ["cut", 0]
+    graph["scene"]["inputs"]["background"] = ["cut", 1]
+    graph["save"]["inputs"]["images"] = ["paste", 0]
+    entry = server.run(graph, timeout=300)
+    files = [server.fetch(file) for file in server.files(entry, "save")]
+    result = np.stack([np.asarray(Image.open(io.BytesIO(f)).convert("RGB")) for f in files])
+    cut = cut_figure(bodies, in_pieces=True)
+    assert len(cut.pieces) > 1
+    models = load_models(folders["mimo"])[0]
+    settings = AnimateSettings(
+        width=64,
+        height=64,
+        num_inference_steps=1,
+        guidance_scale=line.CFG,
+        seed=line.SEED,
+        windows=line.WINDOWS,
+    )
+    picture = np.asarray(read_picture(line.PICTURE))
+    character = square_character(picture, np.full(picture.shape[:2], 255, np.uint8))
+    scene = Scene(background=cut.background(behind, 64, 64))
+    made = animate(models, character, cut.poses(bodies, 64, 64), settings, scene=scene)
+    expected = cut.paste(np.stack(list(made)), behind)
+    assert result.shape == expected.shape == behind.shape
+    assert np.abs(result.astype(int) - expected).mean() < 1
+    assert np.abs(result.astype(int) - behind).mean() > 4
 
 
 def test_without_its_video_a_network_is_refused_by_name(server, names):

@@ -1,7 +1,11 @@
 """Our networks under ComfyUI's memory manager: partly loaded, or stored smaller than computed."""
 
+import shutil
+
 import pytest
 from comfyui_harness import first_light as line
+
+from tests.other_families import CONFIG, EXTRA, write_model
 
 SETUP = f"""
 import sys
@@ -74,6 +78,84 @@ part = call(patcher.model.diffusion_model)
 result = bool(torch.equal(whole, part))
 """
     )
+
+
+@pytest.fixture(scope="session", params=["anycharv", "mimo"])
+def wide_model(request, tmp_path_factory):
+    """A family whose denoising UNet sees a video beside the noisy latents, and its files."""
+    folder = tmp_path_factory.mktemp("wide") / request.param
+
+    def save_others(where):
+        for name in ("vae", "image_encoder"):
+            shutil.copytree(line.MODEL / name, where / name)
+
+    write_model(folder, request.param, save_others)
+    if request.param == "anycharv":
+        return (
+            request.param,
+            folder / "denoising_unet" / "diffusion_pytorch_model.safetensors",
+            None,
+        )
+    return request.param, folder / "denoising_unet.pth", folder / "motion_module.pth"
+
+
+def wide_setup(wide_model):
+    """`SETUP` with that model, and a call with a scene and guidance."""
+    family, unet, motion = wide_model
+    channels = CONFIG.out_channels + EXTRA[family]
+    given = None if motion is None else str(motion)
+    moore = str(line.MODEL / "denoising_unet.safetensors")
+    moores = str(line.MODEL / "motion_module.safetensors")
+    return (
+        SETUP.replace(repr(moore), repr(str(unet)))
+        .replace(repr(moores), repr(given))
+        .replace(
+            "torch.randn(rows * frames, 4, 8, 6)", f"torch.randn(rows * frames, {channels}, 8, 8)"
+        )
+    )
+
+
+@pytest.mark.parametrize("budget", [0.4, 0.0])
+def test_a_partly_loaded_model_with_a_scene_computes_the_same(in_comfyui, wide_model, budget):
+    """First convolutions of 9 and 8 channels stream like all others."""
+    whole_equals_part, left, loaded, waiting = in_comfyui(
+        wide_setup(wide_model)
+        + f"""
+patcher = load()
+patcher.load(patcher.load_device)
+whole = call(patcher.model.diffusion_model)
+patcher = load()
+patcher.load(patcher.load_device, lowvram_model_memory=int({budget} * patcher.model_size()) or 0.1)
+part = call(patcher.model.diffusion_model)
+patcher = load()
+patcher.load_device = torch.device("meta")
+patcher.load(torch.device("meta"), lowvram_model_memory=int(0.4 * patcher.model_size()))
+places = [weight.device.type for weight in patcher.model.diffusion_model.parameters()]
+left = stranded(patcher.model.diffusion_model, "meta")
+result = [bool(torch.equal(whole, part)), left, places.count("meta"), places.count("cpu")]
+"""
+    )
+    assert whole_equals_part
+    assert left == []
+    assert loaded > 0
+    assert waiting > 0
+
+
+def test_the_estimate_counts_the_scene(in_comfyui, wide_model):
+    """Both halves of guidance carry its channels: at least these bytes more than without them."""
+    needed, narrow = in_comfyui(
+        wide_setup(wide_model)
+        + """
+from dataclasses import replace
+model = load().model
+rows, height, width = 2 * 24, 96, 64
+needed = model.memory_required([rows, 4, height, width])
+config = model.model_config.unet_config["config"]
+model.model_config.unet_config["config"] = replace(config, in_channels=config.out_channels)
+result = [needed, model.memory_required([rows, 4, height, width])]
+"""
+    )
+    assert needed - narrow >= EXTRA[wide_model[0]] * 2 * 24 * 96 * 64 * 4
 
 
 @pytest.mark.parametrize(

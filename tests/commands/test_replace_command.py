@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from animate_anyone_core.__main__ import main
@@ -86,6 +87,56 @@ def test_the_whole_frame_as_it_was_made(files):
     assert read_video(files["output"]).frames.shape == (FRAMES, 64, 64, 3)
 
 
+@pytest.mark.parametrize(
+    ("flags", "is_kept"),
+    [((), False), (("--no-keep-surroundings",), False), (("--keep-surroundings",), True)],
+)
+def test_latents_around_the_person_are_kept_if_asked(files, folders, monkeypatch, flags, is_kept):
+    """Published weights make all themselves, unless asked."""
+    from animate_anyone_core import animate as main_path
+    from animate_anyone_core.checkpoints.model_folder import load_autoencoder
+    from animate_anyone_core.replacement.scene import encode_frames
+
+    seen = []
+    decode = main_path.decode_pictures
+    monkeypatch.setattr(
+        main_path,
+        "decode_pictures",
+        lambda vae, latents: seen.append(latents) or decode(vae, latents),
+    )
+    assert call(files, "--no-paste", *flags) == 0
+    target = read_video(files["replace"]).frames
+    own = encode_frames(load_autoencoder(folders["anycharv"] / "vae"), target, 64, 64)
+    is_own = torch.isclose(seen[0], own, rtol=1e-4, atol=1e-4).all(dim=1)[0]
+    assert is_own[:, :, :2].all() == is_kept  # the person is at a third of the width
+    assert not is_own[:, 3, 4].any()
+
+
+def test_videos_of_another_rate_are_taken_by_time(files, tmp_path):
+    """The mask has 30 frames a second where the video has 12; the person jumps in the middle."""
+    masks = np.zeros((10, HEIGHT, WIDTH, 3), np.uint8)
+    masks[:5, 40:80, 20:50] = 255
+    masks[5:, 40:80, 110:140] = 255
+    write_video(tmp_path / "fast.mp4", masks, 30)
+    assert call(files | {"mask": tmp_path / "fast.mp4"}) == 0
+    before, after = (read_video(files[n]).frames.astype(int) for n in ("replace", "output"))
+    change = np.abs(after - before).mean(axis=-1)[:, 50:70]
+    left, right = change[:, :, 25:45].mean(axis=(1, 2)), change[:, :, 115:135].mean(axis=(1, 2))
+    assert (left > right).tolist() == [True, True, False, False]
+
+
+def test_videos_of_as_many_frames_belong_together_whatever_rate_they_say(files, tmp_path):
+    masks = np.zeros((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+    masks[:2, 40:80, 20:50] = 255
+    masks[2:, 40:80, 110:140] = 255
+    write_video(tmp_path / "same.mp4", masks, 30)
+    assert call(files | {"mask": tmp_path / "same.mp4"}) == 0
+    before, after = (read_video(files[n]).frames.astype(int) for n in ("replace", "output"))
+    change = np.abs(after - before).mean(axis=-1)[:, 50:70]
+    left, right = change[:, :, 25:45].mean(axis=(1, 2)), change[:, :, 115:135].mean(axis=(1, 2))
+    assert (left > right).tolist() == [True, True, False, False]
+
+
 def test_the_mask_follows_the_poses_if_there_is_none(files, tmp_path):
     save_poses(poses_of(75, 60, 30), tmp_path / "poses.json")
     assert call(files | {"mask": None, "poses": tmp_path / "poses.json"}) == 0
@@ -123,10 +174,21 @@ def test_the_size_is_that_of_the_video_unless_given(files, monkeypatch):
         ),
         ({"replace": None, "mask": None}, "These weights put the character in a person's place"),
         ({"background-video": "x.mp4"}, "--replace and --background-video are for different"),
+        ({"occlusion": "x.mp4"}, "--occlusion says where --original lies in front"),
+        (
+            {"occlusion": "x.mp4", "original": "y.mp4"},
+            "--occlusion is for a character that is pasted over --background-video",
+        ),
     ],
 )
 def test_options_that_do_not_fit(files, capsys, changes, message):
     assert refusal(capsys, files | changes).startswith(message)
+
+
+def test_keeping_needs_something_to_keep(files, capsys):
+    changes = {"replace": None, "mask": None}
+    message = refusal(capsys, files | changes, "--keep-surroundings")
+    assert message.startswith("--keep-surroundings is about the video of --replace")
 
 
 def test_poses_of_replacement_stay_in_their_place(files, capsys):
@@ -147,18 +209,111 @@ def test_a_video_that_is_too_short_is_told(files, capsys, tmp_path):
     )
 
 
-class TestBackground:
-    """MIMO's weights."""
+class TestFigure:
+    """MIMO's weights: rendered bodies before a background."""
 
     @pytest.fixture
-    def before(self, files, folders):
-        return files | {"models": folders["mimo"], "replace": None, "mask": None}
+    def before(self, files, folders, tmp_path):
+        bodies = np.zeros((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+        for index, frame in enumerate(bodies):
+            frame[30:90, 20 + 30 * index : 40 + 30 * index] = (200, 120, 60)
+        write_video(tmp_path / "bodies.mp4", bodies, 12)
+        return files | {
+            "models": folders["mimo"],
+            "replace": None,
+            "mask": None,
+            "poses": tmp_path / "bodies.mp4",
+        }
 
-    def test_a_video_behind_the_character(self, before, files):
+    @pytest.fixture
+    def behind(self, before, files):
+        return before | {"background-video": files["replace"]}
+
+    def test_without_a_background_it_is_a_square_on_white(self, before):
         assert call(before) == 0
-        white = read_video(before["output"]).frames
-        assert call(before | {"background-video": files["replace"]}) == 0
-        assert not np.array_equal(read_video(before["output"]).frames, white)
+        assert read_video(before["output"]).frames.shape == (FRAMES, 64, 64, 3)
+
+    def test_it_is_pasted_over_the_background(self, behind):
+        """At the background's size; away from the figure nothing changed."""
+        assert call(behind) == 0
+        before, after = (
+            read_video(behind[n]).frames.astype(int) for n in ("background-video", "output")
+        )
+        assert after.shape == before.shape
+        change = np.abs(after - before).mean(axis=-1)
+        assert change[:, 108:].mean() < 2
+        assert change[:, :14].mean() < 2
+        for index in range(FRAMES):
+            assert change[index, 45:75, 22 + 30 * index : 38 + 30 * index].mean() > 8, index
+
+    def test_unpasted_it_is_a_square_of_the_background(self, behind, before):
+        assert call(behind, "--no-paste") == 0
+        seen = read_video(behind["output"]).frames
+        assert seen.shape == (FRAMES, 64, 64, 3)
+        assert call(before) == 0
+        assert not np.array_equal(read_video(before["output"]).frames, seen)
+
+    def test_uncut_the_whole_picture_is_made(self, behind):
+        assert call(behind, "--no-crop") == 0
+        before, after = (
+            read_video(behind[n]).frames.astype(int) for n in ("background-video", "output")
+        )
+        assert after.shape == before.shape
+        assert np.abs(after - before)[:, 110:, :].mean() > 8
+
+    def test_what_lies_in_front_is_the_originals_own(self, behind, tmp_path):
+        original = np.full((FRAMES, HEIGHT, WIDTH, 3), 90, np.uint8)
+        front = np.zeros_like(original)
+        front[:, 50:70] = 255
+        write_video(tmp_path / "original.mp4", original, 12)
+        write_video(tmp_path / "front.mp4", front, 12)
+        given = {"occlusion": tmp_path / "front.mp4", "original": tmp_path / "original.mp4"}
+        assert call(behind | given) == 0
+        after = read_video(behind["output"]).frames.astype(int)
+        for index in range(FRAMES):
+            part = after[index, 54:66, 24 + 30 * index : 36 + 30 * index]
+            assert np.abs(part - 90).mean() < 4, index
+
+    def test_a_background_of_another_size_and_rate(self, behind, tmp_path):
+        yy, xx = np.mgrid[:101, :131]
+        scene = np.stack([xx, yy, (xx + yy) / 2], axis=-1).astype(np.uint8)
+        write_video(tmp_path / "odd.mp4", [scene] * 12, 30)
+        assert call(behind | {"background-video": tmp_path / "odd.mp4"}) == 0
+        read = read_video(tmp_path / "odd.mp4").frames
+        assert read_video(behind["output"]).frames.shape == (FRAMES, *read.shape[1:])
+
+    def test_only_the_character_of_a_transparent_picture_is_seen(self, before, tmp_path):
+        """Room around them that is transparent changes nothing."""
+        rng = np.random.default_rng(3)
+        character = np.zeros((80, 60, 4), np.uint8)
+        character[20:68, 6:38] = rng.integers(0, 256, (48, 32, 4))
+        character[20:68, 6:38, 3] = 255
+        wide = np.zeros((140, 120, 4), np.uint8)
+        wide[40:88, 50:82] = character[20:68, 6:38]
+        made = []
+        for name, picture in (("tight.png", character), ("wide.png", wide)):
+            Image.fromarray(picture).save(tmp_path / name)
+            assert call(before | {"reference": tmp_path / name}) == 0
+            made.append(read_video(before["output"]).frames)
+        assert np.array_equal(*made)
+
+    def test_it_goes_on_where_it_was_stopped(self, behind, monkeypatch):
+        from animate_anyone_core.commands import animate as command
+
+        assert call(behind | {"steps": 2}) == 0
+        whole = read_video(behind["output"]).frames
+        run = command.animate
+
+        def stopped(*args):
+            frames = run(*args)
+            yield next(frames)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(command, "animate", stopped)
+        assert call(behind | {"steps": 2}, "--resume") == 130
+        monkeypatch.setattr(command, "animate", run)
+        assert call(behind | {"steps": 2}, "--resume") == 0
+        assert np.array_equal(read_video(behind["output"]).frames, whole)
 
     def test_its_pictures_of_bodies_are_made_elsewhere(self, before, capsys, tmp_path):
         save_poses(poses_of(75, 60, 30), tmp_path / "poses.json")

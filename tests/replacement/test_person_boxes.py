@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from animate_anyone_core.errors import ShapeError
-from animate_anyone_core.replacement.person_boxes import box_cells, person_boxes
+from animate_anyone_core.replacement.person_boxes import box_cells, box_shares, person_boxes
 
 
 def masks_of(*spans, size=(20, 30)):
@@ -69,3 +69,15 @@ def test_cells_are_those_of_nearest_interpolation(width, height, w, h):
     expected = torch.nn.functional.interpolate(drawn, (h, w), mode="nearest")
     cells = box_cells(boxes, (width, height), h, w)
     assert torch.equal(cells, expected.transpose(0, 1)[None])
+
+
+@pytest.mark.parametrize(("width", "height"), [(20, 30), (33, 17), (7, 5)])
+def test_shares_of_cells_are_the_means_of_their_pixels(width, height):
+    """The last row and column belong to the person here. Counted on pixels, each cut finely."""
+    boxes = person_boxes(masks_of((3, 5, 9, 20), None, (0, 0, 19, 29)))
+    masks = torch.from_numpy(masks_of((3, 5, 9, 20), None, (0, 0, 19, 29)) / 255.0)
+    fine = masks.repeat_interleave(height, dim=1).repeat_interleave(width, dim=2)
+    expected = torch.nn.functional.avg_pool2d(fine[:, None], (30, 20))[:, 0]
+    shares = box_shares(boxes, (20, 30), height, width)
+    assert shares.shape == (1, 1, 3, height, width)
+    torch.testing.assert_close(shares[0, 0], expected.float(), rtol=1e-5, atol=1e-5)

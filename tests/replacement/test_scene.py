@@ -10,7 +10,13 @@ from animate_anyone_core.errors import SettingsError, ShapeError
 from animate_anyone_core.images import stretch, vae_pixels
 from animate_anyone_core.models.autoencoder import encode_picture
 from animate_anyone_core.replacement.person_boxes import box_cells, person_boxes
-from animate_anyone_core.replacement.scene import NO_SCENE, Scene, encode_frames, encode_scene
+from animate_anyone_core.replacement.scene import (
+    NO_SCENE,
+    Scene,
+    encode_frames,
+    encode_scene,
+    surroundings,
+)
 
 
 @pytest.fixture
@@ -39,6 +45,24 @@ def test_target_latents_come_first_and_then_the_mask(vae, frames, masks):
     assert extra.shape == (1, 5, 6, 3, 5)
     assert torch.equal(extra[:, :4], encode_frames(vae, frames, 40, 24))
     assert torch.equal(extra[:, 4:], box_cells(person_boxes(masks), (60, 45), 3, 5))
+
+
+def test_what_lies_around_the_person_is_kept(vae, frames, masks):
+    inputs, scene = ("target", "mask"), Scene(target=frames, masks=masks)
+    kept = surroundings(inputs, scene, encode_scene(vae, inputs, scene, 6, 40, 24))
+    assert torch.equal(kept.latents, encode_frames(vae, frames, 40, 24))
+    assert kept.mask.shape == (1, 1, 6, 3, 5)
+    assert kept.mask[0, 0, 0, 0, 4] == 0
+    assert kept.mask[0, 0, 0, 1, 1] == 1
+    edge = kept.mask[0, 0, 0, 0, 1]  # rows 5 to 14 of 45, columns 12 to 23 of 60 lie in the mask
+    assert edge == pytest.approx(10 / 15)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "extra"), [((), None), (("background",), torch.zeros(1, 4, 6, 3, 5))]
+)
+def test_weights_that_see_no_target_keep_nothing(frames, masks, wanted, extra):
+    assert surroundings(wanted, Scene(target=frames, masks=masks), extra) is None
 
 
 def test_no_background_is_white(vae, frames):

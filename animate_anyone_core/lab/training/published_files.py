@@ -35,6 +35,7 @@ def profile_of(
         name=network.profile,
         noise=noise,
         extra_inputs=network.extra_inputs,
+        keeps_surroundings="target" in network.extra_inputs,
         max_frames=longest,
         context_frames=frames,
         context_overlap=max(0, min(4, frames // 3)),
