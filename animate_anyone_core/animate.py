@@ -21,7 +21,7 @@ from .models.image_encoder import encode_appearance
 from .models.pose_features import ClipPose, Pictures, encode_pose_pictures, features_of
 from .models.references import Reference
 from .progress import OnStep, silent
-from .replacement.scene import NO_SCENE, Scene, encode_scene, surroundings
+from .replacement.scene import NO_SCENE, Scene, encode_scene, keep_pixels, surroundings
 from .sampling.deep_features import DeepFeatures
 from .sampling.denoise import Keeper, PredictWindow, denoise, make_noise
 from .sampling.kept_latents import KeptLatents
@@ -75,6 +75,7 @@ def animate(
     pose = encode_pose_pictures(models.pose_guider, poses, *size, settings.windows)
     profile = models.profile
     extra = encode_scene(models.vae, profile.extra_inputs, scene, len(poses), *size)
+    kept = surroundings(profile.extra_inputs, scene, extra) if settings.keep_surroundings else None
     latents = sample_latents(
         unet if settings.full_every > 1 else CarefulDenoiser(unet),
         unet.project_reference(character),
@@ -86,9 +87,10 @@ def animate(
         extra,
         keeper,
         ranks,
-        surroundings(profile.extra_inputs, scene, extra) if settings.keep_surroundings else None,
+        kept,
     )
-    yield from decode_pictures(models.vae, latents[:, :, first_frame:])
+    frames = decode_pictures(models.vae, latents[:, :, first_frame:])
+    yield from frames if kept is None else keep_pixels(scene, frames, size, first_frame)
 
 
 @torch.no_grad()

@@ -26,8 +26,9 @@ class AnimateSettings:
         fit: How the reference picture comes to the video's size, see `images.fit`.
         guided_from: Share of the steps that are taken without guidance, at the start.
         full_every: Every so many steps all is computed; between, deep features are used again.
-        keep_surroundings: Whether latents around a replaced person stay the video's own, for weights
-            that see it; published pipelines leave all to the network.
+        keep_surroundings: Whether what lies around a replaced person stays the video's own, in the
+            latents at every step and in the pixels at the end, for weights that see it; published
+            pipelines leave all to the network.
     """
 
     width: int

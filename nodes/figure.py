@@ -116,14 +116,14 @@ class FigurePaste(io.ComfyNode):
             raise ShapeError(
                 "The occlusion says where the original lies in front: wire both, or neither."
             )
-        front = covering = None
+        front = whole = None
         if occlusion is not None and original is not None:
             masks = occlusion.reshape(-1, *occlusion.shape[-2:])
             colored = masks[..., None].expand(-1, -1, -1, 3)
             front = fit_clip(_frames_of(colored, len(behind), "occlusion"), *size)
-            covering = fit_clip(_frames_of(original, len(behind), "original"), *size)
+            whole = fit_clip(_frames_of(original, len(behind), "original"), *size)
         made = bytes_from_unit(color_frames(images))
-        return io.NodeOutput(unit_from_bytes(figure.paste(made, behind, front, covering)))
+        return io.NodeOutput(unit_from_bytes(figure.paste(made, behind, front, whole)))
 
 
 def _frames_of(images: torch.Tensor, frames: int, what: str) -> np.ndarray:

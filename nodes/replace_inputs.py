@@ -12,6 +12,7 @@ from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from ..animate_anyone_core.replacement.person_boxes import (
     box_cells,
     box_shares,
+    check_somebody,
     person_boxes,
 )
 from .latent_format import scaled
@@ -55,7 +56,9 @@ class ReplaceInputs(io.ComfyNode):
         size = int(images.shape[2]), int(images.shape[1])
         masks = person_masks(mask, poses, len(images), size)
         video = encode_video(vae, pose, images, "target video")
-        where = person_boxes(masks), (masks.shape[2], masks.shape[1]), height, width
+        boxes = person_boxes(masks)
+        check_somebody(boxes)
+        where = boxes, (masks.shape[2], masks.shape[1]), height, width
         cells, shares = (by_frame(part, video) for part in (box_cells(*where), box_shares(*where)))
         scene = EncodedScene(torch.cat([scaled(video), cells], dim=1), ("target", "mask"))
         kept = {"samples": video, "noise_mask": shares}

@@ -11,7 +11,7 @@ from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.pixels import bytes_from_unit, unit_from_bytes
 from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.skeleton import PoseSequence
-from ..animate_anyone_core.replacement.person_boxes import person_boxes
+from ..animate_anyone_core.replacement.person_boxes import check_somebody, person_boxes
 from ..animate_anyone_core.replacement.region import (
     Region,
     boxes_of_poses,
@@ -77,6 +77,7 @@ class ReplaceCrop(io.ComfyNode):
         poses = None if pose_keypoint is None else poses_from_socket(pose_keypoint)
         masks = person_masks(mask, poses, len(frames), size)
         boxes = scaled_boxes(person_boxes(masks), (masks.shape[2], masks.shape[1]), size)
+        check_somebody(boxes)
         region = choose_region(boxes, size, crop=crop)
         part = region.poses(poses) if poses is not None else None
         return io.NodeOutput(

@@ -15,7 +15,8 @@ from animate_anyone_core.checkpoints.builtin import (
 )
 from animate_anyone_core.checkpoints.model_folder import find_weights, load_models
 from animate_anyone_core.errors import CheckpointError
-from animate_anyone_core.lab.benchmarks.replacement import OURS, PASTED, RIVAL, make_all
+from animate_anyone_core.lab.benchmarks.replacement import KEPT, OURS, PASTED, RIVAL, make_all
+from animate_anyone_core.lab.evaluation.model_variants import through_codec
 from animate_anyone_core.lab.evaluation.replaced_clips import (
     held_out_replacement,
     score_replacement,
@@ -60,11 +61,17 @@ def test_it_beats_an_animation_that_is_pasted_over_the_video():
     scene = held_out_replacement(3, 4, 128, 128, ours.profile.drawing)
     made = make_all(scene, ours, rival, seed=0, steps=6)
     torch.set_num_threads(threads)
-    scores = {row: score_replacement(made[row], scene, detector) for row in (OURS, PASTED, RIVAL)}
+    scores = {
+        row: score_replacement(made[row], scene, detector) for row in (OURS, KEPT, PASTED, RIVAL)
+    }
     assert scores[PASTED]["box_psnr"] > scores[RIVAL]["box_psnr"] + 1
     assert scores[PASTED]["person_psnr"] > scores[RIVAL]["person_psnr"] - 1.5
     assert scores[PASTED]["outside_psnr"] > 38
     assert scores[OURS]["outside_psnr"] > 22
+    own = through_codec(ours, scene.clip.truth)
+    codec = score_replacement(own, scene, detector)["outside_psnr"]
+    assert scores[KEPT]["outside_psnr"] >= codec
+    assert scores[KEPT]["person_psnr"] > scores[OURS]["person_psnr"] - 0.1
 
 
 @pytest.mark.slow

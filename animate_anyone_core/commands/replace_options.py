@@ -14,7 +14,7 @@ from ..checkpoints.families import FamilyProfile
 from ..errors import SettingsError
 from ..pose.drawing import draw_poses
 from ..pose.skeleton import PoseSequence
-from ..replacement.person_boxes import person_boxes
+from ..replacement.person_boxes import check_somebody, person_boxes
 from ..replacement.region import (
     Region,
     boxes_of_poses,
@@ -132,8 +132,9 @@ def add_replace_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--keep-surroundings",
         action=argparse.BooleanOptionalAction,
-        help="put the video's own latents back around the person's box at every step (default: the "
-        "family's; published weights make the whole picture, as their pipelines do)",
+        help="put the video's own latents back around the person's box at every step, and its pixels "
+        "at the end (default: the family's; published weights make the whole picture, as their "
+        "pipelines do)",
     )
 
 
@@ -173,6 +174,7 @@ def read_replacement(args: argparse.Namespace, driving: Driving) -> Replacement:
     if args.mask is not None:
         masks = read_beside(args, args.mask, driving).max(axis=-1)
         boxes = scaled_boxes(person_boxes(masks), (masks.shape[2], masks.shape[1]), size)
+        check_somebody(boxes)
     elif poses is not None:
         boxes = scaled_boxes(boxes_of_poses(poses), (poses.width, poses.height), size)
         masks = masks_of_boxes(boxes, size)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ShapeError
+from ..errors import PoseError, ShapeError
 
 
 def person_boxes(masks: np.ndarray) -> np.ndarray:
@@ -36,6 +36,15 @@ def person_boxes(masks: np.ndarray) -> np.ndarray:
         if len(rows):
             box[:] = columns[0], rows[0], columns[-1], rows[-1]
     return boxes
+
+
+def check_somebody(boxes: np.ndarray) -> None:
+    """Raise PoseError if boxes (F, 4) show nobody in any frame."""
+    if not boxes.any():
+        raise PoseError(
+            "The mask shows nobody in any of its frames, so nothing would be replaced. Give one that is "
+            "white where the person is, above half gray."
+        )
 
 
 def box_cells(boxes: np.ndarray, size: tuple[int, int], height: int, width: int) -> Tensor:

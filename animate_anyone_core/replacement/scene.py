@@ -3,7 +3,7 @@
 Symbols: F frames, H W pixels of the given pictures, h w latent cells.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..models.autoencoder import Autoencoder, encode_picture
 from ..pixels import pixels_01, signed_from_unit
 from ..sampling.kept_latents import KeptLatents
 from .person_boxes import box_cells, box_shares, person_boxes
+from .region import Region, paste_region, scaled_boxes
 
 _CHUNK = 4  # frames encoded at once: bounds the memory, not the result
 
@@ -109,6 +110,25 @@ def surroundings(
     size = scene.masks.shape[2], scene.masks.shape[1]
     mask = box_shares(person_boxes(scene.masks), size, *extra.shape[-2:])
     return KeptLatents(extra[:, :-1], mask)  # behind the target is the mask
+
+
+def keep_pixels(
+    scene: Scene, made: Iterable[np.ndarray], size: tuple[int, int], first_frame: int = 0
+) -> Iterator[np.ndarray]:
+    """Give what was made the target's own pixels around the person: a decoder mixes neighboring cells.
+
+    Args:
+        scene: With target and masks.
+        made: Frames (H, W, 3) uint8 from the first one on.
+        size: Their (width, height).
+        first_frame: Its number.
+    """
+    assert scene.target is not None  # else nothing is kept
+    assert scene.masks is not None
+    seen = person_boxes(scene.masks[first_frame:])
+    boxes = scaled_boxes(seen, (scene.masks.shape[2], scene.masks.shape[1]), size)
+    target = fit_clip(scene.target[first_frame:], *size)
+    return paste_region(target, made, Region((0, 0, *size), size), boxes)
 
 
 @torch.no_grad()

@@ -191,6 +191,20 @@ def test_keeping_needs_something_to_keep(files, capsys):
     assert message.startswith("--keep-surroundings is about the video of --replace")
 
 
+def test_a_mask_that_shows_nobody_is_told(files, capsys, tmp_path):
+    """As a black one does, or an alpha channel that was none; not one with somebody in some frames."""
+    black = np.zeros((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+    write_video(tmp_path / "black.mp4", black, 12)
+    message = refusal(capsys, files | {"mask": tmp_path / "black.mp4"})
+    assert message.startswith("The mask shows nobody in any of its frames")
+    black[1, 40:80, 60:90] = 255
+    write_video(tmp_path / "leaving.mp4", black, 12)
+    assert call(files | {"mask": tmp_path / "leaving.mp4"}) == 0
+    before, after = (read_video(files[n]).frames.astype(int) for n in ("replace", "output"))
+    change = np.abs(after - before)[:, 50:70, 65:85].mean(axis=(1, 2, 3))
+    assert (change > 8).tolist() == [False, True, False, False]
+
+
 def test_poses_of_replacement_stay_in_their_place(files, capsys):
     assert refusal(capsys, files, "--retarget").startswith("--retarget moves the poses")
 

@@ -15,6 +15,7 @@ from animate_anyone_core.replacement.scene import (
     Scene,
     encode_frames,
     encode_scene,
+    keep_pixels,
     surroundings,
 )
 
@@ -106,3 +107,15 @@ def test_every_video_has_a_frame_a_pose(vae, frames, masks, short):
 def test_other_frames_are_refused(vae):
     with pytest.raises(ShapeError, match=r"must have the shape \(frames, height, width, 3\), got"):
         encode_frames(vae, np.zeros((2, 30, 50), np.uint8), 40, 24)
+
+
+def test_pixels_around_the_person_are_the_targets_own(frames, masks):
+    """At another size than the video's, from a later frame on; inside is what was made."""
+    scene = Scene(target=frames, masks=masks)
+    made = np.full((4, 48, 80, 3), 77, np.uint8)
+    result = np.stack(list(keep_pixels(scene, made, (80, 48), 2)))
+    assert result.shape == made.shape
+    target = np.stack([np.asarray(stretch(Image.fromarray(frame), 80, 48)) for frame in frames[2:]])
+    assert np.array_equal(result[:, 40:], target[:, 40:])  # masks end at two thirds
+    assert np.array_equal(result[:, :, 60:], target[:, :, 60:])
+    assert (result[:, 12:28, 16:38] == 77).all()

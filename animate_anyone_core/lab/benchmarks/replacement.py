@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ..evaluation.replaced_clips import HeldOutReplacement
 
 AS_IT_IS, TRUTH, CODEC = "the video as it is", "truth", "truth through the codec"
-OURS, PASTED, RIVAL = "model", "model, pasted", "animation pasted over the video"
+OURS, KEPT, PASTED = "model", "model, surroundings kept", "model, pasted"
+RIVAL = "animation pasted over the video"
 _COLUMNS = ("person_psnr", "box_psnr", "outside_psnr", "pose_error", "pose_correct")
 _UNTOUCHED = 40.0  # dB
 
@@ -98,25 +99,28 @@ def make_all(
     size = clip.target.shape[2], clip.target.shape[1]
     region = choose_region(boxes, size, crop=False)
 
-    def make(models: "Models", scene: Scene) -> np.ndarray:
+    def make(models: "Models", scene: Scene, is_kept: bool = False) -> np.ndarray:
         settings = AnimateSettings.for_model(
             models, num_inference_steps=steps, guidance_scale=guidance, seed=seed
         )
-        settings = replace(settings, width=size[0], height=size[1])
+        width, height = size
+        settings = replace(settings, width=width, height=height, keep_surroundings=is_kept)
         reference = Image.fromarray(held_out.reference)
         return np.stack(list(animate(models, reference, held_out.skeletons, settings, scene=scene)))
 
     def pasted(frames: np.ndarray) -> np.ndarray:
         return np.stack(list(paste_region(clip.target, frames, region, boxes)))
 
-    replaced = make(ours, Scene(target=clip.target, masks=held_out.masks))
+    scene = Scene(target=clip.target, masks=held_out.masks)
+    kept = make(ours, scene, is_kept=True)
     return {
         TRUTH: clip.truth,
         CODEC: through_codec(ours, clip.truth),
         AS_IT_IS: clip.target,
         RIVAL: pasted(make(rival, NO_SCENE)),
-        OURS: replaced,
-        PASTED: pasted(replaced),
+        OURS: make(ours, scene),
+        KEPT: kept,
+        PASTED: pasted(kept),
     }
 
 
@@ -130,7 +134,7 @@ def check(table: dict[str, dict[str, float]]) -> list[tuple[str, bool]]:
     untouched, codec = table[PASTED]["outside_psnr"], table[CODEC]["outside_psnr"]
     checks = [
         (f"outside, pasted: {untouched:.1f} dB, at least {_UNTOUCHED:g}", untouched >= _UNTOUCHED),
-        _at_least("outside, not pasted", table[OURS]["outside_psnr"], codec, "the codec's own"),
+        _at_least("outside, not pasted", table[KEPT]["outside_psnr"], codec, "the codec's own"),
     ]
     better: tuple[tuple[str, Callable[[Any, Any], bool]], ...] = (
         ("box_psnr", lambda a, b: a > b),
