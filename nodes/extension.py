@@ -47,6 +47,7 @@ NODES = (
     ("sampler", "Sampler"),
     ("decode_video", "DecodeVideo"),
     ("stream_video", "StreamVideo"),
+    ("cut_out", "CutOut"),
     ("preflight", "Preflight"),
     ("face_crop", "FaceCrop"),
     ("face_paste", "FacePaste"),
