@@ -3,6 +3,7 @@
 A few seconds are encoded once; longer clips repeat their packets, whose cost to decode is the same.
 """
 
+import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -97,3 +98,12 @@ def write_clip(folder: Path, dance: Dance, loop: Path, loop_frames: int, count: 
         repeat_loop(loop, place / "clip.mp4", loop_frames, count)
         save_poses(dance.poses(count), place / "clip.json")
     write_pose_arrays(dance.poses(count), folder / "arrays" / "clip.json")
+
+
+def write_copied(folder: Path, copied: Path, loop_frames: int, count: int) -> None:
+    """Write the clip once more into the folder `copies`, from a copied loop, with the same poses."""
+    place = folder / "copies"
+    place.mkdir()
+    repeat_loop(copied, place / "clip.mp4", loop_frames, count)
+    for poses in (folder / "arrays").glob("clip.[js]*"):
+        shutil.copyfile(poses, place / poses.name)

@@ -16,6 +16,8 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
         "whether each metric ranks the defects it is for, planted in true clips",
     ),
     "loader": ("loader", "samples per second for training, by length of the clips"),
+    "character": ("character", "unseen dancers learned by LoRA, before and after"),
+    "scale": ("scale", "what 10^2 to 10^6 clips take, from rates measured on a few"),
     "speed": ("speed", "our denoising call beside a plain one, and the speeds"),
     "speed-modes": ("speed_modes", "speeds on held-out dancers: the time, and what it costs"),
     "replacement": (

@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--clean", action="store_true", help=text)
     text = "with --clean: one HTML page with what was kept, what was left out, and why"
     add("--report", type=Path, metavar="FILE", help=text)
+    text = "with --output: also write copies of the videos to train on, their shorter side PIXELS "
+    text += "at the most, in which any frame is read quickly"
+    add("--copies", type=int, metavar="PIXELS", help=text)
     text = "print what is measured of this clip and whether --clean keeps it; writes nothing"
     add("--explain", type=Path, metavar="CLIP", help=text)
     text = f"share of frames that must show the person ({default.min_seen:g})"
@@ -66,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
         min_frames=args.min_frames,
         min_seen=args.min_seen,
         filters=FilterSettings() if args.clean or args.report else None,
+        copy_side=args.copies,
     )
     for place in (args.report, args.output and args.output / LIST_NAME):
         if place is not None:

@@ -36,6 +36,11 @@ class HeldOutClip:
     poses: PoseSequence
 
 
+def held_out_character(number: int, clip_set: int = 0) -> int:
+    """The seed of the character of a held-out clip."""
+    return split_seeds("test", "character")[_FIRST_PLACE + clip_set * _PLACES_PER_SET + number]
+
+
 def held_out_clip(
     number: int,
     num_frames: int,
@@ -54,15 +59,15 @@ def held_out_clip(
     Raises:
         SettingsError: If a number or a size is out of range.
     """
-    characters, motions = split_seeds("test", "character"), split_seeds("test", "motion")
-    last_set = (len(characters) - _FIRST_PLACE) // _PLACES_PER_SET - 1
+    motions = split_seeds("test", "motion")
+    last_set = (len(motions) - _FIRST_PLACE) // _PLACES_PER_SET - 1
     if not 0 <= number < _PLACES_PER_SET or not 0 <= clip_set <= last_set:
         raise SettingsError(
             f"Held-out clips are numbered 0 to {_PLACES_PER_SET - 1} in sets 0 to {last_set}, got "
             f"clip {number} of set {clip_set}."
         )
     first = _FIRST_PLACE + clip_set * _PLACES_PER_SET
-    who = characters[first + (number if character is None else character)]
+    who = held_out_character(number if character is None else character, clip_set)
     clip = render_clip(who, motions[first + number], num_frames, width, height, fps=FPS)
     return HeldOutClip(
         reference_frame(who, width, height).frames[0],

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from .clip_scenes import ClipScenes
 from .config import DataConfig, ObjectiveConfig
 from .dancer_scenes import DancerScenes
 from .frozen_encoders import Batch, FrozenEncoders
+from .mixed_scenes import MixedScenes
 from .replaced_scenes import ReplacedScenes
 from .samples import OrError, Samples, collate_or_error
 from .scenes import SceneSource
@@ -40,8 +42,22 @@ def log_progress(what: str) -> OnStep:
 
 
 def make_source(data: DataConfig, stage: int, seed: int) -> SceneSource:
-    """The scenes that the settings name."""
-    return SOURCES[data.kind](data, stage, seed)
+    """The scenes that the settings name, those of other people among them.
+
+    Raises:
+        SettingsError: If no clip can be used.
+    """
+    own = SOURCES[data.kind](data, stage, seed)
+    if data.prior is None:
+        return own
+    is_made_up = data.prior == "dancers"
+    others = replace(
+        data,
+        prior=None,
+        kind="dancers" if is_made_up else "clips",
+        path=None if is_made_up else data.prior,
+    )
+    return MixedScenes(own, make_source(others, stage, seed), data.prior_share)
 
 
 def make_samples(

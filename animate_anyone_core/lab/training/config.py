@@ -55,6 +55,9 @@ class DataConfig:
             character that share one run of ReferenceNet, each with its own noise and time.
         drawing: Style of the skeletons, see `pose.drawing_profiles`.
         path: Clips: a JSON list of video and pose pairs, or a folder; see `clips`.
+        prior: Scenes of other people among those of `path`, so that what they look like is not
+            forgotten: clips, likewise, or "dancers".
+        prior_share: Their share.
         sample_margin: Clips, stage 1: least distance in frames of reference and target.
         frame_stride: Clips, stage 2: every how many frames one is taken.
         crop_scale: Clips: smallest part of a picture that the random crop keeps, 1 for all.
@@ -75,6 +78,8 @@ class DataConfig:
     num_frames: int = _setting(1, least=1)
     drawing: str = _setting("moore", choices=tuple(PROFILES))
     path: str | None = None
+    prior: str | None = None
+    prior_share: float = 0.5
     sample_margin: int = _setting(30, least=0)
     frame_stride: int = _setting(4, least=1)
     crop_scale: float = 0.9
@@ -101,6 +106,8 @@ class DataConfig:
                 f"data.cache_frames ({self.cache_frames}) must be more than data.num_frames "
                 f"({self.num_frames}): one frame more is needed as the reference."
             )
+        if not 0 <= self.prior_share < 1:
+            raise SettingsError(f"data.prior_share is from 0 to below 1, got {self.prior_share}.")
         for name in ("crop_scale", "crop_ratio"):
             if not 0 < getattr(self, name) <= 1:
                 raise SettingsError(f"data.{name} is above 0 and at most 1.")
@@ -270,6 +277,33 @@ class OptimizerConfig:
             raise SettingsError(f"optimizer.ema_decay is from 0 to below 1, got {self.ema_decay}.")
 
 
+#: Networks that can get LoRA layers.
+LORA_NETWORKS = ("denoising_unet", "reference_net", "temporal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Small layers that learn in place of whole weights, see `lora_layers`.
+
+    Attributes:
+        rank: Of the layers; 0 trains whole weights.
+        alpha: The layers count alpha / rank; None is the rank.
+        networks: Which get them: "denoising_unet" (its spatial part), "reference_net", "temporal", which
+            are there in stage 2 only.
+    """
+
+    rank: int = _setting(0, least=0)
+    alpha: float | None = None
+    networks: tuple[str, ...] = LORA_NETWORKS
+
+    def __post_init__(self) -> None:
+        _check_limits(self, "lora.")
+        for name in self.networks:
+            _check_choice("lora.networks", name, LORA_NETWORKS)
+        if self.alpha is not None and not self.alpha > 0:
+            raise SettingsError(f"lora.alpha must be above 0, got {self.alpha}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """How a run goes, without changing what it computes (but for its precision).
@@ -278,6 +312,8 @@ class RunConfig:
         mixed_precision: What layers compute in where it is safe: "no" (float32), "fp16" or "bf16".
         memory: "plain", or what a card of "24gb", "16gb" or "12gb" takes at the published sizes, see
             `memory`; other than plain, all is computed in bfloat16, whatever `mixed_precision` says.
+        shard: Have several processes share out weights, gradients and states: "full" over all (FSDP2),
+            "hybrid" over those of each machine (HSDP); "no" keeps all in each. See `sharding`.
         gradient_checkpointing: Compute layers twice and keep less memory.
         attention: Kernel: "fused" (PyTorch's), or "matmul" (faster for small heads on a CPU).
         channels_last: Keep convolutions' weights in the layout that CPUs and tensor cores prefer.
@@ -294,6 +330,7 @@ class RunConfig:
 
     mixed_precision: str = _setting("no", choices=("no", "fp16", "bf16"))
     memory: str = _setting("plain", choices=tuple(MEMORY))
+    shard: str = _setting("no", choices=("no", "full", "hybrid"))
     gradient_checkpointing: bool = _setting(False, is_free=True)
     attention: str = _setting("fused", is_free=True, choices=("fused", "matmul"))
     channels_last: bool = _setting(False, is_free=True)
@@ -309,6 +346,16 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check_limits(self, "run.")
+        if self.shard != "no" and self.memory != "plain":
+            raise SettingsError(
+                f"run.shard {self.shard} shares out float32 weights and states, run.memory "
+                f"{self.memory} keeps them in fewer bits. Set run.memory to plain, or run.shard to no."
+            )
+        if self.shard != "no" and self.mixed_precision == "fp16":
+            raise SettingsError(
+                f"run.shard {self.shard} does not go with fp16's gradient scaling. Set "
+                "run.mixed_precision to bf16 or no."
+            )
 
     @property
     def recomputes(self) -> bool:
@@ -339,6 +386,7 @@ class TrainConfig:
     init: InitConfig = field(default_factory=InitConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
@@ -356,6 +404,11 @@ class TrainConfig:
             raise SettingsError(
                 'data.kind "replaced-dancers" and network.extra_inputs go together: only these scenes '
                 "show somebody to replace, and only such a network can see them."
+            )
+        if self.lora.rank and self.init.kind == "scratch":
+            raise SettingsError(
+                "LoRA changes a trained model: set init.kind to files and name its weights "
+                "(--init-from)."
             )
         if self.optimizer.kind == "muon" and self.run.mixed_precision == "fp16":
             raise SettingsError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER, model_folder
+from ...checkpoints.families import FamilyProfile
 from ...checkpoints.key_map import is_position_table, is_temporal, to_tree_key, without_prefix
 from ...checkpoints.layouts import Layout, check_layout, find_unet_config, infer_pose_guider_shape
 from ...checkpoints.load import fill_network, load_pose_guider, own_settings
@@ -157,7 +158,7 @@ def _motion_weights(
     init: InitConfig, unet_path: Path, weights: Mapping[str, Tensor]
 ) -> tuple[Path, dict[str, Tensor]]:
     """Temporal weights and their file: one of their own, or else the UNet's."""
-    path = _motion_path(init)
+    path = motion_file(init)
     if path is not None:
         weights = without_prefix(read_weights(path))
         layouts = (Layout.MOTION_MODULE, Layout.DENOISING_UNET_WITH_MOTION)
@@ -182,7 +183,14 @@ def _temporal_shapes(
     return temporal
 
 
-def _motion_path(init: InitConfig) -> Path | None:
+def start_profile(init: InitConfig) -> FamilyProfile | None:
+    """What the header of the UNet to start from says of its family's settings, if it says it."""
+    assert init.unet is not None
+    settings = own_settings(find_file(init.unet, _UNET_NAMES))
+    return FamilyProfile.from_json(settings["profile"]) if "profile" in settings else None
+
+
+def motion_file(init: InitConfig) -> Path | None:
     """The file of temporal layers: as named, or beside a UNet that is named by its folder."""
     if init.motion is not None:
         return find_file(init.motion, _MOTION_NAMES)

@@ -14,6 +14,7 @@ from .config import OptimizerConfig
 from .ema import EMA
 from .memory import PIECE_BYTES, PLAIN, Memory
 from .optimizers import is_inner, make_optimizers, rate_of_step, set_learning_rates
+from .sharding import is_sharded
 
 
 class OneProcess:
@@ -84,7 +85,13 @@ class Learner:
         self.loss_of, self.config, self.engine, self.forwards = loss_of, config, engine, forwards
         self.trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
         optimizers = make_optimizers(config, self.trained, products_in, is_inner, memory, foreach)
-        self.model, *self.optimizers = engine.prepare(network.train(), *optimizers)
+        network.train()
+        self.model: Any = network
+        self.optimizers: list[Any]
+        if is_sharded(network):  # it needs no wrapping more
+            self.optimizers = [engine.prepare(optimizer) for optimizer in optimizers]
+        else:
+            self.model, *self.optimizers = engine.prepare(network, *optimizers)
         self.ema = EMA(self.trained, config.ema_decay)
         self._waiting: list[Tensor] = []  # have gradients and have not moved
         if memory.moves_early:

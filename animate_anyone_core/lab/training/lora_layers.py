@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...checkpoints.key_map import is_temporal
 from ...errors import MissingDependencyError, SettingsError
+from .sharding import whole
 
 #: Linear layers of a transformer that LoRA changes, as most trainers have it.
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -80,7 +81,7 @@ def merged_weights(network: nn.Module) -> dict[str, Tensor]:
         path, is_beside, kind = name.rpartition(".base_layer.")
         if is_beside and kind == "weight":
             down, up, scale = layers[path]
-            weight = (weight.float() + scale * up @ down).to(weight.dtype)
+            weight = (whole(weight).float() + scale * up @ down).to(weight.dtype)
         weights[f"{path}.{kind}" if is_beside else name] = weight
     return weights
 
@@ -100,7 +101,8 @@ def _layers(network: nn.Module) -> Iterable[tuple[str, tuple[Tensor, Tensor, flo
     """Path -> A (r, inputs), B (outputs, r) and the strength α / r."""
     for path, layer in network.named_modules():
         if hasattr(layer, "lora_A") and _ADAPTER in layer.lora_A:
-            down, up = (half[_ADAPTER].weight.detach() for half in (layer.lora_A, layer.lora_B))
+            halves = (layer.lora_A[_ADAPTER], layer.lora_B[_ADAPTER])
+            down, up = (whole(half.weight.detach()) for half in halves)
             yield path, (down, up, float(layer.scaling[_ADAPTER]))
 
 

@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from ...errors import AnimateAnyoneError, SettingsError
-from ...models.config import UNetConfig
+from ...models.config import TemporalConfig, UNetConfig
 from ...models.denoising_unet import DenoisingUNet
 from ...models.reference_net import ReferenceNet
 from .config import TrainConfig
@@ -29,7 +29,7 @@ from .memory_tracking import COMPONENTS, FROZEN, STATES, WEIGHTS, MemoryTracker
 from .networks import ATTENTION_KERNELS, TrainedNetworks, denoising_loss
 from .objective import Objective
 from .small_adamw import MasterWeights, adamw_8bit
-from .stages import choose_trained
+from .stages import choose_learning
 
 logger = logging.getLogger("animate_anyone")
 
@@ -78,19 +78,12 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
     shapes = shapes_from_files(config.init, config.network)
     real = _real_encoders(config)
     fake = FakeTensorMode(allow_non_fake_inputs=True) if is_fake else None
+    networks = _networks(config, shapes, is_fake)
     with fake or nullcontext(), torch.random.fork_rng(devices=[]):
         # fake ones cannot move: that they come and go is told to the tracker
         encoders = replace(_encoders_like(real, fake).sparing(memory), wait=False)
-        unet, temporal = shapes
-        networks = TrainedNetworks(
-            DenoisingUNet(config.network.widened(unet), temporal if config.stage == 2 else None),
-            ReferenceNet(unet),
-            make_guider(config.network, unet),
-        )
-        if memory.is_small:
-            cast(networks, torch.bfloat16)
-        networks.attention = ATTENTION_KERNELS[config.run.attention]
-        choose_trained(networks, config.stage, config.optimizer.trained_reference)
+        if is_fake:
+            exchange(networks, lambda weight: torch.empty_like(weight, device="cpu"))
         objective = Objective(config.objective)
         objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
         with MemoryTracker() as tracker:
@@ -105,10 +98,29 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
                 foreach=foreach,
             )
             _hold(tracker, learner, networks, encoders, memory)
-            batches = _batches(tracker, config, encoders, unet, memory)
+            batches = _batches(tracker, config, encoders, shapes[0], memory)
             for _ in range(2):  # the first makes the optimizer's states
                 optimizer_step(learner, batches)
     return Plan(config.run.memory, tracker.peak)
+
+
+def _networks(
+    config: TrainConfig, shapes: tuple[UNetConfig, TemporalConfig], is_fake: bool
+) -> TrainedNetworks:
+    """The networks of the run; for fake ones, their shapes alone."""
+    unet, temporal = shapes
+    place = torch.device("meta") if is_fake else torch.device("cpu")
+    with place, torch.random.fork_rng(devices=[]):
+        networks = TrainedNetworks(
+            DenoisingUNet(config.network.widened(unet), temporal if config.stage == 2 else None),
+            ReferenceNet(unet),
+            make_guider(config.network, unet),
+        )
+        if MEMORY[config.run.memory].is_small:
+            cast(networks, torch.bfloat16)
+        networks.attention = ATTENTION_KERNELS[config.run.attention]
+        choose_learning(networks, config)
+    return networks
 
 
 def plans(config: TrainConfig) -> tuple[list[Plan], dict[str, str]]:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from .sharding import shared_like, whole
+
 # The quintic iteration of the published method: brings all singular values near 1.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
@@ -49,14 +51,15 @@ class Muon(torch.optim.Optimizer):
                 rows, columns = step.shape
                 length = group["lr"] * max(1.0, rows / columns) ** 0.5
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(step.view(weight.shape), alpha=-length)
+                weight.add_(shared_like(step.view(weight.shape), weight), alpha=-length)
 
     def _direction(self, weight: nn.Parameter, momentum: float) -> Tensor:
         """Where Nesterov momentum would go, as a matrix."""
         assert weight.grad is not None
         memory = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
         memory.mul_(momentum).add_(weight.grad)
-        return (weight.grad + momentum * memory).contiguous().view(len(weight), -1)
+        direction = whole(weight.grad + momentum * memory)  # parts of it have other directions
+        return direction.contiguous().view(len(weight), -1)
 
 
 def orthogonal(matrices: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> list[Tensor]:

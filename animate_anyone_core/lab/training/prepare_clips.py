@@ -21,6 +21,7 @@ from ...pose.skeleton import PoseSequence
 from ...pose.smoothing import SmoothingSettings, smooth_poses
 from ...pose.tracking import choose_person
 from ...progress import OnStep, silent
+from .clip_copies import write_copy
 from .clip_files import count_frames, find_sources, frame_rate, iterate_frames
 from .data_room.filters import FilterSettings, Reason
 from .data_room.report_page import Judged, explain
@@ -50,6 +51,8 @@ class PrepareSettings:
         min_frames: Shorter clips are left out.
         min_seen: Least share of frames that must show a person.
         filters: What clips must be like besides; None takes every clip with a person.
+        copy_side: Write copies to train on, of this shorter side at the most, see `clip_copies`; None
+            writes none.
     """
 
     interval: int = 8
@@ -57,6 +60,7 @@ class PrepareSettings:
     min_frames: int = 2
     min_seen: float = 0.8
     filters: FilterSettings | None = None
+    copy_side: int | None = None
 
     def __post_init__(self) -> None:
         if self.interval < 1 or self.min_frames < 1:
@@ -64,6 +68,8 @@ class PrepareSettings:
                 f"interval and min_frames must be at least 1, got {self.interval} and "
                 f"{self.min_frames}."
             )
+        if self.copy_side is not None and self.copy_side < 64:
+            raise SettingsError(f"copy_side must be at least 64 pixels, got {self.copy_side}.")
         if not 0 < self.min_seen <= 1:
             raise SettingsError(f"min_seen must be above 0 and at most 1, got {self.min_seen}.")
 
@@ -78,6 +84,7 @@ class PrepareReport:
         left_out: Clips that cannot be used, and why.
         doubted: Those of them whose poses cannot be trusted.
         judged: With filters: every clip's measures, and why it is left out.
+        copies: Clips that have a copy to train on, and that.
     """
 
     written: dict[Path, Path] = field(default_factory=dict)
@@ -85,6 +92,7 @@ class PrepareReport:
     left_out: dict[Path, str] = field(default_factory=dict)
     doubted: list[Path] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
+    copies: dict[Path, Path] = field(default_factory=dict)
 
     def __str__(self) -> str:
         text = f"{len(self.written) + len(self.kept)} clips have poses"
@@ -114,10 +122,12 @@ def prepare_clips(
         on_step: Called as frames are done; raise from it to stop. What is written stays.
 
     Raises:
-        SettingsError: If there are no clips.
-        MediaError: If poses cannot be written.
+        SettingsError: If there are no clips, or copies have no folder to go to.
+        MediaError: If poses or copies cannot be written.
     """
     settings = settings or PrepareSettings()
+    if settings.copy_side is not None and output is None:
+        raise SettingsError("Copies of clips need a folder to go to: name it with --output.")
     report = PrepareReport()
     clips = find_sources(path)
     root = path.parent if path in clips else path
@@ -151,6 +161,9 @@ def prepare_clips(
         if poses is not None:
             _save(poses, target)
             report.written[clip] = target
+        is_taken = clip in report.written or clip in report.kept
+        if output is not None and settings.copy_side is not None and is_taken:
+            _copy(clip, target.with_suffix(".mp4"), settings.copy_side, report)
         done += num_frames
         on_step(done, total)
     if output is not None and (report.written or report.kept):
@@ -306,11 +319,27 @@ def _save(poses: PoseSequence, target: Path) -> None:
         ) from error
 
 
+def _copy(clip: Path, path: Path, side: int, report: PrepareReport) -> None:
+    """Write a video's copy; pictures are near already."""
+    if clip.is_dir():
+        return
+    if path.exists() and path.samefile(clip):
+        raise SettingsError(
+            f"The copy of {clip.name} would take its place. Name another folder with --output."
+        )
+    write_copy(clip, path, side)
+    report.copies[clip] = path
+
+
 def _write_list(output: Path, report: PrepareReport) -> None:
-    """List videos and poses as training reads them; poses relative to the list."""
+    """List videos and poses as training reads them; poses and copies relative to the list."""
     clips = sorted({**report.written, **report.kept}.items())
+    copies = {clip: copy.relative_to(output).as_posix() for clip, copy in report.copies.items()}
     entries = [
-        {"video_path": str(clip.resolve()), "kps_path": poses.relative_to(output).as_posix()}
+        {
+            "video_path": copies.get(clip, str(clip.resolve())),
+            "kps_path": poses.relative_to(output).as_posix(),
+        }
         for clip, poses in clips
     ]
     write_json(entries, output / LIST_NAME, indent=1)

@@ -14,7 +14,9 @@ from ...files import write_json
 from ...models.denoising_unet import DenoisingUNet
 from ...sampling.schedule import NoiseSchedule
 from .config import DataConfig, NetworkConfig
+from .lora_layers import lora_weights, merged_weights
 from .networks import TrainedNetworks
+from .sharding import whole
 
 
 def profile_of(
@@ -54,11 +56,12 @@ def write_model(
     *,
     stage: int,
     dtype: torch.dtype = torch.float32,
+    is_writer: bool = True,
 ) -> None:
-    """Write the four files and `config.json`.
+    """Write the four files and `config.json`; LoRA's layers by themselves, too, in `lora/`.
 
     A stage 1 model has no temporal layers yet and no `motion_module`: it is what stage 2 starts
-    from.
+    from. Processes that share networks out all come here, and one of them writes.
 
     Raises:
         MediaError: If the disk is full or read-only.
@@ -72,16 +75,21 @@ def write_model(
     if unet.temporal is not None:
         settings["temporal"] = asdict(unet.temporal)
     metadata = {METADATA_KEY: json.dumps(settings)}
-    weights = unet.state_dict()
+    weights, reference = merged_weights(unet), merged_weights(networks.reference_net)
     files = {
         "denoising_unet": {k: v for k, v in weights.items() if not is_temporal(k)},
-        "reference_unet": networks.reference_net.state_dict(),
+        "reference_unet": reference,
         "pose_guider": networks.pose_guider.state_dict(),
     }
     if unet.temporal is not None:
         temporal = {to_published_key(k): v for k, v in weights.items() if is_temporal(k)}
         files["motion_module"] = temporal
+    for name, network in (("denoising_unet", unet), ("reference_unet", networks.reference_net)):
+        if learned := lora_weights(network):
+            files[f"lora/{name}_lora"] = learned
     for name, tensors in files.items():
-        cast = {k: v.detach().to("cpu", dtype).contiguous() for k, v in tensors.items()}
-        write_weights(folder / f"{name}.safetensors", cast, metadata)
-    write_json(unet.config.to_diffusers(), folder / "config.json")
+        cast = {k: whole(v.detach()).to("cpu", dtype).contiguous() for k, v in tensors.items()}
+        if is_writer:
+            write_weights(folder / f"{name}.safetensors", cast, metadata)
+    if is_writer:
+        write_json(unet.config.to_diffusers(), folder / "config.json")

@@ -87,6 +87,15 @@ _REPLACE: dict[str, Any] = {
     "init": {"kind": "files"},
 }
 
+_CHARACTER: dict[str, Any] = {
+    "stage": 1,
+    # pictures of one character may all be near each other in time
+    "data": {"kind": "clips", "sample_margin": 1},
+    "lora": {"networks": ["denoising_unet", "reference_net"]},
+    "init": {"kind": "files"},
+    "run": {"checkpoint_every": 100},
+}
+
 #: Recipe -> (what it trains, tables of settings laid over each other from left to right).
 RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "builtin-stage1": (
@@ -173,6 +182,37 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
                 "steps": 150,
                 "data": {"cache_scenes": 90, "cache_frames": 15},
                 "optimizer": {"orthogonal_lr": 0.007, "lr": 3e-4},
+            },
+        ),
+    ),
+    "builtin-character": (
+        "the built-in model learns one character of yours; needs --data",
+        (
+            _BUILTIN,
+            _CHARACTER,
+            {
+                "steps": 200,
+                "batch_size": 4,
+                "data": {"num_frames": 2, "prior": "dancers"},
+                "lora": {"rank": 8},
+                "optimizer": {"lr": 1e-3, "lr_schedule": "cosine", "lr_warmup_steps": 10},
+                "init": dict.fromkeys(("unet", "reference", "pose_guider"), "built-in"),
+                "run": {"sample_every": 100, "num_samples": 4},
+            },
+        ),
+    ),
+    "character": (
+        "LoRA for one character of yours, 5 to 100 pictures or clips; needs --init-from and --data",
+        (
+            _MOORE,
+            _CHARACTER,
+            {
+                "steps": 1000,
+                "batch_size": 2,
+                "data": {"width": 512, "height": 768},
+                "lora": {"rank": 16},
+                "optimizer": {"lr": 1e-4, "lr_warmup_steps": 20},
+                "run": {"memory": "12gb", "sample_every": 100, "num_samples": 4},
             },
         ),
     ),

@@ -24,7 +24,8 @@ from .optimizers import muon_dtype
 from .run_folder import RunFolder
 from .samples import share_of_steps
 from .scenes import SceneSource
-from .stages import choose_trained
+from .sharding import load_state, shard
+from .stages import choose_learning
 
 logger = logging.getLogger("animate_anyone")
 logging.getLogger("accelerate").setLevel(logging.WARNING)  # it reports every file of a checkpoint
@@ -73,9 +74,18 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         cast(networks, torch.bfloat16)
     check_encoders_fit(encoders, networks)
     networks.attention = ATTENTION_KERNELS[config.run.attention]
-    if config.run.channels_last and not _crashes_channels_last(config.stage, device):
+    is_shared = config.run.shard != "no" and accelerator.num_processes > 1
+    if (
+        config.run.channels_last
+        and not is_shared
+        and not _crashes_channels_last(config.stage, device)
+    ):
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    choose_trained(networks, config.stage, config.optimizer.trained_reference)
+    choose_learning(networks, config)
+    if is_shared:
+        units = (networks.denoising_unet, networks.reference_net)
+        shard(networks, units, config.run.shard, device, accelerator.num_processes)
+        networks.all_go_back = True
     learner = Learner(
         networks,
         denoising_loss(Objective(config.objective, device), config.run.recomputes),
@@ -85,7 +95,8 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         products_in=muon_dtype(config.run.mixed_precision),
         memory=memory,
     )
-    networks.reference_waits = memory.reference_waits and config.stage == 2
+    is_fixed = not any(p.requires_grad for p in networks.reference_net.parameters())
+    networks.reference_waits = memory.reference_waits and is_fixed
     if networks.reference_waits:
         networks.reference_net.to("cpu")
     accelerator.register_for_checkpointing(learner.ema)
@@ -103,7 +114,10 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         (folder.path / "settings.json").write_text(to_text(config), encoding="utf-8")
         _describe(learner, networks, config.stage, config.batch_size)
     if checkpoint:
-        accelerator.load_state(str(checkpoint / "state"))
+        if config.run.shard == "no":
+            accelerator.load_state(str(checkpoint / "state"))
+        else:
+            load_state(checkpoint / "state", networks, learner.optimizers, learner.ema)
         # it counts forwards; other processes or micro-batches make another number of them a step
         accelerator.step = 0
         logger.info("Going on after step %d.", position["step"])

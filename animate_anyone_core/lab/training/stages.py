@@ -1,4 +1,4 @@
-"""Which of the networks' parameters each stage moves."""
+"""Which of the networks' parameters each stage moves, and where LoRA layers move in their place."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,34 @@ from torch import nn
 
 from ...checkpoints.key_map import is_temporal
 from ...models.reference_net import ReferenceNet
+from .config import TrainConfig
+from .lora_layers import add_lora, lora_targets
 from .networks import TrainedNetworks
+
+
+def choose_learning(networks: TrainedNetworks, config: TrainConfig) -> None:
+    """Have learn what the settings say: whole weights, or LoRA layers, which are put in.
+
+    Raises:
+        SettingsError: If LoRA has no layer to change.
+        MissingDependencyError: If it is wanted, and PEFT is not installed.
+    """
+    lora = config.lora
+    if not lora.rank:
+        choose_trained(networks, config.stage, config.optimizer.trained_reference)
+        return
+    unread = _unread_prefixes(networks.reference_net, "all")
+    targets = [
+        path
+        for path in lora_targets(networks)
+        if network_of(path) in lora.networks and not f"{path}.".startswith(unread)
+    ]
+    add_lora(networks, targets, lora.rank, lora.alpha, config.seed)
+
+
+def network_of(path: str) -> str:
+    """What `LoraConfig.networks` calls the part that a layer of the networks belongs to."""
+    return "temporal" if is_temporal(path) else path.partition(".")[0]
 
 
 def choose_trained(networks: TrainedNetworks, stage: int, trained_reference: str) -> None:

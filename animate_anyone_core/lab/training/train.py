@@ -1,5 +1,6 @@
 """Train a model in one of the two stages: the loop, with what is logged, sampled and saved."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -7,14 +8,17 @@ from pathlib import Path
 
 import torch
 
+from ...checkpoints.families import FamilyProfile
 from ...progress import OnStep, silent
 from .config import TrainConfig
+from .initial_weights import motion_file, start_profile
 from .loop import Done, Every, fit
 from .memory import present
 from .metrics_log import MetricsLog
 from .published_files import profile_of, write_model
 from .run import Run, start_run
 from .sample_grids import SampleGrids
+from .sharding import gathered, is_sharded, save_state
 
 
 def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> Path:
@@ -32,21 +36,28 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     """
     run = start_run(config, Path(output))
     start = time.monotonic()
-    profile = profile_of(
-        run.networks.denoising_unet,
-        config.network,
-        config.data,
-        config.objective.noise,
-        config.stage,
-        config.run.sample_guidance,
-    )
+    profile = _profile(run, config)
     dtype = torch.float16 if config.run.half_precision_files else torch.float32
     metrics = MetricsLog(run.folder.path, run.first_step, run.accelerator.is_main_process)
     grids = SampleGrids(run.source, config.data, config.stage, config.run, profile)
 
+    is_shared, is_first = is_sharded(run.networks), run.accelerator.is_main_process
+
     def write(folder: Path) -> None:
+        if not (is_first or is_shared):
+            return
         with run.learner.ema.applied():
-            write_model(folder, run.networks, profile, stage=config.stage, dtype=dtype)
+            write_model(
+                folder,
+                run.networks,
+                profile,
+                stage=config.stage,
+                dtype=dtype,
+                is_writer=is_first,
+            )
+        motion = motion_file(config.init) if config.lora.rank and config.stage == 1 else None
+        if motion is not None and is_first:  # what moves a character stays, and belongs to it
+            shutil.copyfile(motion, folder / f"motion_module{motion.suffix}")
 
     def log(done: Done) -> None:
         speed = metrics.steps_per_second(done.step) * config.batch_size
@@ -54,19 +65,22 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
         metrics.write(done.step, values)
 
     def sample(done: Done) -> None:
-        if run.accelerator.is_main_process:
-            path = run.folder.samples / f"step_{done.step:07d}.png"
-            waiting = [run.encoders.vae, run.encoders.image_encoder, run.networks.reference_net]
-            with (
-                run.learner.ema.applied(),
-                run.accelerator.autocast(),
-                present(waiting[:2], run.accelerator.device, run.encoders.wait),
-                present(waiting[2:], run.accelerator.device, run.networks.reference_waits),
-            ):
-                scores, grid = grids.write(path, run.networks, run.encoders)
-            metrics.write(done.step, scores)
-            metrics.picture(done.step, grid)
-        run.accelerator.wait_for_everyone()
+        with run.learner.ema.applied(), gathered(run.networks):
+            if is_first:
+                draw(done.step)
+            run.accelerator.wait_for_everyone()
+
+    def draw(step: int) -> None:
+        path = run.folder.samples / f"step_{step:07d}.png"
+        waiting = [run.encoders.vae, run.encoders.image_encoder, run.networks.reference_net]
+        with (
+            run.accelerator.autocast(),
+            present(waiting[:2], run.accelerator.device, run.encoders.wait),
+            present(waiting[2:], run.accelerator.device, run.networks.reference_waits),
+        ):
+            scores, grid = grids.write(path, run.networks, run.encoders)
+        metrics.write(step, scores)
+        metrics.picture(step, grid)
 
     fit(
         run.learner,
@@ -81,8 +95,7 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
         is_over=lambda: _is_over(run, config.run.max_minutes, start),
         on_step=on_step,
     )
-    if run.accelerator.is_main_process:
-        write(run.folder.model)
+    write(run.folder.model)
     run.accelerator.wait_for_everyone()
     metrics.close()
     return run.folder.model
@@ -96,13 +109,29 @@ def _save(run: Run, config: TrainConfig, step: int, write: Callable[[Path], None
         folder.begin(part, step)
     accelerator.wait_for_everyone()
     with folder.writing(step):
-        accelerator.save_state(str(part / "state"), safe_serialization=True)
+        if config.run.shard == "no":
+            accelerator.save_state(str(part / "state"), safe_serialization=True)
+        else:
+            save_state(part / "state", run.networks, run.learner.optimizers, run.learner.ema)
     accelerator.wait_for_everyone()
+    with folder.writing(step):
+        write(part / "model")
     if accelerator.is_main_process:
-        with folder.writing(step):
-            write(part / "model")
         folder.finish(part, step, asdict(config), config.run.keep_checkpoints)
     accelerator.wait_for_everyone()
+
+
+def _profile(run: Run, config: TrainConfig) -> FamilyProfile:
+    """The settings of what is written: those of the run, or, with LoRA, of what is changed by it."""
+    kept = start_profile(config.init) if config.lora.rank else None
+    return kept or profile_of(
+        run.networks.denoising_unet,
+        config.network,
+        config.data,
+        config.objective.noise,
+        config.stage,
+        config.run.sample_guidance,
+    )
 
 
 def _is_over(run: Run, max_minutes: float, start: float) -> bool:

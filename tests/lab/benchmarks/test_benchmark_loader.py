@@ -5,7 +5,15 @@ import json
 import pytest
 
 from animate_anyone_core.__main__ import main
-from animate_anyone_core.lab.benchmarks.loader import ARRAYS, CACHED, SEEKS, STARTS, Rate, judge
+from animate_anyone_core.lab.benchmarks.loader import (
+    ARRAYS,
+    CACHED,
+    COPIES,
+    SEEKS,
+    STARTS,
+    Rate,
+    judge,
+)
 from animate_anyone_core.lab.benchmarks.loader_clips import Dance, repeat_loop, write_loop
 from animate_anyone_core.video import stored_frames
 
@@ -15,8 +23,8 @@ pytestmark = pytest.mark.slow
 def rates(before: float, short: float, long: float) -> list[Rate]:
     return [
         Rate(20, 1, STARTS, before),
-        Rate(20, 1, ARRAYS, short),
-        Rate(600, 1, ARRAYS, long),
+        Rate(20, 1, COPIES, short),
+        Rate(600, 1, COPIES, long),
     ]
 
 
@@ -46,6 +54,6 @@ def test_every_way_is_measured(tmp_path):
     )
     found = json.loads((tmp_path / "out.json").read_text())
     ways = {(rate["seconds"], rate["stage"], rate["way"]) for rate in found["rates"]}
-    assert len(ways) == 2 * 2 * 4
-    assert {way for *_, way in ways} == {STARTS, SEEKS, ARRAYS, CACHED}
+    assert len(ways) == 2 * 2 * 5
+    assert {way for *_, way in ways} == {STARTS, SEEKS, ARRAYS, COPIES, CACHED}
     assert all(rate["cost"] > 0 for rate in found["rates"])

@@ -1,0 +1,210 @@
+"""`benchmark character`: unseen dancers learned by LoRA from a few pictures, before and after.
+
+Each is learned from pictures in motions of the training split, and judged in motions of the test split
+that no training saw; other unseen dancers in the same motions tell what was forgotten. Only the
+person's pixels count: the background is in the reference already.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...commands.number_option import add_numbers
+from ...files import check_writable, write_json
+from .options import add_json, say_checks
+
+if TYPE_CHECKING:
+    from ...checkpoints.model_folder import Models
+    from ..evaluation.held_out import HeldOutClip
+
+RECIPE = "builtin-character"
+#: Other characters may lose this many dB.
+FORGOTTEN_BAR = 0.3
+#: Held-out clips for this benchmark, which no other one shows.
+_CLIP_SET = 21
+
+
+class Learned(NamedTuple):
+    """What one character's training did; means over frames and clips.
+
+    Attributes:
+        psnr: (before, after) of the character, dB.
+        likeness: (before, after), how much it looks as the truth does, see `identity`.
+        others: (before, after) of other characters, dB.
+        megabytes: Size of the LoRA files.
+        minutes: Of training, on the clock.
+        processor_minutes: Of the processor.
+    """
+
+    psnr: tuple[float, float]
+    likeness: tuple[float, float]
+    others: tuple[float, float]
+    megabytes: float
+    minutes: float
+    processor_minutes: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the benchmark's options."""
+    add = parser.add_argument
+    add_numbers(
+        parser,
+        ("--characters", 1, 8, "characters to learn, each by itself"),
+        ("--pictures", 2, 20, "pictures of each to learn from"),
+        ("--clips", 1, 2, "held-out motions of each"),
+        ("--others", 1, 2, "other characters"),
+        ("--frames", 2, 12, "frames of a held-out motion"),
+    )
+    add("--steps", type=int, metavar="N", help="steps of training (default: the recipe's)")
+    add("--first", type=int, default=0, metavar="N", help="number of the first character")
+    text = "one more setting of the training; may be given several times"
+    add("--set", action="append", default=[], metavar="NAME=VALUE", dest="assignments", help=text)
+    add("--folder", type=Path, metavar="DIR", help="where runs go and stay (default: temp)")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> bool:
+    """Measure, print, and return whether all bars are met."""
+    if args.json is not None:
+        check_writable(args.json)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="character-") as temporary:
+        folder = args.folder or Path(temporary)
+        for number in range(args.first, args.first + args.characters):
+            results.append(_learn_one(args, number, folder / str(number)))
+            sys.stdout.write(_line(number, results[-1]))
+            sys.stdout.flush()
+            if args.json is not None:
+                write_json({"characters": [one._asdict() for one in results]}, args.json)
+    checks = judge(results)
+    sys.stdout.write(_line("mean", mean_of(results)))
+    say_checks(checks.items())
+    if args.json is not None:
+        write_json({"characters": [one._asdict() for one in results], "checks": checks}, args.json)
+    return all(checks.values())
+
+
+def mean_of(results: Sequence[Learned]) -> Learned:
+    """The mean over characters."""
+    columns = [np.mean([one[index] for one in results], axis=0) for index in range(len(results[0]))]
+    pairs = [tuple(float(x) for x in column) for column in columns[:3]]
+    return Learned(*pairs, *(float(x) for x in columns[3:]))  # type: ignore[arg-type]
+
+
+def judge(results: Sequence[Learned]) -> dict[str, bool]:
+    """The bars, and whether what was measured meets them."""
+    mean = mean_of(results)
+    gain, likeness = (after - before for before, after in (mean.psnr, mean.likeness))
+    lost = mean.others[0] - mean.others[1]
+    return {
+        f"the character gains {gain:.2f} dB (bar above 0)": gain > 0,
+        f"it looks more like itself, by {likeness:.4f} (bar above 0)": likeness > 0,
+        f"others lose {lost:.2f} dB (bar {FORGOTTEN_BAR:g})": lost <= FORGOTTEN_BAR,
+    }
+
+
+def _line(number: int | str, one: Learned) -> str:
+    return (
+        f"character {number}: person {one.psnr[0]:.2f} -> {one.psnr[1]:.2f} dB, likeness "
+        f"{one.likeness[0]:.4f} -> {one.likeness[1]:.4f}, others {one.others[0]:.2f} -> "
+        f"{one.others[1]:.2f} dB, {one.megabytes:.2f} MB, {one.minutes:.1f} min "
+        f"({one.processor_minutes:.1f} min of the processor)\n"
+    )
+
+
+def _learn_one(args: argparse.Namespace, number: int, folder: Path) -> Learned:
+    from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
+    from ...checkpoints.model_folder import load_models
+    from ..evaluation.held_out import held_out_clip
+    from ..training.config import TrainConfig
+    from ..training.config_files import make_config, merge, parse_assignments
+    from ..training.recipes import recipe_settings
+    from ..training.train import train
+
+    write_pictures(folder / "pictures", number, args.pictures)
+    changes: dict[str, Any] = {
+        "data": {"path": str(folder / "pictures")},
+        "run": {"sample_every": 0},
+    }
+    if args.steps is not None:
+        changes["steps"] = args.steps
+    settings = merge(*recipe_settings(RECIPE), changes, parse_assignments(args.assignments))
+    config = make_config(TrainConfig, settings)
+    start, processor = time.monotonic(), time.process_time()
+    model = train(config, folder / "run")
+    minutes, processor = time.monotonic() - start, time.process_time() - processor
+
+    size = config.data.width, config.data.height
+
+    def clips(characters: range) -> "list[HeldOutClip]":
+        motions = range(number * args.clips, (number + 1) * args.clips)
+        return [
+            held_out_clip(motion, args.frames, *size, "moore", _CLIP_SET, character=who)
+            for who in characters
+            for motion in motions
+        ]
+
+    own, others = clips(range(number, number + 1)), clips(range(500, 500 + args.others))
+    scores = []
+    for name in (BUILT_IN, model):
+        vae, encoder = (BUILT_IN_FOLDER / part for part in ("vae", "image_encoder"))
+        models, _ = load_models(name, vae=vae, image_encoder=encoder)
+        scores.append((_scores(models, own), _scores(models, others)))
+    (before, others_before), (after, others_after) = scores
+    lora = sum(path.stat().st_size for path in (model / "lora").iterdir()) / 1e6
+    return Learned(
+        (before[0], after[0]),
+        (before[1], after[1]),
+        (others_before[0], others_after[0]),
+        lora,
+        minutes / 60,
+        processor / 60,
+    )
+
+
+def write_pictures(folder: Path, number: int, count: int) -> None:
+    """Write pictures of a held-out character in motions of the training split, and their poses."""
+    from ...images import write_picture
+    from ...pose.openpose_json import save_poses
+    from ..evaluation.held_out import held_out_character
+    from ..synthetic.dancers import Dancer
+    from ..synthetic.motions import motion_from_seed
+    from ..synthetic.splits import split_seeds
+
+    rng, motions = np.random.default_rng([17, number]), split_seeds("train", "motion")
+    moments = [
+        (motion_from_seed(motions[int(rng.integers(len(motions)))]), float(rng.uniform(0, 20)))
+        for _ in range(count)
+    ]
+    clip = Dancer(held_out_character(number, _CLIP_SET), 128, 128).render_moments(moments)
+    for index, frame in enumerate(clip.frames):
+        write_picture(frame, folder / "character" / f"{index:03d}.png")
+    save_poses(clip.poses, folder / "character.json")
+
+
+def _scores(models: "Models", clips: "Sequence[HeldOutClip]") -> tuple[float, float]:
+    """(PSNR of the person, likeness), means over clips."""
+    from PIL import Image
+
+    from ...animate import animate
+    from ...animate_settings import AnimateSettings
+    from ...checkpoints.builtin import BUILT_IN_FOLDER
+    from ...evaluation.identity import Character, identity_scores
+    from ...evaluation.metrics import psnr
+    from ...evaluation.picture_features import load_picture_features
+
+    character = Character(load_picture_features(BUILT_IN_FOLDER / "image_encoder"))
+    settings = AnimateSettings.for_model(models, seed=0)
+    psnrs, likenesses = [], []
+    for clip in clips:
+        reference = Image.fromarray(clip.reference)
+        result = np.stack(list(animate(models, reference, clip.skeletons, settings)))
+        psnrs.append(psnr(result, clip.truth, clip.masks))
+        likenesses.append(identity_scores(result, clip.truth, clip.masks, character)["similarity"])
+    return float(np.mean(psnrs)), float(np.mean(likenesses))
