@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from .errors import MediaError, SettingsError
 from .files import write_json
 from .media.sound import Sound
 from .media.stored_frames import StoredFrames, store_frames
-from .sampling.solver_state import restore_solver, solver_state
+from .sampling.clip_solver import ClipSolver
 from .video import count_stored_frames, join_videos, write_video
 
 logger = logging.getLogger("animate_anyone")
@@ -107,19 +106,20 @@ class UnfinishedVideo:
         self._skeletons = store_frames(frames, self.folder / _SKELETONS)
         return self._skeletons
 
-    def load(self, solver: Any, generator: torch.Generator | None) -> tuple[int, Tensor] | None:
+    def load(
+        self, solver: ClipSolver, generator: torch.Generator | None
+    ) -> tuple[int, Tensor] | None:
         """The latents after the last finished step; see `denoise.Keeper`."""
         path = self.folder / _STATE
         if not path.exists():
             return None
         tensors, header = read_weights(path), read_metadata(path)
-        device = solver.timesteps.device
         kept = {
-            name.removeprefix(_SOLVER): tensor.clone().to(device)
+            name.removeprefix(_SOLVER): tensor.clone()
             for name, tensor in tensors.items()
             if name.startswith(_SOLVER)
         }
-        restore_solver(solver, kept, header["solver"])
+        solver.restore(kept, header["solver"])
         if generator is not None:
             generator.set_state(tensors[_GENERATOR])
         steps = int(header["steps"])
@@ -127,10 +127,10 @@ class UnfinishedVideo:
         return steps, tensors[_LATENTS].clone()  # of the file, which the next step replaces
 
     def save(
-        self, steps: int, latents: Tensor, solver: Any, generator: torch.Generator | None
+        self, steps: int, latents: Tensor, solver: ClipSolver, generator: torch.Generator | None
     ) -> None:
         """Keep the latents after a step; see `denoise.Keeper`."""
-        tensors, text = solver_state(solver)
+        tensors, text = solver.state()
         named = {_SOLVER + name: tensor for name, tensor in tensors.items()}
         if generator is not None:
             named[_GENERATOR] = generator.get_state()

@@ -206,15 +206,13 @@ def sharpness_gap(result: np.ndarray, truth: np.ndarray, mask: np.ndarray | None
     masks = [None] * len(truth) if mask is None else mask[:, None]
     gaps = []
     for one, other, person in zip(result, truth, masks, strict=True):
-        energies = [
-            mean_over_frames(_fine_detail(frame)[None], person)[0] for frame in (one, other)
-        ]
+        energies = [mean_over_frames(fine_detail(frame)[None], person)[0] for frame in (one, other)]
         amounts = np.sqrt(np.maximum(energies, 0.25))
         gaps.append(abs(float(np.log2(amounts[0] / amounts[1]))))
     return mean_over_clip(np.array(gaps))
 
 
-def _fine_detail(frame: np.ndarray) -> np.ndarray:
+def fine_detail(frame: np.ndarray) -> np.ndarray:
     """(H, W) squared difference of the brightness to its blurred self, in levels of 255."""
     brightness = frame.astype(np.float64).mean(axis=2)
     return (brightness - gaussian_filter(brightness, 1.0, mode="nearest")) ** 2

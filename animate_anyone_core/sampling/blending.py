@@ -1,5 +1,7 @@
 """Blending: how much each frame of a window counts where windows overlap."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -35,30 +37,38 @@ def window_weights(length: int, blending: str, overlap: int = 0) -> Tensor:
 
 
 class Blend:
-    """The running weighted mean of window predictions over a clip.
+    """The running weighted mean of window predictions; only frames that were not taken are held.
 
     Args:
-        like: A tensor of the clip's shape (B, C, F, h, w), for shape, dtype and device.
+        like: A tensor (B, C, f, h, w) of any frames, for shape, dtype and device.
     """
 
     def __init__(self, like: Tensor) -> None:
-        self._sum = torch.zeros_like(like)
-        self._weight = like.new_zeros(len(like), like.shape[2])
+        self._kind = like.new_empty(0)
+        self._shape = (*like.shape[:2], *like.shape[3:])
+        self._held: dict[int, tuple[Tensor, Tensor]] = {}  # frame -> sum (B, C, h, w), weights (B,)
 
     def add(
         self, prediction: Tensor, window: Window, weights: Tensor, row: int | None = None
     ) -> None:
         """Add a window's prediction (B, C, f, h, w), or one row of it, with its frames' weights (f,)."""
-        index = torch.tensor(window, device=self._sum.device)
-        weights = weights.to(self._weight)
+        weights = weights.to(self._kind)
         rows = slice(None) if row is None else slice(row, row + 1)
-        weighted = prediction.to(self._sum) * weights[:, None, None]
-        # index_add_ sums where a window holds a frame twice (short looped clips do)
-        self._sum[rows].index_add_(2, index, weighted)
-        for weight in self._weight[rows]:
-            weight.index_add_(0, index, weights)
+        weighted = prediction.to(self._kind) * weights[:, None, None]
+        for place, frame in enumerate(window):  # short looped clips hold a frame twice
+            if frame not in self._held:
+                self._held[frame] = self._nothing()
+            total, weight = self._held[frame]
+            total[rows] += weighted[:, :, place]
+            weight[rows] += weights[place]
 
-    def result(self, ranks: Ranks = ALONE) -> Tensor:
-        """The mean (B, C, F, h, w) over all processes; the sum becomes it: ask for it once."""
-        ranks.add_up(self._sum, self._weight)
-        return self._sum.div_(self._weight[:, None, :, None, None])
+    def take(self, frames: Sequence[int], ranks: Ranks = ALONE) -> Tensor:
+        """The mean (B, C, f, h, w) of frames over all processes; they are held no longer."""
+        parts = [self._held.pop(frame, None) or self._nothing() for frame in frames]
+        total = torch.stack([part[0] for part in parts], dim=2)
+        weight = torch.stack([part[1] for part in parts], dim=1)
+        ranks.add_up(total, weight)
+        return total.div_(weight[:, None, :, None, None])
+
+    def _nothing(self) -> tuple[Tensor, Tensor]:
+        return self._kind.new_zeros(self._shape), self._kind.new_zeros(self._shape[0])

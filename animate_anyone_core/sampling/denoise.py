@@ -1,7 +1,6 @@
 """The denoising loop: every step predicts all windows, blends, guides, and takes a solver step."""
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,10 +9,11 @@ from torch import Tensor
 from ..errors import NotFiniteError, SettingsError
 from ..progress import OnStep, silent
 from .blending import Blend, window_weights
+from .clip_solver import ClipSolver, finished_frames
 from .guidance import guide, needs_unconditional
 from .kept_latents import KeptLatents
 from .ranks import ALONE, Ranks
-from .windows import WindowSettings
+from .windows import Window, WindowSettings
 
 #: Predict one window. (latents (1, C, f, h, w), diffusion time, frame indices, with unconditional)
 #: -> (B, C, f, h, w); B = 2, [unconditional, conditional], if asked for both, else B = 1. Where
@@ -24,12 +24,14 @@ PredictWindow = Callable[..., Tensor]
 class Keeper(Protocol):
     """Keeps what is done of a long run, between its steps."""
 
-    def load(self, solver: Any, generator: torch.Generator | None) -> tuple[int, Tensor] | None:
+    def load(
+        self, solver: ClipSolver, generator: torch.Generator | None
+    ) -> tuple[int, Tensor] | None:
         """Bring solver and generator where they were; steps done and latents, None at the start."""
         ...
 
     def save(
-        self, steps: int, latents: Tensor, solver: Any, generator: torch.Generator | None
+        self, steps: int, latents: Tensor, solver: ClipSolver, generator: torch.Generator | None
     ) -> None:
         """Keep what there is after so many steps."""
         ...
@@ -98,28 +100,37 @@ def denoise(
             f"{num_inference_steps}. Use fewer: 20 to 50 are usual."
         )
     solver.set_timesteps(num_inference_steps, device=noise.device)
-    begun = None if keeper is None else keeper.load(solver, generator)
+    plan = windows.windows(noise.shape[2])
+    # of several processes, none finishes a frame alone
+    solvers = ClipSolver(solver, plan, noise.shape[2], generator, in_one=ranks.count > 1)
+    begun = None if keeper is None else keeper.load(solvers, generator)
     first, latents = begun or (0, noise * solver.init_noise_sigma)
     latents = latents.to(noise)
-    takes_generator = "generator" in inspect.signature(solver.step).parameters
-    extra = {"generator": generator} if takes_generator and generator is not None else {}
 
     for number, t in enumerate(solver.timesteps[first:], first):
         if kept is not None:
             latents = kept.before_step(latents, noise, solver, t)
-        scaled = solver.scale_model_input(latents, t)
         guidance = guidance_scale if number >= guided_from * len(solver.timesteps) else 1.0
         told = _in_step(on_step, number, len(solver.timesteps))
         try:
-            prediction = predict_clip(
-                predict, scaled, t, guidance, windows, ranks, splits_halves, on_window=told
-            )
+            # finished frames are stepped in place: no later window of this step sees them
+            for group, frames, prediction in predict_frames(
+                predict,
+                lambda window, t=t: solvers.scaled(latents, window, t),
+                t,
+                guidance,
+                windows,
+                solvers.groups,
+                ranks,
+                splits_halves,
+                on_window=told,
+            ):
+                latents[:, :, frames] = solvers.step(prediction, t, latents[:, :, frames], group)
         except NotFiniteError as error:
             step = f"step {number + 1} of {len(solver.timesteps)}"
             raise NotFiniteError(f"In {step}, {error}") from error
-        latents = solver.step(prediction, t, latents, **extra).prev_sample
         if keeper is not None and (number + 1) % keep_every == 0:
-            keeper.save(number + 1, latents, solver, generator)
+            keeper.save(number + 1, latents, solvers, generator)
     return latents if kept is None else kept.at_the_end(latents)
 
 
@@ -129,27 +140,67 @@ def predict_clip(
     t: Tensor,
     guidance_scale: float,
     windows: WindowSettings,
+) -> Tensor:
+    """Predict a clip (1, C, F, h, w) window by window, blended and guided."""
+    result = torch.empty_like(scaled)
+    groups = finished_frames(windows.windows(scaled.shape[2]))
+    for _, frames, prediction in predict_frames(
+        predict, lambda window: scaled[:, :, window], t, guidance_scale, windows, groups
+    ):
+        result[:, :, frames] = prediction
+    return result
+
+
+def predict_frames(
+    predict: PredictWindow,
+    scaled: Callable[[Window], Tensor],
+    t: Tensor,
+    guidance_scale: float,
+    windows: WindowSettings,
+    groups: Sequence[Sequence[int]],
     ranks: Ranks = ALONE,
     splits_halves: bool = True,
     *,
     on_window: OnStep = silent,
-) -> Tensor:
-    """Predict this process's windows, blend them with those of others, guide: (1, C, F, h, w)."""
+) -> Iterator[tuple[int, Sequence[int], Tensor]]:
+    """Predict this process's windows, blend them with those of others, guide.
+
+    Args:
+        predict: As of `denoise`, as are the others that are not named here.
+        scaled: Gives what the network sees of a window (1, C, f, h, w).
+        t: Diffusion time.
+        guidance_scale: See `denoise`.
+        windows: See `denoise`.
+        groups: For each window, in order, the frames that are finished with it.
+        ranks: See `denoise`; with several, all frames are finished with the last window.
+        splits_halves: See `denoise`.
+        on_window: Told after every window.
+
+    Yields:
+        The number of a group, its frames, and their prediction (1, C, f, h, w).
+    """
+    plan = windows.windows(sum(map(len, groups)))
     rows = 2 if needs_unconditional(guidance_scale) else 1
-    tasks = ranks.tasks(windows.windows(scaled.shape[2]), rows, splits_halves=splits_halves)
-    blend = Blend(scaled.expand(rows, -1, -1, -1, -1))
+    tasks = ranks.tasks(plan, rows, splits_halves=splits_halves)
+    blend = Blend(scaled(plan[0]).expand(rows, -1, -1, -1, -1))
     for done, (window, half) in enumerate(tasks, 1):
         which = {} if half is None else {"half": half}
         try:
-            prediction = predict(scaled[:, :, window], t, window, rows == 2, **which)
+            prediction = predict(scaled(window), t, window, rows == 2, **which)
         except NotFiniteError as error:
             place = f"the window of frames {window[0]} to {window[-1]}"
             raise NotFiniteError(f"{place}: {error}") from error
         weights = window_weights(len(window), windows.blending, windows.context_overlap)
         blend.add(prediction, window, weights, half)
         on_window(done, len(tasks))
-    both = blend.result(ranks)
-    return guide(both[:1], both[1:], guidance_scale) if rows == 2 else both
+        if ranks.count == 1 and groups[done - 1]:
+            yield done - 1, groups[done - 1], _guided(blend.take(groups[done - 1]), guidance_scale)
+    if ranks.count > 1:
+        yield len(plan) - 1, groups[-1], _guided(blend.take(groups[-1], ranks), guidance_scale)
+
+
+def _guided(both: Tensor, guidance_scale: float) -> Tensor:
+    return guide(both[:1], both[1:], guidance_scale) if len(both) == 2 else both
 
 
 def _in_step(on_step: OnStep, number: int, steps: int) -> OnStep:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...commands.number_option import add_numbers
+from ...commands.number_option import add_number, add_numbers
 from ...files import check_writable
 from ...sampling.speed import EXACT, SPEEDS, Speed
 from .options import add_json, add_precision, say_checks
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--models", default="built-in", metavar="DIR", help="the model's folder, or built-in")
     add("--modes", nargs="+", choices=list(MODES), metavar="MODE", help="only these, beside exact")
     add_numbers(parser, ("--clips", 1, 16, "held-out clips"), ("--frames", 8, 24, "frames of each"))
+    add_number(parser, "--clip-set", "another set of held-out dancers (default 0)", 0, default=0)
     add_json(parser)
     add_precision(parser)
 
@@ -72,7 +73,12 @@ def run(args: argparse.Namespace) -> bool:
     _print(table, modes, checks)
     if args.json is not None:
         document = {
-            "settings": {"clips": args.clips, "frames": args.frames, "models": str(args.models)},
+            "settings": {
+                "clips": args.clips,
+                "clip_set": args.clip_set,
+                "frames": args.frames,
+                "models": str(args.models),
+            },
             "rows": table,
             "seconds": seconds,
             "checks": [{"text": text, "met": is_met} for text, is_met in checks],
@@ -102,7 +108,8 @@ def _animate_all(
     with progress_bar("animate and score") as on_step:
         for number in range(args.clips):
             size = settings.width, settings.height
-            clip = held_out_clip(number, args.frames, *size, models.profile.drawing)
+            drawing, clip_set = models.profile.drawing, args.clip_set
+            clip = held_out_clip(number, args.frames, *size, drawing, clip_set)
             scores.add(TRUTH, clip.truth, clip)
             exact: np.ndarray | None = None
             for index, (name, speed) in enumerate(modes.items()):

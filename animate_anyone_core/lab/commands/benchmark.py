@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "scale": ("scale", "what 10^2 to 10^6 clips take, from rates measured on a few"),
     "speed": ("speed", "our denoising call beside a plain one, and the speeds"),
     "speed-modes": ("speed_modes", "speeds on held-out dancers: the time, and what it costs"),
+    "long": ("long", "minutes of one clip: whether it drifts, windows show, memory or time grow"),
     "replacement": (
         "replacement",
         "a person in a video replaced, beside an animation pasted over it",
