@@ -138,7 +138,8 @@ def test_latents_around_the_person_are_kept_in_every_sampler(server, names, fold
     assert relative_l2(one, expected) < STEP_AGREES["anycharv"]
     outside = torch.ones(one.shape[-2:], dtype=torch.bool)
     outside[5:16, 4:12] = False  # the box covers cells 5 to 15 and 4 to 11
-    assert relative_l2(one[..., outside], made[..., outside]) < 1e-5  # whatever is made
+    limit = 2 * STEP_AGREES["anycharv"]  # of the encoded video alone
+    assert relative_l2(made[..., outside], expected[..., outside]) < limit
     assert relative_l2(one[..., 6:14, 5:10], made[..., 6:14, 5:10]) > 0.1
 
 
