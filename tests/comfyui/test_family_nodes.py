@@ -138,9 +138,10 @@ def test_latents_around_the_person_are_kept_in_every_sampler(server, names, fold
     assert relative_l2(one, expected) < STEP_AGREES["anycharv"]
     outside = torch.ones(one.shape[-2:], dtype=torch.bool)
     outside[5:16, 4:12] = False  # the box covers cells 5 to 15 and 4 to 11
-    limit = 2 * STEP_AGREES["anycharv"]  # of the encoded video alone
-    assert relative_l2(made[..., outside], expected[..., outside]) < limit
-    assert relative_l2(one[..., 6:14, 5:10], made[..., 6:14, 5:10]) > 0.1
+    ours["sampler"]["inputs"]["seed"] = 99
+    other = latents_of(server, ours)
+    assert relative_l2(other[..., outside], made[..., outside]) < 1e-4  # the video's own
+    assert relative_l2(other[..., 6:14, 5:10], made[..., 6:14, 5:10]) > 0.1
 
 
 @pytest.mark.parametrize("family", ["anycharv", "mimo"])
