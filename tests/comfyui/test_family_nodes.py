@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from comfyui_harness import first_light as line
 from comfyui_harness.server import PromptFailedError
 from PIL import Image
@@ -135,10 +136,12 @@ def test_latents_around_the_person_are_kept_in_every_sampler(server, names, fold
     published = with_box(kept(of_family(line.sampler_graph(names, steps=1), "anycharv")))
     one = latents_of(server, published)
     assert relative_l2(one, expected) < STEP_AGREES["anycharv"]
-    outside = np.ones(one.shape[-2:], bool)
+    outside = torch.ones(one.shape[-2:], dtype=torch.bool)
     outside[5:16, 4:12] = False  # the box covers cells 5 to 15 and 4 to 11
-    assert relative_l2(one[..., outside], made[..., outside]) < 1e-5  # whatever is made
-    assert relative_l2(one[..., 6:14, 5:10], made[..., 6:14, 5:10]) > 0.1
+    ours["sampler"]["inputs"]["seed"] = 99
+    other = latents_of(server, ours)
+    assert relative_l2(other[..., outside], made[..., outside]) < 1e-4  # the video's own
+    assert relative_l2(other[..., 6:14, 5:10], made[..., 6:14, 5:10]) > 0.1
 
 
 @pytest.mark.parametrize("family", ["anycharv", "mimo"])

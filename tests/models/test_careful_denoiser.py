@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,8 +13,10 @@ from animate_anyone_core.errors import NotFiniteError, SettingsError
 from animate_anyone_core.models import careful_denoiser, memory
 from animate_anyone_core.models.autoencoder import decode_frames
 from animate_anyone_core.models.careful_denoiser import CarefulDenoiser
+from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.memory import activation_bytes
 from animate_anyone_core.models.references import Reference, RegionalReference
+from tests.random_weights import randomise
 
 HALVES = "Out of memory: going on with one half of guidance at a time."
 PIECES = "Out of memory: going on with attention in pieces."
@@ -114,6 +117,23 @@ def test_then_attention_in_pieces(unet, call, kernel, caplog):
     assert_close(call(CarefulDenoiser(unet)), expected, rtol=1e-5, atol=1e-5)
     assert caplog.messages == [HALVES, PIECES]
     assert max(before[4:]) < max(before[:4])
+
+
+@pytest.mark.parametrize("extra", [4, 5])
+@pytest.mark.parametrize(("short", "told"), [((1,), [HALVES]), ((2, 4), [HALVES, PIECES])])
+def test_a_video_around_the_character_where_memory_is_short(
+    unet, call, kernel, caplog, normal, extra, short, told
+):
+    """Input channels behind the noisy latents, MIMO's and AnyCharV's, go with every half and piece."""
+    config = replace(unet.config, in_channels=unet.config.out_channels + extra)
+    wide = randomise(DenoisingUNet(config, unet.temporal), 5)
+    sample = normal(1, config.in_channels, 3, 6, 8).expand(2, -1, -1, -1, -1)
+    expected = call(wide, sample=sample)
+    blank = torch.cat([sample[:, :4], torch.zeros_like(sample[:, 4:])], dim=1)
+    assert not torch.allclose(call(wide, sample=blank), expected, atol=1e-3)
+    kernel(full_at(*short))
+    assert_close(call(CarefulDenoiser(wide), sample=sample), expected, rtol=1e-5, atol=1e-5)
+    assert caplog.messages == told
 
 
 def test_then_a_sentence_with_a_window_that_would_fit(unet, call, kernel, monkeypatch):

@@ -112,15 +112,15 @@ def make_all(
         return np.stack(list(paste_region(clip.target, frames, region, boxes)))
 
     scene = Scene(target=clip.target, masks=held_out.masks)
-    kept = make(ours, scene, is_kept=True)
+    replaced = make(ours, scene)
     return {
         TRUTH: clip.truth,
         CODEC: through_codec(ours, clip.truth),
         AS_IT_IS: clip.target,
         RIVAL: pasted(make(rival, NO_SCENE)),
-        OURS: make(ours, scene),
-        KEPT: kept,
-        PASTED: pasted(kept),
+        OURS: replaced,
+        PASTED: pasted(replaced),
+        KEPT: make(ours, scene, is_kept=True),
     }
 
 

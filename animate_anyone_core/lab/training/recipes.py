@@ -157,34 +157,6 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             },
         ),
     ),
-    "builtin-replace-stage1-longer": (
-        "the same as its first stage, going on with other scenes; needs --init-from",
-        (
-            _BUILTIN,
-            _BUILTIN_STAGE1,
-            _REPLACE,
-            {
-                "seed": 5,
-                "steps": 500,
-                "data": {"cache_scenes": 1200, "cache_frames": 6},
-                "optimizer": {"orthogonal_lr": 0.01, "lr": 7.5e-4, "trained_reference": "none"},
-            },
-        ),
-    ),
-    "builtin-replace-stage2-longer": (
-        "the same as its second stage, going on; needs --init-from and init.motion",
-        (
-            _BUILTIN,
-            _BUILTIN_STAGE2,
-            _REPLACE,
-            {
-                "seed": 5,
-                "steps": 150,
-                "data": {"cache_scenes": 90, "cache_frames": 15},
-                "optimizer": {"orthogonal_lr": 0.007, "lr": 3e-4},
-            },
-        ),
-    ),
     "builtin-character": (
         "the built-in model learns one character of yours; needs --data",
         (
