@@ -37,7 +37,7 @@ def num_anchors(size: Size, strides: tuple[int, ...] = _STRIDES) -> int:
 
 
 def has_all_anchors(count: int, size: Size) -> bool:
-    """Whether a raw output of YOLOv8's heads has so many candidates; the "p6" ones have a stride more."""
+    """Whether a raw output of YOLOv8 has so many candidates; "p6" networks have a stride more."""
     return count in (num_anchors(size), num_anchors(size, (*_STRIDES, 64)))
 
 
