@@ -15,6 +15,7 @@ from .network_kinds import ZERO_TO_ONE, NetworkKind, Shapes, Size, is_single, te
 
 _STRIDES = (8, 16, 32)
 _COCO = 80  # classes
+_LARGEST_SHARE = 2.0  # of the input that a box may be, and still a share
 _LARGEST_LOG_SIDE = 20.0  # larger than any picture, and no overflow
 
 
@@ -30,9 +31,14 @@ class DetectorModel(NetworkKind):
     decode: Callable[[list[np.ndarray], Size], tuple[np.ndarray, np.ndarray]]
 
 
-def num_anchors(size: Size) -> int:
-    """Return how many candidates an anchor-free detector of strides 8, 16, 32 has."""
-    return sum((size[0] // stride) * (size[1] // stride) for stride in _STRIDES)
+def num_anchors(size: Size, strides: tuple[int, ...] = _STRIDES) -> int:
+    """Return how many candidates an anchor-free detector of some strides has."""
+    return sum((size[0] // stride) * (size[1] // stride) for stride in strides)
+
+
+def has_all_anchors(count: int, size: Size) -> bool:
+    """Whether a raw output of YOLOv8 has so many candidates; "p6" networks have a stride more."""
+    return count in (num_anchors(size), num_anchors(size, (*_STRIDES, 64)))
 
 
 def _decode_yolox(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
@@ -64,10 +70,17 @@ def _decode_yolov8(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, n
 
 
 def _decode_yolov10(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
-    """Read rows of corners, score and class."""
+    """Read rows of corners, score and class.
+
+    RT-DETR as ultralytics exports it since 8.4 has the same shape, but center and side as shares of the
+    input: none of its rows is larger than that, and each row is somebody's or something's.
+    """
     rows = outputs[0][0].astype(np.float32)
-    rows = rows[np.rint(rows[:, 5]) == 0]
-    return rows[:, :4], rows[:, 4]
+    boxes = rows[:, :4]
+    if len(rows) and np.abs(boxes).max() <= _LARGEST_SHARE:
+        boxes = _from_shares(boxes, size)
+    person = np.rint(rows[:, 5]) == 0
+    return boxes[person], rows[person, 4]
 
 
 def _decode_rt_detr(outputs: list[np.ndarray], size: Size) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +123,7 @@ def _is_nms_inside(shapes: Shapes, size: Size) -> bool:
 
 
 def _is_yolov8(shapes: Shapes, size: Size) -> bool:
-    return is_single(shapes) and shapes[0][2] == num_anchors(size) and shapes[0][1] >= 5
+    return is_single(shapes) and has_all_anchors(shapes[0][2], size) and shapes[0][1] >= 5
 
 
 def _is_yolov10(shapes: Shapes, size: Size) -> bool:
@@ -164,7 +177,7 @@ DETECTORS: tuple[DetectorModel, ...] = (
     ),
     DetectorModel(
         kind="yolov10",
-        looks_like="YOLOv10: one output (1, 300, 6)",
+        looks_like="YOLOv10, YOLO26 or a recent RT-DETR: one output (1, 300, 6)",
         matches=_is_yolov10,
         decode=_decode_yolov10,
         std=ZERO_TO_ONE,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..borders import limits
-from .detector_models import num_anchors
+from .detector_models import has_all_anchors, num_anchors
 from .keypoint_layouts import to_openpose
 from .network_kinds import ZERO_TO_ONE, NetworkKind, Shapes, Size, is_single, tell_kind
 from .person_detector import WholePictureNetwork, without_overlaps
@@ -103,7 +103,8 @@ def _decode_rtmo(outputs: list[np.ndarray]) -> Found:
 
 
 def _is_raw(shapes: Shapes, size: Size) -> bool:
-    return shapes == [(1, 5 + 3 * _KEYPOINTS, num_anchors(size))]
+    is_raw = is_single(shapes) and shapes[0][1] == 5 + 3 * _KEYPOINTS
+    return is_raw and has_all_anchors(shapes[0][2], size)
 
 
 def _is_end_to_end(shapes: Shapes, size: Size) -> bool:

@@ -75,6 +75,14 @@ def test_raw_candidates_are_read_by_columns():
     assert found.scores.argmax() == 7
 
 
+@pytest.mark.parametrize(("side", "anchors"), [(640, 8400), (1280, 34000)])
+def test_exports_of_large_pictures_have_a_stride_more(side, anchors):
+    """YOLOv8-pose "p6" looks at 1280 pixels with a fourth grid of 20x20 cells."""
+    (raw,) = (model for model in ONE_STAGE if model.kind == "yolo-pose")
+    assert raw.matches([(1, 56, anchors)], (side, side))
+    assert not raw.matches([(1, 56, anchors + 1)], (side, side))
+
+
 def test_end_to_end_rows_of_other_classes_are_nobody():
     rows = np.zeros((1, 300, 57), np.float32)
     for place, (x, kind) in enumerate(((20, 0), (60, 3))):

@@ -118,6 +118,24 @@ class TestEveryKind:
         assert len(found.detect(picture[..., ::-1]).boxes) == 0
 
 
+def test_boxes_as_shares_in_the_shape_of_yolov10_are_a_recent_rt_detrs():
+    """Ultralytics 8.4 writes center, side, score and class; the sides are shares of the input."""
+    rows = np.zeros((1, 300, 6), np.float32)
+    rows[0, :3] = [
+        [0.25, 0.5, 0.1, 0.5, 0.9, 0],
+        [0.5, 0.5, 1.0, 1.0, 0.8, 16],
+        [1.0, 1.0, 0.3, 0.2, 0.7, 0],
+    ]
+    model = find_detector("x", [rows.shape], (320, 640))
+    boxes, scores = model.decode([rows], (320, 640))
+    np.testing.assert_allclose(boxes[:2], [(128, 80, 192, 240), (544, 288, 736, 352)], rtol=1e-5)
+    np.testing.assert_allclose(scores[:2], [0.9, 0.7])
+    assert scores[2:].max() == 0
+    rows[0, 0, :4] = 128, 80, 192, 240  # corners in pixels are YOLOv10's
+    rows[0, 2, 5] = 1
+    np.testing.assert_allclose(model.decode([rows], (320, 640))[0][0], (128, 80, 192, 240))
+
+
 def test_rtmdet_must_be_chosen_by_hand(standins, tmp_path):
     """Its shapes are those of a YOLOX with NMS inside, its normalisation is another one."""
     path = standins.make_detector(tmp_path / "rtmdet.onnx", kind="rtmdet", name="input")
@@ -151,7 +169,8 @@ def test_other_shapes_are_refused_with_the_known_ones(shapes):
         f"x.onnx is not a person detector we know: for a 640x640 picture it returns {text}. "
         "Known detectors: YOLOX: one output (1, 8400, 85) for a 640x640 input; "
         "YOLOX with NMS inside: (1, N, 5), and labels (1, N) or none; "
-        "YOLOv8: one output (1, 84, 8400); YOLOv10: one output (1, 300, 6); "
+        "YOLOv8: one output (1, 84, 8400); "
+        "YOLOv10, YOLO26 or a recent RT-DETR: one output (1, 300, 6); "
         "RT-DETR: one output (1, 300, 84); "
         "RT-DETR as transformers exports it: (1, 300, 80) and (1, 300, 4); "
         "YOLO-NAS: four outputs, number, boxes (1, N, 4), scores and classes (1, N)."

@@ -63,7 +63,7 @@ def test_drawn_dancers_pass(built_in, split):
 @pytest.mark.parametrize("clip", [portrait, blobs], ids=["real person", "nobody"])
 def test_what_is_no_dancer_is_doubted(built_in, clip):
     poses, report = built_in.detect(clip())
-    assert (poses.scores[:, 0, :18] > 0.5).mean() > 0.5, "the scores alone tell nothing"
+    assert (poses.scores[:, 0] > 0).any(), "the scores alone do not tell"
     assert not report.plausibility.passes
     assert poses.doubts == (report.plausibility.doubt,)
     assert f"Warning: {DOUBT}: looked at again" in str(report)

@@ -29,6 +29,10 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
         "characters",
         "two characters that cross, beside each alone and combined references",
     ),
+    "pose-trust": (
+        "pose_trust",
+        "what pose networks for drawn dancers say of dancers and of everything else",
+    ),
     "loading": ("loading", "time and memory to load files of the published sizes"),
 }
 

@@ -23,7 +23,7 @@ from .pose_architectures import (
     STRIDE,
 )
 
-_GREY = 114
+GREY = 114
 _OURS, _THEIRS = (np.array(part) for part in zip(*LAYOUTS[NUM_COCO].items(), strict=True))
 
 
@@ -90,15 +90,20 @@ def random_crops(
         if rng.random() < 0.4:
             crop = cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.3, 1.5))
         crops[index] = crop * rng.uniform(0.8, 1.2, 3) + rng.uniform(-12, 12, 3)
-    crops = (crops.clip(0, 255) - np.array(RGB_MEAN)) / np.array(RGB_STD)
     points, scores = coco_keypoints(pictures.points[chosen], pictures.scores[chosen])
     points = (points - centres[:, None]) / scales[:, None] + 0.5
     visible = (scores > 0) & (points > 0.01).all(axis=-1) & (points < 0.99).all(axis=-1)
     return CropExamples(
-        torch.from_numpy(crops.astype(np.float32)).permute(0, 3, 1, 2),
+        normalised(crops),
         torch.from_numpy(points.astype(np.float32)),
         torch.from_numpy(visible.astype(np.float32)),
     )
+
+
+def normalised(crops: np.ndarray) -> Tensor:
+    """Turn crops (B, 96, 72, 3) of about 0 to 255 into what the estimator takes, (B, 3, 96, 72)."""
+    values = (crops.clip(0, 255) - np.array(RGB_MEAN)) / np.array(RGB_STD)
+    return torch.from_numpy(values.astype(np.float32)).permute(0, 3, 1, 2)
 
 
 def coco_keypoints(points: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +120,7 @@ def random_boxes(
     cv2 = import_cv2()
     side = DETECTOR_SIDE // SHRINK
     cells = DETECTOR_SIDE // STRIDE
-    canvases = np.full((count, side, side, 3), _GREY, np.uint8)
+    canvases = np.full((count, side, side, 3), GREY, np.uint8)
     targets = np.zeros((count, 4, cells, cells), np.float32)
     person = np.zeros((count, cells, cells), np.float32)
     for index in range(count):

@@ -20,20 +20,14 @@ from ...pose.keypoint_layouts import LAYOUTS
 from ...pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from ...progress import OnStep, silent
 from .dancer_pictures import DancerPictures, render_pictures
-from .onnx_export import export_onnx
-from .part_recipes import muon_for_parts, part_of_work, train_part, write_recipe
-from .pose_architectures import (
-    CROP_SIZE,
-    DETECTOR_SIDE,
-    NUM_COCO,
-    DetectorNetwork,
-    EstimatorNetwork,
-)
+from .part_recipes import muon_for_parts, part_of_work, train_part
+from .pose_architectures import NUM_COCO, DetectorNetwork, EstimatorNetwork
+from .pose_doubt import DoubtConfig, teach_doubt
 from .pose_examples import BoxExamples, CropExamples, person_boxes, random_boxes, random_crops
+from .pose_files import DETECTOR_FILE, ESTIMATOR_FILE, write_pose_networks
 
 logger = logging.getLogger("animate_anyone")
 
-DETECTOR_FILE, ESTIMATOR_FILE = "detector.onnx", "estimator.onnx"
 # Joints that carry the pose count most; face and hands are small and many.
 _DETAIL_WEIGHT = 0.3
 
@@ -107,7 +101,7 @@ def train_pose_networks(
         )
         network.eval()
         done += num_steps
-    write_pose_networks(detector, estimator, output, config)
+    write_pose_networks(detector, estimator, output, "builtin-pose", config)
     return detector, estimator
 
 
@@ -151,19 +145,6 @@ def _spots(points: Tensor, size: torch.Size) -> Tensor:
     return spots / spots.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
 
 
-def write_pose_networks(
-    detector: DetectorNetwork, estimator: EstimatorNetwork, folder: Path, config: PoseNetworksConfig
-) -> None:
-    """Write both as ONNX with the signatures of the published files, and the recipe."""
-    folder.mkdir(parents=True, exist_ok=True)
-    picture = torch.zeros(1, 3, DETECTOR_SIDE, DETECTOR_SIDE)
-    export_onnx(detector, picture, folder / DETECTOR_FILE, ("images",), ("output",))
-    crops = torch.zeros(2, 3, *CROP_SIZE)
-    names = ("simcc_x", "simcc_y")
-    export_onnx(estimator, crops, folder / ESTIMATOR_FILE, ("input",), names, any_batch=True)
-    write_recipe(folder, "builtin-pose", config)
-
-
 def measure_pose_networks(detector: PoseDetector, pictures: DancerPictures) -> dict[str, float]:
     """Detect people in single pictures and compare with the truth.
 
@@ -193,9 +174,12 @@ def measure_pose_networks(detector: PoseDetector, pictures: DancerPictures) -> d
 
 
 def run_recipe(output: Path, on_step: OnStep = silent) -> None:
-    """Train the built-in pose networks into `output`/pose and log how well they do."""
+    """Train the built-in pose networks, doubt included, into `output`/pose; log how well they do."""
     folder = output / "pose"
-    train_pose_networks(PoseNetworksConfig(), folder, on_step)
+    networks = train_pose_networks(PoseNetworksConfig(), folder, on_step)
+    doubt = DoubtConfig()
+    teach_doubt(*networks, doubt, on_step)
+    write_pose_networks(*networks, folder, "builtin-pose", doubt, folder / "training.json")
     detector = load_pose_detector(folder / DETECTOR_FILE, folder / ESTIMATOR_FILE, "cpu")
     for size in (128, 256):
         scores = measure_pose_networks(detector, render_pictures("test", 40, 3, size, size))

@@ -223,6 +223,7 @@ PART_RECIPES: dict[str, tuple[str, str]] = {
     "builtin-codec": ("codec", "the built-in model's VAE"),
     "builtin-image-encoder": ("image_encoder", "the built-in model's image encoder"),
     "builtin-pose": ("pose_networks", "the built-in model's person detector and pose estimator"),
+    "builtin-pose-doubt": ("pose_doubt", "the same, to lower scores where no drawn dancer is"),
     "builtin-samples": ("builtin_samples", "the sample inputs that ship with the pack"),
 }
 
