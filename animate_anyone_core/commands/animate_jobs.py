@@ -1,19 +1,17 @@
 """`animate --jobs`: many videos by one command, their networks loaded once."""
 
 import argparse
-import copy
 import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
-from ..borders.options import check_options
 from ..checkpoints.model_folder import Models, load_models
 from ..checkpoints.report import LoadReport
 from ..errors import SettingsError
 from ..jobs import Job, Row, run_jobs
 from ..sampling.ranks import launched
+from .job_options import row_options, row_parser
 
 logger = logging.getLogger("animate_anyone")
 
@@ -41,13 +39,10 @@ def animate_jobs(
     Raises:
         SettingsError: If the list cannot be read, or two jobs make the same file.
     """
-    parser = _RowParser(prog="a job", add_help=False, allow_abbrev=False)
-    add_arguments(parser)
-    load = _LastModels()
+    parser, load = row_parser(add_arguments), _LastModels()
 
     def make_job(number: int, row: Row) -> tuple[Job, Callable[[], None]]:
-        options = parser.parse_args(_arguments(row), copy.copy(args))
-        check_options(vars(options))
+        options = row_options(parser, row, args)
         if options.reference is None:
             raise SettingsError("The job says no reference, and --reference is not given.")
         decisive = {
@@ -61,15 +56,6 @@ def animate_jobs(
     report = run_jobs(args.jobs, make_job, (ranks.number, ranks.count))
     logger.info("%s", report)
     return 1 if report.faults else 0
-
-
-class _RowParser(argparse.ArgumentParser):
-    """Raises what is wrong with a job instead of ending the program."""
-
-    def error(self, message: str) -> NoReturn:
-        if message.startswith("one of the arguments --output"):
-            message = "The job says no output."
-        raise SettingsError(message.removeprefix("argument "))
 
 
 class _LastModels:
@@ -87,19 +73,3 @@ class _LastModels:
         self._last = None  # two sets of networks may be more than there is room for
         self._last = key, load_models(folder, **how)  # type: ignore[arg-type]
         return self._last[1]
-
-
-def _arguments(row: Row) -> list[str]:
-    """A job's options as a command line has them."""
-    arguments = []
-    for name, value in row.items():
-        option = "--" + str(name).strip().removeprefix("--").replace("_", "-")
-        if option == "--jobs":
-            raise SettingsError("A job cannot be a list of jobs: leave out its jobs.")
-        if isinstance(value, list | dict):
-            raise SettingsError(f"{option} must be a text, a number or true, got {value!r}.")
-        if value is True or str(value).lower() == "true":
-            arguments.append(option)
-        elif value is not False and str(value).lower() != "false":
-            arguments.append(f"{option}={value}")
-    return arguments

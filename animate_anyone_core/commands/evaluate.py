@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
 from ..evaluation.identity import Character
 from ..evaluation.perceptual import LPIPS_NETWORKS, Lpips, load_lpips
-from ..evaluation.picture_features import PictureFeatures, load_picture_features
+from ..evaluation.picture_features import load_picture_features
 from ..evaluation.pose_following import (
     DetectsPoses,
     PoseFollowing,
@@ -37,6 +37,7 @@ from ..pose.runtime import check_torchscript
 from ..pose.skeleton import PoseSequence
 from ..video import VideoClip, read_video, write_video
 from .clip_folders import ClipFiles, find_clips
+from .evaluate_jobs import SCORES, check_needed, evaluate_jobs
 from .number_option import add_max_frames
 from .progress_bar import progress_bar
 
@@ -50,9 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference); files of one name without its ending belong together."
     )
     add = parser.add_argument
-    add("--result", type=Path, required=True, metavar="PATH", help="what the model made")
-    add("--truth", type=Path, required=True, metavar="PATH", help="what it should have made")
-    add("--output", type=Path, required=True, metavar="DIR", help="folder for table and pictures")
+    add("--result", type=Path, metavar="PATH", help="what the model made")
+    add("--truth", type=Path, metavar="PATH", help="what it should have made")
+    add("--output", type=Path, metavar="DIR", help="folder for table and pictures")
+    add(
+        "--jobs",
+        type=Path,
+        metavar="FILE",
+        help="a list of such options, .jsonl or .csv, a clip a line: what a line leaves out is taken "
+        "from here, a fault ends its own job, done jobs are not done again",
+    )
     add("--reference", type=Path, metavar="PATH", help="the character: for identity, shown beside")
     add("--poses", type=Path, metavar="PATH", help="poses that drove the result, JSON")
     add(
@@ -87,11 +95,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", metavar="D", help="for LPIPS, FVD and detection (default cpu)")
 
 
-def run(args: argparse.Namespace) -> None:
-    """Run the command."""
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns 1 if a job of a list failed."""
+    if args.jobs is not None:
+        return evaluate_jobs(args, add_arguments, _open_tools, _evaluate_job)
+    check_needed(args, "evaluate")
     _check(args)
-    check_writable(args.output / "scores.json")
+    check_writable(args.output / SCORES)
     files = find_clips(args)
+    tools = _open_tools(args)
+    if args.result.is_dir():
+        one = dict.fromkeys(SET_METRICS, "one number for all clips of the folder")
+        _evaluate_folder(args, files, tools._replace(skipped=tools.skipped | one))
+    else:
+        _evaluate_clip(args, files[0], tools)
+    return 0
+
+
+def _evaluate_job(args: argparse.Namespace, tools: "_Tools") -> None:
+    """Measure one clip of a list."""
+    _check(args)
+    if args.result.is_dir():
+        raise SettingsError("A job measures one clip: name files, not folders.")
+    distances = SetDistances(tools.networks)  # of this clip alone
+    _evaluate_clip(args, find_clips(args)[0], tools._replace(distances=distances))
+
+
+def _open_tools(args: argparse.Namespace) -> "_Tools":
     if args.i3d is not None and args.i3d.is_file():
         check_torchscript(args.i3d, args.allow_torchscript)
     distances = Distances(
@@ -109,17 +139,15 @@ def run(args: argparse.Namespace) -> None:
         detector = load_pose_detector(
             args.detector, args.estimator, args.device, None, args.allow_torchscript
         )
-    if args.result.is_dir():
-        skipped |= dict.fromkeys(SET_METRICS, "one number for all clips of the folder")
-    tools = _Tools(lpips, skipped, detector, distances.features, SetDistances(distances))
-    if args.result.is_dir():
-        _evaluate_folder(args, files, tools)
-    else:
-        measured = _measure(args, files[0], tools)
-        scores = tools.distances.measure(measured.scores)
-        _write(args.output, measured._replace(scores=scores))
-        logger.info("%s", scores_table(scores, measured.following))
-        logger.info("scores.json, side_by_side.mp4, grid.png: %s", args.output)
+    return _Tools(lpips, skipped, detector, distances, SetDistances(distances))
+
+
+def _evaluate_clip(args: argparse.Namespace, clip: ClipFiles, tools: "_Tools") -> None:
+    measured = _measure(args, clip, tools)
+    scores = tools.distances.measure(measured.scores)
+    _write(args.output, measured._replace(scores=scores))
+    logger.info("%s", scores_table(scores, measured.following))
+    logger.info("scores.json, side_by_side.mp4, grid.png: %s", args.output)
 
 
 class _Tools(NamedTuple):
@@ -128,7 +156,7 @@ class _Tools(NamedTuple):
     lpips: Lpips | None
     skipped: dict[str, str]
     detector: DetectsPoses | None
-    features: PictureFeatures | None
+    networks: Distances
     distances: SetDistances
 
 
@@ -204,8 +232,8 @@ def _measure(args: argparse.Namespace, files: ClipFiles, tools: _Tools) -> _Meas
     """Read and score one clip."""
     result, truth, mask, poses, reference = _read(args, files)
     following = character = None
-    if tools.features is not None:
-        character = Character(tools.features, reference, truth.fps)
+    if tools.networks.features is not None:
+        character = Character(tools.networks.features, reference, truth.fps)
     with progress_bar("measure") as on_step:
         scores = score_clip(
             result.frames,

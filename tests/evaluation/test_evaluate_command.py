@@ -241,3 +241,61 @@ def test_pose_following_is_measured_with_a_detector(files, tmp_path, monkeypatch
     following = json.loads((tmp_path / "scores.json").read_text())["pose_following"]
     assert following["error_percent"] > 1.0
     assert asked == [(None, Path("pose.onnx"), "cpu", None, False)]
+
+
+class TestJobs:
+    """A list of clips, each with options of its own."""
+
+    @pytest.fixture
+    def jobs(self, files, tmp_path):
+        rows = [
+            {"result": str(files / "result.mp4"), "output": str(tmp_path / "a")},
+            {"result": str(files / "none.mp4"), "output": str(tmp_path / "b")},
+            {"result": str(files / "short.mp4"), "output": str(tmp_path / "c")},
+            {"result": str(files), "output": str(tmp_path / "d")},
+            {"result": str(files / "truth.mp4")},
+            {
+                "result": str(files / "truth.mp4"),
+                "output": str(tmp_path / "f"),
+                "mask": str(files / "mask.mp4"),
+            },
+        ]
+        path = tmp_path / "jobs.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    def run(self, files, jobs) -> int:
+        truth = str(files / "truth.mp4")
+        return main(["evaluate", "--jobs", str(jobs), "--truth", truth, "--no-lpips"])
+
+    def test_clips_are_measured_faults_are_their_own_and_done_ones_stay(
+        self, files, jobs, tmp_path, caplog
+    ):
+        caplog.set_level("INFO", "animate_anyone")
+        assert self.run(files, jobs) == 1
+        assert "6 jobs: 2 done" in caplog.text
+        assert "4 failed:" in caplog.text
+        assert "line 5: A job needs --output." in caplog.text
+        assert "line 4: A job measures one clip: name files, not folders." in caplog.text
+        assert evaluate(files, tmp_path / "alone", "--result", str(files / "result.mp4")) == 0
+        one, alone = (
+            json.loads((tmp_path / name / "scores.json").read_text()) for name in ("a", "alone")
+        )
+        assert one == alone
+
+        means = json.loads((tmp_path / "jobs.jsonl.scores.json").read_text())
+        other = json.loads((tmp_path / "f" / "scores.json").read_text())
+        assert means["clips"] == 2
+        both = [scores["whole_frame"]["ssim"] for scores in (one, other)]
+        assert means["whole_frame"]["ssim"] == pytest.approx(sum(both) / 2)
+        assert means["person"]["ssim"] == other["person"]["ssim"], "the only one with a mask"
+
+        caplog.clear()
+        assert self.run(files, jobs) == 1
+        assert "6 jobs: 0 done" in caplog.text
+        assert "2 done before, 4 failed" in caplog.text
+        assert json.loads((tmp_path / "jobs.jsonl.scores.json").read_text()) == means
+
+    def test_without_a_list_the_three_paths_are_needed(self, files, capsys):
+        assert main(["evaluate", "--truth", str(files / "truth.mp4")]) == 2
+        assert "evaluate needs --result and --output." in capsys.readouterr().err

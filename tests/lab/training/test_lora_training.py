@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from animate_anyone_core.checkpoints.convert import convert
+from animate_anyone_core.checkpoints.layouts import Layout
 from animate_anyone_core.checkpoints.weight_files import read_weights
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.benchmarks.character import Learned, judge
@@ -84,6 +86,10 @@ def test_what_is_named_learns_and_the_rest_stays(start, tmp_path, stage, network
             read_weights(folder / "lora" / f"{file}.safetensors") for folder in (made, again)
         )
         assert all(torch.equal(weight, theirs[name]) for name, weight in mine.items())
+        source, target = made / "lora" / f"{file}.safetensors", tmp_path / f"{file}.safetensors"
+        (converted,) = convert([source], target, dtype=torch.float16)
+        assert converted.layout is Layout.LORA
+        assert read_weights(target).keys() == mine.keys()
 
 
 @needs_peft

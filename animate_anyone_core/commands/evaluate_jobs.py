@@ -1,0 +1,108 @@
+"""`evaluate --jobs`: many clips by one command, networks loaded once, and a mean over all at the end."""
+
+import argparse
+import json
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import SettingsError
+from ..files import write_json
+from ..jobs import Job, Row, run_jobs
+from .job_options import row_options, row_parser
+
+logger = logging.getLogger("animate_anyone")
+
+Tools = TypeVar("Tools")
+
+SCORES = "scores.json"
+#: Options that decide which networks measure.
+NETWORKS = (
+    "detector",
+    "estimator",
+    "allow_torchscript",
+    "i3d",
+    "features",
+    "videomae",
+    "lpips_net",
+    "no_lpips",
+    "device",
+)
+_NEEDED = ("result", "truth", "output")
+
+
+def check_needed(options: argparse.Namespace, whose: str) -> None:
+    """Raise SettingsError if an option without which nothing can be measured is missing."""
+    missing = [f"--{name}" for name in _NEEDED if getattr(options, name) is None]
+    if missing:
+        raise SettingsError(f"{whose} needs {' and '.join(missing)}.")
+
+
+def evaluate_jobs(
+    args: argparse.Namespace,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    open_tools: Callable[[argparse.Namespace], Tools],
+    evaluate: Callable[[argparse.Namespace, Tools], None],
+) -> int:
+    """Measure the clips of a list.
+
+    Args:
+        args: The command's options; what a job does not say is taken from here.
+        add_arguments: Defines the options that a job may have.
+        open_tools: Loads what options ask for.
+        evaluate: Measures what options name, with it.
+
+    Returns:
+        0, or 1 if a job failed.
+
+    Raises:
+        SettingsError: If the list cannot be read, or two jobs write into one folder.
+    """
+    parser = row_parser(add_arguments)
+    outputs: dict[int, Path] = {}
+    tools: dict[tuple[str, ...], Tools] = {}
+
+    def measure(options: argparse.Namespace) -> None:
+        key = tuple(str(getattr(options, name)) for name in NETWORKS)
+        if key not in tools:
+            tools.clear()  # two sets of networks may be more than there is room for
+            tools[key] = open_tools(options)
+        evaluate(options, tools[key])
+
+    def make_job(number: int, row: Row) -> tuple[Job, Callable[[], None]]:
+        options = row_options(parser, row, args)
+        check_needed(options, "A job")
+        decisive = {
+            name: str(value)
+            for name, value in vars(options).items()
+            if name not in ("command", "jobs") and value is not None
+        }
+        outputs[number] = options.output / SCORES
+        return Job(number, decisive, outputs[number]), partial(measure, options)
+
+    report = run_jobs(args.jobs, make_job)
+    failed = {number for number, _ in report.faults}
+    measured = [path for number, path in outputs.items() if number not in failed]
+    summary, means = args.jobs.with_name(args.jobs.name + ".scores.json"), mean_of(measured)
+    write_json({"clips": len(measured), **means}, summary)
+    logger.info("%s", report)
+    lines = [f"  {part} {name}: {x:.4g}" for part, row in means.items() for name, x in row.items()]
+    logger.info("Means over %d clips: %s", len(measured), "\n".join([str(summary), *lines]))
+    return 1 if report.faults else 0
+
+
+def mean_of(documents: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """The mean of every score over the clips that have it, for whole frames and the person alone."""
+    values: dict[str, dict[str, list[float]]] = {"whole_frame": {}, "person": {}}
+    for path in documents:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        for part, of_part in values.items():
+            for name, value in (document[part] or {}).items():
+                if isinstance(value, int | float):
+                    of_part.setdefault(name, []).append(float(value))
+    return {
+        part: {name: sum(of) / len(of) for name, of in rows.items()}
+        for part, rows in values.items()
+    }
