@@ -116,7 +116,7 @@ def denoise(
             # finished frames are stepped in place: no later window of this step sees them
             for group, frames, prediction in predict_frames(
                 predict,
-                lambda window, t=t: solvers.scaled(latents, window, t),
+                lambda window, t=t, now=latents: solvers.scaled(now, window, t),
                 t,
                 guidance,
                 windows,
