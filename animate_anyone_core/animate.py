@@ -71,7 +71,7 @@ def animate(
     unet, size = models.denoising_unet, (settings.width, settings.height)
     unet.check_window(min(settings.windows.context_frames, len(poses)))
     character = encode_reference(models, fit(reference, *size, settings.fit))
-    pose = encode_pose_pictures(models.pose_guider, poses, *size, settings.windows)
+    pose = encode_pose_pictures(models.pose_guider, poses, *size)
     extra = encode_scene(models.vae, models.profile.extra_inputs, scene, len(poses), *size)
     latents = sample_latents(
         unet if settings.full_every > 1 else CarefulDenoiser(unet),
