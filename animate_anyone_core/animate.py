@@ -72,7 +72,7 @@ def animate(
     unet, size = models.denoising_unet, (settings.width, settings.height)
     unet.check_window(min(settings.windows.context_frames, len(poses)))
     character = encode_reference(models, fit(reference, *size, settings.fit))
-    pose = encode_pose_pictures(models.pose_guider, poses, *size, settings.windows)
+    pose = encode_pose_pictures(models.pose_guider, poses, *size)
     profile = models.profile
     extra = encode_scene(models.vae, profile.extra_inputs, scene, len(poses), *size)
     kept = surroundings(profile.extra_inputs, scene, extra) if settings.keep_surroundings else None

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from ..errors import ShapeError
 from ..images import fit_clip
 from ..pixels import pixels_01
-from ..sampling.windows import WindowSettings
 from .landmark_guider import LandmarkGuider, WindowedPose, encode_landmarks
 from .pose_maps import PoseFeatures
 
@@ -105,18 +104,56 @@ class PosesOnDemand:
         return self._chunks[index]
 
 
+class LandmarksOnDemand:
+    """Features of a clip by AniPortrait's guider, which looks at a window's frames together.
+
+    What was asked for last is kept, two windows: a longer clip is encoded once a step.
+
+    Attributes:
+        shape: (1, C_0, F, h, w) of the first map.
+        device: Where they are.
+        dtype: What they are.
+    """
+
+    def __init__(
+        self, guider: LandmarkGuider, pictures: Pictures, width: int, height: int, kept: int = 2
+    ) -> None:
+        """Check the pictures; they are stretched to the video's size.
+
+        Raises:
+            ShapeError: If these are no pictures.
+        """
+        check_pictures(pictures)
+        self._guider, self._pictures, self._size = guider, pictures, (width, height)
+        self._kept = kept
+        self._windows: OrderedDict[tuple[int, ...], PoseFeatures] = OrderedDict()  # oldest first
+        weight = next(guider.parameters())
+        self.device, self.dtype = weight.device, weight.dtype
+        self.shape = (1, guider.shape.first, len(pictures), height // 8, width // 8)
+
+    @torch.no_grad()
+    def of(self, window: Sequence[int]) -> PoseFeatures:
+        """The maps of a window."""
+        key = tuple(window)
+        if key in self._windows:
+            self._windows.move_to_end(key)
+            return self._windows[key]
+        while len(self._windows) >= self._kept:
+            self._windows.popitem(last=False)
+        pixels = pixels_01(fit_clip(self._pictures[list(window)], *self._size))
+        seen = pixels.transpose(0, 1)[None].to(self.device, self.dtype)
+        whole = list(range(len(key)))
+        self._windows[key] = encode_landmarks(self._guider, seen, [whole]).of(whole)
+        return self._windows[key]
+
+
 #: Pose features of a clip: (1, C, F, h, w) at once, or of each window.
-ClipPose = Tensor | PosesOnDemand | WindowedPose
+ClipPose = Tensor | PosesOnDemand | LandmarksOnDemand | WindowedPose
 
 
-@torch.no_grad()
 def encode_pose_pictures(
-    guider: nn.Module,
-    poses: Pictures,
-    width: int,
-    height: int,
-    windows: WindowSettings | None = None,
-) -> ClipPose:
+    guider: nn.Module, poses: Pictures, width: int, height: int
+) -> PosesOnDemand | LandmarksOnDemand:
     """Stretch pose pictures (F, H, W, 3) to the video's size and encode them, when windows ask.
 
     Args:
@@ -124,19 +161,13 @@ def encode_pose_pictures(
         poses: The pictures.
         width: Of the video.
         height: Of the video.
-        windows: Those that will be sampled; a guider that looks at a window's frames together
-            (AniPortrait's) gives its features by them, at once. None is one window of all frames.
 
     Raises:
         ShapeError: If these are no pictures.
     """
-    if not isinstance(guider, LandmarkGuider):
-        return PosesOnDemand(guider, poses, width, height)
-    check_pictures(poses)
-    stretched = fit_clip(poses[list(range(len(poses)))], width, height)
-    pictures = pixels_01(stretched).transpose(0, 1)[None].to(next(guider.parameters()))
-    plan = [list(range(len(poses)))] if windows is None else windows.windows(len(poses))
-    return encode_landmarks(guider, pictures, plan)
+    if isinstance(guider, LandmarkGuider):
+        return LandmarksOnDemand(guider, poses, width, height)
+    return PosesOnDemand(guider, poses, width, height)
 
 
 def check_pictures(pictures: Pictures) -> None:

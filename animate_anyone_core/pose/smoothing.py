@@ -23,6 +23,8 @@ from .skeleton import BODY, FEET, NUM_KEYPOINTS, PoseSequence
 UNSURE_WEIGHT = 1e-7
 BEND_PENALTY = 1e-4
 SLOPE_PENALTY = 1e-5
+#: Bounds the memory, not the result: sums take ten times what points take.
+_FRAMES_AT_ONCE = 128
 
 
 _LIMITS: dict[str, Rule] = {
@@ -160,7 +162,7 @@ def _reaches(candidate: np.ndarray, strong: np.ndarray) -> np.ndarray:
 
 
 def fit_parabolas(points: np.ndarray, weights: np.ndarray, window: int) -> np.ndarray:
-    """Return the middle of a weighted parabola fitted around each frame.
+    """Return the middle of a weighted parabola fitted around each frame, some frames at a time.
 
     Args:
         points: (F, ..., 2) positions.
@@ -170,6 +172,16 @@ def fit_parabolas(points: np.ndarray, weights: np.ndarray, window: int) -> np.nd
     Returns:
         (F, ..., 2) positions.
     """
+    half, fitted = window // 2, np.empty_like(points)
+    for start in range(0, len(points), _FRAMES_AT_ONCE):
+        stop, first = min(start + _FRAMES_AT_ONCE, len(points)), max(start - half, 0)
+        near = slice(first, stop + half)
+        parabolas = _fit_parabolas(points[near], weights[near], window)
+        fitted[start:stop] = parabolas[start - first : stop - first]
+    return fitted
+
+
+def _fit_parabolas(points: np.ndarray, weights: np.ndarray, window: int) -> np.ndarray:
     num_frames, half = len(points), window // 2
     # Positions are taken relative to the frame's own so that nothing depends on the origin.
     moments = np.zeros((5, *weights.shape))

@@ -64,7 +64,7 @@ class Blend:
 
     def take(self, frames: Sequence[int], ranks: Ranks = ALONE) -> Tensor:
         """The mean (B, C, f, h, w) of frames over all processes; they are held no longer."""
-        parts = [self._held.pop(frame, None) or self._nothing() for frame in frames]
+        parts = [self._held.pop(f) if f in self._held else self._nothing() for f in frames]
         total = torch.stack([part[0] for part in parts], dim=2)
         weight = torch.stack([part[1] for part in parts], dim=1)
         ranks.add_up(total, weight)

@@ -51,7 +51,7 @@ class ClipSolver:
         self._solvers = [_twin(solver) for _ in self.groups]
         self._group_of = {f: number for number, group in enumerate(self.groups) for f in group}
 
-    def scaled(self, latents: Tensor, window: Window, t: Tensor) -> Tensor:
+    def scaled(self, t: Tensor, latents: Tensor, window: Window) -> Tensor:
         """What the network is to see of a window whose frames have not been stepped yet."""
         solver = self._solvers[self._group_of[window[0]]]
         scaled: Tensor = solver.scale_model_input(latents[:, :, window], t)

@@ -1,6 +1,7 @@
 """The denoising loop: every step predicts all windows, blends, guides, and takes a solver step."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -116,7 +117,7 @@ def denoise(
             # finished frames are stepped in place: no later window of this step sees them
             for group, frames, prediction in predict_frames(
                 predict,
-                lambda window, t=t, now=latents: solvers.scaled(now, window, t),
+                partial(solvers.scaled, t, latents),
                 t,
                 guidance,
                 windows,

@@ -199,7 +199,7 @@ def core_result(
     picture = fit(read_picture(PICTURE), WIDTH, HEIGHT, "crop")
     encoded = encode_reference(models, picture)
     skeletons = read_video(SKELETONS, FRAMES).frames
-    pose = encode_pose_pictures(models.pose_guider, skeletons, WIDTH, HEIGHT, WINDOWS)
+    pose = encode_pose_pictures(models.pose_guider, skeletons, WIDTH, HEIGHT)
     extra_inputs = models.profile.extra_inputs
     extra = encode_scene(models.vae, extra_inputs, scene, FRAMES, WIDTH, HEIGHT)
     generator = torch.Generator().manual_seed(SEED)

@@ -5,9 +5,17 @@ import pytest
 import torch
 
 from animate_anyone_core.errors import ShapeError
-from animate_anyone_core.models.pose_features import PosesOnDemand, features_of, frames_within
+from animate_anyone_core.models.landmark_guider import encode_landmarks
+from animate_anyone_core.models.pose_features import (
+    LandmarksOnDemand,
+    PosesOnDemand,
+    encode_pose_pictures,
+    features_of,
+    frames_within,
+)
 from animate_anyone_core.models.pose_guider import encode_poses
 from animate_anyone_core.pixels import pixels_01
+from tests.other_families import tiny_landmark_guider
 
 FRAMES = 75
 
@@ -91,3 +99,40 @@ def test_a_device_of_its_own_keeps_what_a_tenth_of_it_holds_but_two_windows_at_l
     assert frames_within(None, 1000) == 48
     assert frames_within(10**6, 1000) == 100
     assert frames_within(10**5, 1000) == 48
+
+
+class TestLandmarks:
+    """AniPortrait's guider, whose norms look at a window's frames together."""
+
+    @pytest.fixture
+    def guider(self):
+        return tiny_landmark_guider()
+
+    @pytest.fixture
+    def landmarks(self):
+        return np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)
+
+    def test_a_window_gets_the_numbers_of_all_windows_at_once(self, guider, landmarks):
+        windows = [[*range(8)], [*range(6, 14)], [*range(12, 20)], [18, 19, 0, 1]]
+        clip = pixels_01(landmarks).transpose(0, 1)[None]
+        expected = encode_landmarks(guider, clip, windows)
+        pose = encode_pose_pictures(guider, landmarks, 64, 64)
+        assert pose.shape == expected.shape
+        assert (pose.device, pose.dtype) == (expected.device, expected.dtype)
+        for window in [*windows, *windows]:
+            made = features_of(pose, window)
+            assert len(made) == 5
+            for one, other in zip(made, expected.of(window), strict=True):
+                assert torch.equal(one, other)
+
+    def test_two_windows_are_kept(self, guider, landmarks):
+        pose = LandmarksOnDemand(guider, landmarks, 64, 64)
+        first = pose.of([*range(8)])
+        for start in (6, 12):
+            assert pose.of([*range(8)]) is first
+            pose.of([*range(start, start + 8)])
+        assert len(pose._windows) == 2
+
+    def test_pictures_of_other_shapes_are_refused(self, guider):
+        with pytest.raises(ShapeError):
+            LandmarksOnDemand(guider, np.zeros((3, 64, 64), np.uint8), 64, 64)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.benchmarks.retarget_cases import CLIPS, make_retarget_case
+from animate_anyone_core.pose import smoothing
 from animate_anyone_core.pose.skeleton import BODY, FEET, NUM_KEYPOINTS, PoseSequence
 from animate_anyone_core.pose.smoothing import (
     SmoothingSettings,
@@ -281,3 +282,14 @@ class TestErrors:
         assert str(error.value) == (
             "hide_score must be from 0 to show_score, got hide_score 0.5 and show_score 0.3."
         )
+
+
+def test_a_long_clip_is_fitted_as_a_short_one(monkeypatch):
+    """Some frames at a time, or all of them: the same to the bit, and every window sees past the cut."""
+    rng = np.random.default_rng(0)
+    points, weights = rng.normal(size=(50, 2, 3, 2)), rng.uniform(size=(50, 2, 3))
+    for window in (1, 5, 9, 61):
+        whole = fit_parabolas(points, weights, window)
+        monkeypatch.setattr(smoothing, "_FRAMES_AT_ONCE", 7)
+        assert np.array_equal(fit_parabolas(points, weights, window), whole)
+        monkeypatch.undo()

@@ -43,7 +43,7 @@ def test_a_clip_in_groups_is_a_clip_at_once(name, schedule, prediction):
     for t in whole.timesteps:
         told = whole.scale_model_input(expected, t).tanh() * 0.7
         for number, window in enumerate(windows):
-            seen = clip.scaled(latents, window, t).tanh() * 0.7
+            seen = clip.scaled(t, latents, window).tanh() * 0.7
             assert torch.equal(seen, told[:, :, window])
             if group := clip.groups[number]:
                 stepped = clip.step(told[:, :, group], t, latents[:, :, group], number)

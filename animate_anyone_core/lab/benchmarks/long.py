@@ -145,9 +145,7 @@ def animate_long(
     skeletons = Repeated(clip.skeletons, num_frames)
     unet = models.denoising_unet
     character = unet.project_reference(encode_reference(models, Image.fromarray(clip.reference)))
-    pose = encode_pose_pictures(
-        models.pose_guider, skeletons, settings.width, settings.height, settings.windows
-    )
+    pose = encode_pose_pictures(models.pose_guider, skeletons, settings.width, settings.height)
     count = len(settings.windows.windows(num_frames))
     clock = time.perf_counter if models.device.type != "cpu" else time.process_time
     last = clock()

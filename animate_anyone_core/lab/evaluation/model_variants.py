@@ -4,7 +4,7 @@ All variants of a clip share the noise, the solver and the windows, so that they
 but the part.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,8 @@ from ...images import vae_pixels
 from ...models.autoencoder import decode_pictures, encode_picture
 from ...models.denoising_unet import DenoisingUNet
 from ...models.landmark_guider import WindowedPose
-from ...models.pose_features import ClipPose, encode_pose_pictures
+from ...models.pose_features import ClipPose, LandmarksOnDemand, encode_pose_pictures
+from ...sampling.windows import Window
 
 #: The model, and what is left of it without a part. Without ReferenceNet the image encoder's token
 #: still tells of the reference.
@@ -56,13 +57,13 @@ def animate_variants(
     unet.check_window(min(settings.windows.context_frames, len(skeletons)))
     character = encode_reference(models, Image.fromarray(reference))
     size = settings.width, settings.height
-    pose = encode_pose_pictures(models.pose_guider, skeletons, *size, settings.windows)
+    pose = encode_pose_pictures(models.pose_guider, skeletons, *size)
     results = {}
     for name in variants:
         latents = sample_latents(
             without_temporal(unet) if name == NO_TEMPORAL else unet,
             replace(character, features={}) if name == NO_REFERENCE else character,
-            _without(pose) if name == NO_POSE else pose,
+            _without(pose, settings.windows.windows(len(skeletons))) if name == NO_POSE else pose,
             models.vae.config.latent_channels,
             models.profile.noise,
             settings,
@@ -72,11 +73,11 @@ def animate_variants(
     return results
 
 
-def _without(pose: ClipPose) -> ClipPose:
+def _without(pose: ClipPose, windows: Sequence[Window]) -> ClipPose:
     """Pose features that say nothing."""
-    if isinstance(pose, WindowedPose):
-        zeros = {w: tuple(map(torch.zeros_like, maps)) for w, maps in pose.windows.items()}
-        return WindowedPose(zeros, pose.num_frames)
+    if isinstance(pose, LandmarksOnDemand):
+        zeros = {tuple(w): tuple(map(torch.zeros_like, pose.of(w))) for w in windows}
+        return WindowedPose(zeros, pose.shape[2])
     return torch.zeros(pose.shape, dtype=pose.dtype, device=pose.device)
 
 

@@ -65,7 +65,7 @@ def make_pair(
 
     def make(reference: Reference, people: list[int]) -> np.ndarray:
         skeletons = draw_poses(poses.of(people), models.profile.drawing, size, people="all")
-        pose = encode_pose_pictures(models.pose_guider, skeletons, *size, settings.windows)
+        pose = encode_pose_pictures(models.pose_guider, skeletons, *size)
         channels, noise = models.vae.config.latent_channels, models.profile.noise
         latents = sample_latents(models.denoising_unet, reference, pose, channels, noise, settings)
         made = np.stack(list(decode_pictures(models.vae, latents)))
