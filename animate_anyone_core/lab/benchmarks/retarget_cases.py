@@ -321,7 +321,7 @@ def make_retarget_case(
     picture = make_still(depth, seed * len(CLIPS) + CLIPS.index(clip), still)
     stance = find_stance(motion)
     driver, exact = (place_joints(who, motion, stance) for who in (actor, lengths))
-    still = place_joints(lengths, picture, find_stance(picture))
+    pictured = place_joints(lengths, picture, find_stance(picture))
     middle = 360.0 - 0.5 * (driver[:, NECK, 0].min() + driver[:, NECK, 0].max())
     height = standing_height(lengths)
     ground, x = 512.0 + 0.5 * height, 384.0
@@ -330,8 +330,8 @@ def make_retarget_case(
         filmed.scores[:, 0, [NOSE, *EYES, *range(FACE.start, FACE.stop)]] = 0.0
     return RetargetCase(
         driver=filmed,
-        reference=project(still, (x, ground), 768, 1024),
-        exact=project(exact, (x + still[0, NECK, 0] - exact[0, NECK, 0], ground), 768, 1024),
+        reference=project(pictured, (x, ground), 768, 1024),
+        exact=project(exact, (x + pictured[0, NECK, 0] - exact[0, NECK, 0], ground), 768, 1024),
         stance=stance,
         body_height=height,
         ratios={group: length / actor[group] for group, length in lengths.items()},
