@@ -34,14 +34,14 @@ class Trust(NamedTuple):
     """What networks say of one kind of pictures.
 
     Attributes:
-        count: Clips or pictures.
+        clips: Clips or pictures.
         found: Share of frames in which somebody is found.
         score: Mean score of the body's keypoints; 0 where nobody is found.
         seen: Share of the body's keypoints that count as seen.
         passing: Clips or pictures with more than half of them seen, and no doubt.
     """
 
-    count: int
+    clips: int
     found: float
     score: float
     seen: float
@@ -61,8 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether dancers pass and the others get low scores."""
-    networks = args.networks or built_in_pose_networks()
-    detector = load_pose_detector(*networks, "cpu", drawn_only=True)
+    finder, estimator = args.networks or built_in_pose_networks()
+    detector = load_pose_detector(finder, estimator, "cpu", drawn_only=True)
     kinds = {"drawn dancers": drawn_clips(args.clips), "made-up strangers": strangers(args.clips)}
     if args.footage is not None:
         kinds["footage"] = footage(args.footage)
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> bool:
     for name, clips in kinds.items():
         results[name] = trust = measure_trust(detector, clips)
         sys.stdout.write(
-            f"{name:<18}{trust.count:>7}{trust.found:>9.1%}{trust.score:>8.2f}{trust.seen:>9.1%}"
+            f"{name:<18}{trust.clips:>7}{trust.found:>9.1%}{trust.score:>8.2f}{trust.seen:>9.1%}"
             f"{trust.passing:>7}\n"
         )
         sys.stdout.flush()

@@ -108,9 +108,8 @@ def _room(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         low = min(height, int(floor + rng.integers(0, max(2, height - floor))))
         high = int(low - height * rng.uniform(0.05, 0.9))
         thing = picture[max(high, 0) : low, left:right]
-        thing[:] = (
-            natural_color(rng) * np.linspace(*rng.uniform(0.6, 1.2, 2), right - left)[:, None]
-        )
+        color, (first, last) = natural_color(rng), rng.uniform(0.6, 1.2, 2)
+        thing[:] = color * np.linspace(first, last, right - left)[:, None]
     return picture * np.exp(0.1 * clouds(rng, width, height, 0.7))[..., None]
 
 

@@ -97,6 +97,7 @@ def read_onnx_weights(network: nn.Module, path: Path) -> None:
             for (convolution, norm), weight, bias in pairs:
                 convolution.weight.copy_(values[weight])
                 norm.reset_running_stats()
+                assert norm.running_var is not None
                 norm.running_var.fill_(1.0 - norm.eps)
                 norm.weight.fill_(1.0)
                 norm.bias.copy_(values[bias])
