@@ -72,8 +72,9 @@ def run(args: argparse.Namespace) -> bool:
         loop = Path(name) / "loop.mp4"
         loop_frames = min(round(max(args.seconds) * FPS), 2 * args.key_frames)
         write_loop(loop, dance, loop_frames, args.key_frames)
-        copied = Path(name) / "copied.mp4"
-        write_copy(loop, copied, max(args.size))
+        copies = {size: Path(name) / f"copied{size}.mp4" for size in args.size}
+        for size, copied in copies.items():
+            write_copy(loop, copied, size)
         rate = loop.stat().st_size * 8 / 1e6 / (loop_frames / FPS)
         sys.stdout.write(
             f"{args.clip_size}, a key frame every {args.key_frames}, {rate:.1f} Mbit/s\n"
@@ -81,7 +82,8 @@ def run(args: argparse.Namespace) -> bool:
         for seconds in args.seconds:
             folder = Path(name) / f"{seconds:g}"
             write_clip(folder, dance, loop, loop_frames, round(seconds * FPS))
-            write_copied(folder, copied, loop_frames, round(seconds * FPS))
+            for size, copied in copies.items():
+                write_copied(folder, f"copies{size}", copied, loop_frames, round(seconds * FPS))
             for stage in (1, 2):
                 rates += _measure(folder, seconds, stage, args.size[stage - 1], args.samples)
     checks = judge(rates)
@@ -112,7 +114,7 @@ def judge(rates: list[Rate]) -> dict[str, bool]:
 
 def _measure(folder: Path, seconds: float, stage: int, size: int, count: int) -> list[Rate]:
     rates = []
-    ways = [(SEEKS, "json"), (ARRAYS, "arrays"), (COPIES, "copies")]
+    ways = [(SEEKS, "json"), (ARRAYS, "arrays"), (COPIES, f"copies{size}")]
     if seconds <= _LONGEST_FROM_START:
         ways.insert(0, (STARTS, "json"))
     for way, kind in ways:

@@ -100,9 +100,9 @@ def write_clip(folder: Path, dance: Dance, loop: Path, loop_frames: int, count: 
     write_pose_arrays(dance.poses(count), folder / "arrays" / "clip.json")
 
 
-def write_copied(folder: Path, copied: Path, loop_frames: int, count: int) -> None:
-    """Write the clip once more into the folder `copies`, from a copied loop, with the same poses."""
-    place = folder / "copies"
+def write_copied(folder: Path, name: str, copied: Path, loop_frames: int, count: int) -> None:
+    """Write the clip once more into a folder of that name, from a copied loop, with the same poses."""
+    place = folder / name
     place.mkdir()
     repeat_loop(copied, place / "clip.mp4", loop_frames, count)
     for poses in (folder / "arrays").glob("clip.[js]*"):

@@ -181,11 +181,15 @@ def _measured(args: argparse.Namespace) -> tuple[Rates, dict[str, bool]]:
         lengths = [args.seconds * share for share in _SHARES[: args.check_clips]]
         lengths += [args.seconds] * (args.check_clips - len(lengths))
         _write_clips(second, size, lengths)
-        prepare_clips(first, detector, Path(name) / "warm", settings)  # loads what is loaded once
-        rates = _rates_of(first, size, detector, settings)
-        start = time.process_time()
-        prepare_clips(second, detector, Path(name) / "out", settings)
-        took = time.process_time() - start
+        prepare_clips(first / "0.mp4", detector, Path(name) / "warm", settings)  # loads what stays
+        found, took = [], 0.0
+        for number in range(len(lengths)):  # by turns: a machine's other work slows both
+            clip = first / f"{number % args.clips}.mp4"
+            found.append(_rates_of(clip, size, detector, settings))
+            start = time.process_time()
+            prepare_clips(second / f"{number}.mp4", detector, Path(name) / "out", settings)
+            took += time.process_time() - start
+    rates = _mean_of(found)
     mean = sum(lengths) / len(lengths) / args.seconds
     scaled = replace(
         rates, read=rates.read * mean, poses=rates.poses * mean, filters=rates.filters * mean
@@ -208,7 +212,7 @@ def _write_clips(folder: Path, size: tuple[int, int], lengths: Sequence[float]) 
         write_loop(folder / f"{number}.mp4", dance, max(2, round(seconds * FPS)), 250)
 
 
-def _rates_of(folder: Path, size: tuple[int, int], detector: Any, settings: Any) -> Rates:
+def _rates_of(clip: Path, size: tuple[int, int], detector: Any, settings: Any) -> Rates:
     from ...pose.openpose_json import save_poses
     from ...self_test.process_memory import read_process_memory
     from ..training.clip_files import count_frames
@@ -216,31 +220,27 @@ def _rates_of(folder: Path, size: tuple[int, int], detector: Any, settings: Any)
     from ..training.pose_arrays import write_pose_arrays
     from ..training.prepare_clips import find_people, main_person
 
-    clips = sorted(folder.glob("*.mp4"))
-    read = poses = filters = pose_bytes = frames = 0.0
-    for clip in clips:
-        count = count_frames(clip)
-        frames += count
-        reading, _ = _timed(_read, clip)
-        finding, people = _timed(find_people, clip, count, detector, settings)
-        main = main_person(people, clip.name, settings)
-        judging, _ = _timed(judge_clip, clip, people, main, settings.filters, {})
-        save_poses(main, clip.with_suffix(".json"))
-        arrays = write_pose_arrays(main, clip.with_suffix(".json"))
-        pose_bytes += clip.with_suffix(".json").stat().st_size + arrays.stat().st_size
-        read += reading
-        poses += max(0.0, finding - reading)
-        filters += max(0.0, judging - reading)
-    number, memory = len(clips), read_process_memory()
+    count, text = count_frames(clip), clip.with_suffix(".json")
+    reading, _ = _timed(_read, clip)
+    finding, people = _timed(find_people, clip, count, detector, settings)
+    main = main_person(people, clip.name, settings)
+    judging, _ = _timed(judge_clip, clip, people, main, settings.filters, {})
+    save_poses(main, text)
+    arrays, memory = write_pose_arrays(main, text), read_process_memory()
     return Rates(
-        read=read / number,
-        poses=poses / number,
-        filters=filters / number,
-        video_bytes=sum(clip.stat().st_size for clip in clips) / number,
-        pose_bytes=pose_bytes / number,
-        latent_bytes=frames / number * size[0] * size[1] * _LATENT_BYTES_PER_PIXEL,
+        read=reading,
+        poses=max(0.0, finding - reading),
+        filters=max(0.0, judging - reading),
+        video_bytes=float(clip.stat().st_size),
+        pose_bytes=float(text.stat().st_size + arrays.stat().st_size),
+        latent_bytes=count * size[0] * size[1] * _LATENT_BYTES_PER_PIXEL,
         memory_bytes=0.0 if memory is None else float(memory.peak),
     )
+
+
+def _mean_of(found: Sequence[Rates]) -> Rates:
+    rows = [asdict(rates) for rates in found]
+    return Rates(**{name: sum(row[name] for row in rows) / len(rows) for name in rows[0]})
 
 
 def _read(clip: Path) -> None:
