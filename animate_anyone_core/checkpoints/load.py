@@ -238,7 +238,7 @@ def own_settings(path: Path) -> dict[str, Any]:
     where = f"{path.name}: its header's entry {METADATA_KEY}"
     content = parse_json(text.encode(), where, CheckpointError)
     settings = check_known(where, content, dict.fromkeys(_SETTINGS))
-    check_values(where, settings, {"stage": Whole(1, 2)})
+    check_values(where, settings, {"stage": Whole(1, 3)})
     for name, value in settings.items():
         if name != "stage" and not isinstance(value, Mapping):
             raise SettingsError(f"{where}: {name} must be an object, got {shown(value)}.")

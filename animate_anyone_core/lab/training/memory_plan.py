@@ -90,7 +90,10 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
         if memory.is_small:
             cast(networks, torch.bfloat16)
         networks.attention = ATTENTION_KERNELS[config.run.attention]
-        choose_trained(networks, config.stage, config.optimizer.trained_reference)
+        if config.stage == 3:
+            make_student(networks, config)
+        else:
+            choose_trained(networks, config.stage, config.optimizer.trained_reference)
         objective = Objective(config.objective)
         objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
         with MemoryTracker() as tracker:

@@ -87,6 +87,24 @@ _REPLACE: dict[str, Any] = {
     "init": {"kind": "files"},
 }
 
+_DISTILL: dict[str, Any] = {
+    "stage": 3,
+    "init": {"kind": "files"},
+    "objective": {"unconditional_rate": 0.0, "noise_offset": 0.0},
+    "optimizer": {"trained_reference": "none"},
+}
+
+_BUILTIN_DISTILL: dict[str, Any] = {
+    "seed": 5,
+    "steps": 1500,
+    "batch_size": 4,
+    "data": {"num_frames": 12, "cache_scenes": 600, "cache_frames": 13},
+    "init": dict.fromkeys(("unet", "reference", "pose_guider"), "built-in"),
+    "distillation": {"adversarial": 0.01},
+    "optimizer": {"lr": 2e-4, "lr_schedule": "cosine", "lr_warmup_steps": 20, "ema_decay": 0.98},
+    "run": {"checkpoint_every": 100, "sample_every": 200, "num_samples": 4},
+}
+
 #: Recipe -> (what it trains, tables of settings laid over each other from left to right).
 RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "builtin-stage1": (
@@ -147,6 +165,10 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
                 "init": {"motion": "built-in"},
             },
         ),
+    ),
+    "distill": (
+        "a student of 4 steps without guidance, of the built-in model or of --init-from",
+        (_BUILTIN, _DISTILL, _BUILTIN_DISTILL),
     ),
     "moore-stage1": (
         "the published stage 1: 768x768 pictures, needs init.unet and data.path",

@@ -25,6 +25,7 @@ from .run_folder import RunFolder
 from .samples import share_of_steps
 from .scenes import SceneSource
 from .stages import choose_trained
+from .student import make_student, student_loss
 
 logger = logging.getLogger("animate_anyone")
 logging.getLogger("accelerate").setLevel(logging.WARNING)  # it reports every file of a checkpoint
@@ -75,21 +76,28 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     networks.attention = ATTENTION_KERNELS[config.run.attention]
     if config.run.channels_last and not _crashes_channels_last(config.stage, device):
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    choose_trained(networks, config.stage, config.optimizer.trained_reference)
+    if config.stage == 3:
+        make_student(networks, config)
+    else:
+        choose_trained(networks, config.stage, config.optimizer.trained_reference)
+    if config.stage == 3:
+        loss = student_loss(config, networks, device, lambda: learner.ema.applied())
+    else:
+        loss = denoising_loss(Objective(config.objective, device), config.run.recomputes)
     learner = Learner(
         networks,
-        denoising_loss(Objective(config.objective, device), config.run.recomputes),
+        loss,
         config.optimizer,
         accelerator,
         forwards=forwards,
         products_in=muon_dtype(config.run.mixed_precision),
         memory=memory,
     )
-    networks.reference_waits = memory.reference_waits and config.stage == 2
+    networks.reference_waits = memory.reference_waits and config.sees_clips
     if networks.reference_waits:
         networks.reference_net.to("cpu")
     accelerator.register_for_checkpointing(learner.ema)
-    source = make_source(config.data, config.stage, config.seed)
+    source = make_source(config.data, min(config.stage, 2), config.seed)
     cache = Path(config.data.cache_path or folder.path / "cache")
     samples = make_samples(source, config.data, config.objective, cache, encoders, accelerator)
     share = share_of_steps(
@@ -155,9 +163,9 @@ def _has_only_a_cpu() -> bool:
 
 def _crashes_channels_last(stage: int, device: torch.device) -> bool:
     """Whether PyTorch's CPU kernels would crash (2.13: the way back through frozen layers)."""
-    crashes = stage == 2 and device.type == "cpu"
+    crashes = stage != 1 and device.type == "cpu"
     if crashes:
-        logger.info("run.channels_last is left out: PyTorch crashes with it in stage 2 here.")
+        logger.info("run.channels_last is left out: PyTorch crashes with it in stage %d here.", stage)
     return crashes
 
 

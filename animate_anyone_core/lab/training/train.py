@@ -1,18 +1,20 @@
-"""Train a model in one of the two stages: the loop, with what is logged, sampled and saved."""
+"""Train a model in one of the stages: the loop, with what is logged, sampled and saved."""
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
+from ...checkpoints.families import FamilyProfile
 from ...progress import OnStep, silent
-from .config import TrainConfig
+from .config import RunConfig, TrainConfig
+from .initial_weights import teacher_profile
 from .loop import Done, Every, fit
 from .memory import present
 from .metrics_log import MetricsLog
-from .published_files import profile_of, write_model
+from .published_files import profile_of, student_profile, write_lora, write_model
 from .run import Run, start_run
 from .sample_grids import SampleGrids
 
@@ -32,21 +34,17 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     """
     run = start_run(config, Path(output))
     start = time.monotonic()
-    profile = profile_of(
-        run.networks.denoising_unet,
-        config.network,
-        config.data,
-        config.objective.noise,
-        config.stage,
-        config.run.sample_guidance,
-    )
+    profile, sampled = _made_for(config, run)
     dtype = torch.float16 if config.run.half_precision_files else torch.float32
     metrics = MetricsLog(run.folder.path, run.first_step, run.accelerator.is_main_process)
-    grids = SampleGrids(run.source, config.data, config.stage, config.run, profile)
+    grids = SampleGrids(run.source, config.data, config.stage, sampled, profile)
 
     def write(folder: Path) -> None:
         with run.learner.ema.applied():
-            write_model(folder, run.networks, profile, stage=config.stage, dtype=dtype)
+            if config.lora_rank:
+                write_lora(folder, run.networks, profile, dtype=dtype)
+            else:
+                write_model(folder, run.networks, profile, stage=config.stage, dtype=dtype)
 
     def log(done: Done) -> None:
         speed = metrics.steps_per_second(done.step) * config.batch_size
@@ -86,6 +84,22 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     run.accelerator.wait_for_everyone()
     metrics.close()
     return run.folder.model
+
+
+def _made_for(config: TrainConfig, run: Run) -> tuple[FamilyProfile, RunConfig]:
+    """What the trained weights expect, and how samples are taken meanwhile."""
+    if config.stage == 3:
+        profile = student_profile(teacher_profile(config.init), config.distillation)
+        return profile, replace(config.run, sample_steps=profile.num_inference_steps)
+    profile = profile_of(
+        run.networks.denoising_unet,
+        config.network,
+        config.data,
+        config.objective.noise,
+        config.stage,
+        config.run.sample_guidance,
+    )
+    return profile, config.run
 
 
 def _save(run: Run, config: TrainConfig, step: int, write: Callable[[Path], None]) -> None:
