@@ -30,6 +30,7 @@ from .layouts import (
     temporal_settings_beside,
 )
 from .report import LoadReport
+from .student import describe_student
 from .weight_files import check_numbers, read_metadata, read_weights
 
 #: Entry in the header of our own files: JSON with "unet", "temporal" and "profile".
@@ -126,6 +127,7 @@ def read_denoising_unet(
     channels = config.in_channels, config.out_channels
     profile, reason = choose_profile(family, length, settings, channels, guider)
     notes.append(f"family {profile.name}: {reason}")
+    notes += filter(None, [describe_student(profile)])
     if image_only:
         temporal = None
     elif temporal is None:

@@ -1,8 +1,8 @@
-"""A small network that tells a student's latents from real ones: what keeps few steps from going soft.
+"""A small network that tells a student's latents from real ones: it keeps few steps from going soft.
 
-A student that only imitates learns the mean of all that its teacher might have drawn. The critic sees windows
-of latents, so flicker shows as well as blur, at the noise where a step of the student ends ("Tackling the
-Generative Learning Trilemma with Denoising Diffusion GANs", Xiao et al. 2022).
+A student that only imitates learns the mean of all that its teacher might have drawn. The critic sees
+windows of latents, so flicker shows as well as blur, at the noise where a step of the student ends
+("Tackling the Generative Learning Trilemma with Denoising Diffusion GANs", Xiao et al. 2022).
 
 Both learn from one backward pass: the critic sees the student's latents without their history, and the
 student sees a critic whose weights are numbers.
@@ -33,6 +33,7 @@ class Critic(nn.Module):
 
     def forward(self, latents: Tensor, level: Tensor) -> Tensor:
         """Scores (B, 1, F, h', w')."""
+        latents = latents.to(self.layers[0].weight.dtype)
         shown = level.to(latents).reshape(-1, 1, 1, 1, 1).expand_as(latents[:, :1])
         return self.layers(torch.cat([latents, shown], dim=1))
 

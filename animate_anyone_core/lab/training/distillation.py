@@ -3,9 +3,9 @@
 The teacher walks a grid of diffusion times, as the family's solver (DDIM) does; the student's grid is
 every so many of its places. Between two places of its own the student takes one step where the teacher
 takes several, each with guidance: what the student would have had to predict to arrive at the same
-latents is its target (progressive distillation, Salimans & Ho 2022, with guidance distilled along, Meng
-et al. 2023, in one go). At zero terminal SNR the first place is pure noise, and the step is as good as any
-other: nothing is divided by the signal.
+latents is its target (progressive distillation, Salimans & Ho 2022, with guidance distilled along, as
+in Meng et al. 2023, in one go). At zero terminal SNR the first place is pure noise, and its step is as
+good as any other: nothing is divided by the signal.
 
 | code       | symbol   | meaning                                                        |
 |------------|----------|----------------------------------------------------------------|
@@ -101,7 +101,7 @@ class Distillation:
         return (arrived - keep * x) / push
 
     def noised(self, latents: Tensor, noise: Tensor, place: Tensor) -> Tensor:
-        """x = √ᾱ x_0 + √(1 - ᾱ) ε at places (B,) of the grid."""
+        """X = √ᾱ x_0 + √(1 - ᾱ) ε at places (B,) of the grid."""
         level = _rows(self.levels[place], latents)
         return level.sqrt().to(latents) * latents + (1 - level).sqrt().to(latents) * noise
 
@@ -179,7 +179,12 @@ class Distillation:
     def _factors(self, start: Tensor, end: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """What a DDIM step keeps of x, and how far it goes along the prediction."""
         at, to = _rows(self.levels[start], like), _rows(self.levels[end], like)
-        signal, noise, new_signal, new_noise = at.sqrt(), (1 - at).sqrt(), to.sqrt(), (1 - to).sqrt()
+        signal, noise, new_signal, new_noise = (
+            at.sqrt(),
+            (1 - at).sqrt(),
+            to.sqrt(),
+            (1 - to).sqrt(),
+        )
         if self.kind == "epsilon":
             keep = new_signal / signal
             push = new_noise - keep * noise

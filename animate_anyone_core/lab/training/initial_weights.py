@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER, model_folder
-from ...checkpoints.key_map import is_position_table, is_temporal, to_tree_key, without_prefix
 from ...checkpoints.families import FamilyProfile
+from ...checkpoints.key_map import is_position_table, is_temporal, to_tree_key, without_prefix
 from ...checkpoints.layouts import (
     Layout,
     check_layout,

@@ -1,7 +1,7 @@
 """A LoRA in training: low-rank changes of a network's weights, and the file they become.
 
-W' = W + up · down (Hu et al. 2021), for every linear layer and convolution. `up` starts at zero, so a new
-LoRA changes nothing. Files carry kohya's names, which ComfyUI, diffusers and this pack read.
+W' = W + up · down (Hu et al. 2021), for every linear layer and convolution. `up` starts at zero, so
+a new LoRA changes nothing. Files carry kohya's names, which ComfyUI, diffusers and this pack read.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+from .memory import cast
 
 _PREFIX = "lora_unet_"
 
@@ -38,7 +40,8 @@ def add_lora(network: nn.Module, rank: int) -> None:
     network.requires_grad_(False)
     for module in list(network.modules()):
         if isinstance(module, nn.Linear | nn.Conv2d):
-            change = LowRank(module.weight, rank).to(module.weight.device)
+            change = LowRank(module.weight, rank)
+            cast(change, module.weight.dtype)
             parametrize.register_parametrization(module, "weight", change)
 
 

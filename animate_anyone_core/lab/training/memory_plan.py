@@ -16,20 +16,28 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from ...checkpoints.builtin import model_folder
+from ...checkpoints.families import MOORE, FamilyProfile
 from ...errors import AnimateAnyoneError, SettingsError
 from ...models.config import UNetConfig
 from ...models.denoising_unet import DenoisingUNet
 from ...models.reference_net import ReferenceNet
 from .config import TrainConfig
 from .frozen_encoders import Batch, FrozenEncoders
-from .initial_weights import load_frozen_encoders, make_guider, shapes_from_files
+from .initial_weights import (
+    load_frozen_encoders,
+    make_guider,
+    shapes_from_files,
+    teacher_profile,
+)
 from .loop import Learner, OneProcess, optimizer_step
 from .memory import MEMORY, Memory, cast, check_pieces, exchange
 from .memory_tracking import COMPONENTS, FROZEN, STATES, WEIGHTS, MemoryTracker
-from .networks import ATTENTION_KERNELS, TrainedNetworks, denoising_loss
+from .networks import ATTENTION_KERNELS, Learnt, TrainedNetworks, denoising_loss
 from .objective import Objective
 from .small_adamw import MasterWeights, adamw_8bit
 from .stages import choose_trained
+from .student import Lesson, make_lesson, make_student
 
 logger = logging.getLogger("animate_anyone")
 
@@ -76,14 +84,14 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
     if memory.is_small:
         _fill_tables()
     shapes = shapes_from_files(config.init, config.network)
-    real = _real_encoders(config)
+    real, teacher = _real_encoders(config), _teacher(config)
     fake = FakeTensorMode(allow_non_fake_inputs=True) if is_fake else None
     with fake or nullcontext(), torch.random.fork_rng(devices=[]):
         # fake ones cannot move: that they come and go is told to the tracker
         encoders = replace(_encoders_like(real, fake).sparing(memory), wait=False)
         unet, temporal = shapes
         networks = TrainedNetworks(
-            DenoisingUNet(config.network.widened(unet), temporal if config.stage == 2 else None),
+            DenoisingUNet(config.network.widened(unet), temporal if config.sees_clips else None),
             ReferenceNet(unet),
             make_guider(config.network, unet),
         )
@@ -94,8 +102,7 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
             make_student(networks, config)
         else:
             choose_trained(networks, config.stage, config.optimizer.trained_reference)
-        objective = Objective(config.objective)
-        objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
+        objective = _objective(config, teacher, networks, fake)
         with MemoryTracker() as tracker:
             engine = _Engine(tracker, config, forwards)
             learner = Learner(
@@ -108,10 +115,34 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
                 foreach=foreach,
             )
             _hold(tracker, learner, networks, encoders, memory)
+            if isinstance(objective, Lesson) and objective.teacher is not None:
+                tracker.hold(objective.teacher.denoising_unet.parameters(), FROZEN)
             batches = _batches(tracker, config, encoders, unet, memory)
             for _ in range(2):  # the first makes the optimizer's states
                 optimizer_step(learner, batches)
     return Plan(config.run.memory, tracker.peak)
+
+
+def _objective(
+    config: TrainConfig,
+    teacher: FamilyProfile,
+    networks: TrainedNetworks,
+    fake: FakeTensorMode | None,
+) -> Learnt:
+    if config.stage != 3:
+        objective = Objective(config.objective)
+        objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
+        return objective
+    # whichever way the target is found, the peak is in what comes after it
+    way = replace(config.distillation, method="trajectory", start="data")
+    return make_lesson(replace(config, distillation=way), teacher, networks, torch.device("cpu"))
+
+
+def _teacher(config: TrainConfig) -> FamilyProfile:
+    """What stage 3's teacher was made for; Moore's settings where its files are not there yet."""
+    if config.stage != 3 or config.init.unet is None or not model_folder(config.init.unet).exists():
+        return MOORE
+    return teacher_profile(config.init)
 
 
 def plans(config: TrainConfig) -> tuple[list[Plan], dict[str, str]]:

@@ -19,7 +19,6 @@ from ...models.references import Reference
 from .critic import Critic
 from .frozen_encoders import Batch
 from .memory import present
-from .objective import Objective
 
 #: What is prepared of the references once: tensors whose first dimension is R.
 Prepared = dict[str, Tensor]
@@ -214,9 +213,9 @@ class TrainedNetworks(LearningNetworks):
 
 
 def denoising_loss(
-    objective: Objective, recompute: bool = False
+    objective: Learnt, recompute: bool = False
 ) -> Callable[[LearningNetworks, Batch], Tensor]:
-    """The loss of both stages: the mean over rows, see `LearningNetworks.forward`."""
+    """The loss of all stages: the mean over rows, see `LearningNetworks.forward`."""
     return lambda model, batch: model(batch, objective, recompute).mean()
 
 

@@ -1,7 +1,8 @@
 """Named recipes: settings of whole runs, as data.
 
 `builtin-stage1` and `builtin-stage2` train the toy model that ships with the pack; the other
-`builtin-` recipes train its parts. `moore-stage1` and `moore-stage2` are the published training.
+`builtin-` recipes train its parts. `moore-stage1` and `moore-stage2` are the published training;
+`distill` and `moore-distill` make students of trained models.
 """
 
 from typing import Any
@@ -194,6 +195,21 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
                 "data": {"width": 512, "height": 512, "num_frames": 24, "crop_scale": 1.0},
                 "optimizer": {"lr": 1e-5},
                 "run": {"gradient_checkpointing": True},
+            },
+        ),
+    ),
+    "moore-distill": (
+        "a student of published weights, a LoRA: 24 frames of 512x512, needs --init-from and data.path",
+        (
+            _MOORE,
+            _DISTILL,
+            {
+                "steps": 5000,
+                "batch_size": 1,
+                "data": {"width": 512, "height": 512, "num_frames": 24, "crop_scale": 1.0},
+                "distillation": {"lora_rank": 64, "start": "own", "adversarial": 0.05},
+                "optimizer": {"lr": 1e-4, "lr_warmup_steps": 100},
+                "run": {"memory": "24gb"},
             },
         ),
     ),

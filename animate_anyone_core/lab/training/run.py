@@ -14,18 +14,29 @@ from .batches import encoded_batches, make_samples, make_source
 from .config import TrainConfig
 from .config_files import check_resume, to_text
 from .frozen_encoders import Batch, FrozenEncoders
-from .initial_weights import check_encoders_fit, load_frozen_encoders, make_networks
+from .initial_weights import (
+    check_encoders_fit,
+    load_frozen_encoders,
+    make_networks,
+    teacher_profile,
+)
 from .loop import Learner
 from .memory import MEMORY, cast, check_pieces
 from .memory_plan import check_fits
-from .networks import ATTENTION_KERNELS, LearningNetworks, TrainedNetworks, denoising_loss
+from .networks import (
+    ATTENTION_KERNELS,
+    LearningNetworks,
+    Learnt,
+    TrainedNetworks,
+    denoising_loss,
+)
 from .objective import Objective
 from .optimizers import muon_dtype
 from .run_folder import RunFolder
 from .samples import share_of_steps
 from .scenes import SceneSource
 from .stages import choose_trained
-from .student import make_student, student_loss
+from .student import check_drawing, make_lesson, make_student
 
 logger = logging.getLogger("animate_anyone")
 logging.getLogger("accelerate").setLevel(logging.WARNING)  # it reports every file of a checkpoint
@@ -80,13 +91,14 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         make_student(networks, config)
     else:
         choose_trained(networks, config.stage, config.optimizer.trained_reference)
+    objective: Learnt = Objective(config.objective, device)
     if config.stage == 3:
-        loss = student_loss(config, networks, device, lambda: learner.ema.applied())
-    else:
-        loss = denoising_loss(Objective(config.objective, device), config.run.recomputes)
+        teacher = teacher_profile(config.init)
+        check_drawing(config, teacher)
+        objective = make_lesson(config, teacher, networks, device, lambda: learner.ema.applied())
     learner = Learner(
         networks,
-        loss,
+        denoising_loss(objective, config.run.recomputes),
         config.optimizer,
         accelerator,
         forwards=forwards,
@@ -165,7 +177,9 @@ def _crashes_channels_last(stage: int, device: torch.device) -> bool:
     """Whether PyTorch's CPU kernels would crash (2.13: the way back through frozen layers)."""
     crashes = stage != 1 and device.type == "cpu"
     if crashes:
-        logger.info("run.channels_last is left out: PyTorch crashes with it in stage %d here.", stage)
+        logger.info(
+            "run.channels_last is left out: PyTorch crashes with it in stage %d here.", stage
+        )
     return crashes
 
 

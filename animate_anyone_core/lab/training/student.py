@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 
 import torch
 from torch import Tensor
 
+from ...checkpoints.families import FamilyProfile
+from ...errors import SettingsError
+from ...models.denoising_unet import DenoisingUNet
 from ...sampling.guidance import needs_unconditional
 from .config import TrainConfig
 from .critic import Critic, adversarial_losses
 from .distillation import Distillation, Target, Teacher
-from .frozen_encoders import Batch
-from .initial_weights import teacher_profile
 from .lora_layers import add_lora, without_lora
+from .memory import cast
 from .networks import LearningNetworks, Seen, TrainedNetworks
 
 #: Makes the student, for a while, what the context says.
@@ -35,11 +36,9 @@ class Lesson:
         teacher: TrainedNetworks | None,
         average: During = nullcontext,
     ) -> None:
-        self.distillation, self._teacher, self._average = distillation, teacher, average
+        self.distillation, self.teacher, self._average = distillation, teacher, average
 
-    def row_losses(
-        self, networks: LearningNetworks, seen: Seen, recompute: bool = False
-    ) -> Tensor:
+    def row_losses(self, networks: LearningNetworks, seen: Seen, recompute: bool = False) -> Tensor:
         """The error of every row, (B,); nothing but the student's one prediction has gradients."""
 
         def student(x: Tensor, t: Tensor) -> Tensor:
@@ -67,10 +66,10 @@ class Lesson:
         return adversarial_losses(critic, made, real, level, walk.config.adversarial)
 
     def _halves(self, student: LearningNetworks, seen: Seen) -> Teacher:
-        networks, nobody = self._teacher or student, seen.unconditional()
+        networks, nobody = self.teacher or student, seen.unconditional()
 
         def says(what: Seen, x: Tensor, t: Tensor) -> Tensor:
-            with without_lora(student) if self._teacher is None else nullcontext():
+            with without_lora(student) if self.teacher is None else nullcontext():
                 return networks.answer(what, x, t)
 
         guided = needs_unconditional(self.distillation.guidance)
@@ -86,7 +85,6 @@ def make_student(networks: TrainedNetworks, config: TrainConfig) -> None:
     """
     settings, unet = config.distillation, networks.denoising_unet
     networks.requires_grad_(False)
-    weight = unet.conv_in.weight
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         if settings.lora_rank:
@@ -94,25 +92,47 @@ def make_student(networks: TrainedNetworks, config: TrainConfig) -> None:
         else:
             unet.requires_grad_(True)
         if settings.adversarial:
-            networks.critic = Critic(unet.config.out_channels).to(weight)
+            networks.critic = Critic(unet.config.out_channels)
+            cast(networks.critic, unet.conv_in.weight.dtype)
 
 
 def teacher_of(student: TrainedNetworks) -> TrainedNetworks:
     """The networks as they are now, never to learn; what the student does not change is shared."""
-    unet = deepcopy(student.denoising_unet).requires_grad_(False).eval()
+    learning = student.denoising_unet
+    with torch.device("meta"):
+        unet = DenoisingUNet(learning.config, learning.temporal)
+    weights = {name: weight.detach().clone() for name, weight in learning.state_dict().items()}
+    unet.load_state_dict(weights, assign=True)
+    unet.requires_grad_(False).eval()
     return TrainedNetworks(unet, student.reference_net, student.pose_guider, student.attention)
 
 
-def student_loss(
-    config: TrainConfig, networks: TrainedNetworks, device: torch.device, average: During
-) -> Callable[[torch.nn.Module, Batch], Tensor]:
-    """The loss of stage 3: the mean over rows.
+def make_lesson(
+    config: TrainConfig,
+    teacher: FamilyProfile,
+    networks: TrainedNetworks,
+    device: torch.device,
+    average: During = nullcontext,
+) -> Lesson:
+    """What a student learns.
 
-    Networks are as they are before the first step: the teacher's, and what learns requires gradients.
+    Args:
+        config: Of the run.
+        teacher: What the weights to start from were made for.
+        networks: As `make_student` left them, before the first step: the teacher is a copy of them.
+        device: Where they are.
+        average: While it lasts, the student is its own average (EMA).
     """
-    settings, profile = config.distillation, teacher_profile(config.init)
-    scale = profile.guidance_scale if settings.guidance is None else settings.guidance
-    distillation = Distillation(settings, profile.noise, scale, device)
-    teacher = None if settings.lora_rank else teacher_of(networks)
-    lesson = Lesson(distillation, teacher, average)
-    return lambda model, batch: model(batch, lesson, config.run.recomputes).mean()
+    settings = config.distillation
+    scale = teacher.guidance_scale if settings.guidance is None else settings.guidance
+    distillation = Distillation(settings, teacher.noise, scale, device)
+    return Lesson(distillation, None if settings.lora_rank else teacher_of(networks), average)
+
+
+def check_drawing(config: TrainConfig, teacher: FamilyProfile) -> None:
+    """Raise SettingsError if the skeletons are drawn in a style that the teacher does not know."""
+    if config.data.drawing != teacher.drawing:
+        raise SettingsError(
+            f"The weights to start from know skeletons in the style {teacher.drawing}; data.drawing is "
+            f"{config.data.drawing}. Set data.drawing to {teacher.drawing}."
+        )
