@@ -59,7 +59,7 @@ def with_lora(models: Models, path: Path, strength: float = 1.0) -> tuple[Models
     changed.load_state_dict(own, assign=True)
     changed.requires_grad_(False).eval()
     profile = lora_profile(path)
-    made_for = models.profile if profile is None else _as_student(models.profile, profile)
+    made_for = models.profile if profile is None else as_student(models.profile, profile)
     report = f"{path.name} changes {len(fit.layers)} layers at strength {strength:g}."
     text = "\n".join(filter(None, [report, fit.to_text()]))
     return replace(models, denoising_unet=changed, profile=made_for), text
@@ -72,7 +72,8 @@ def lora_profile(path: Path) -> FamilyProfile | None:
     return profile if profile is not None and profile.distilled_steps else None
 
 
-def _as_student(base: FamilyProfile, student: FamilyProfile) -> FamilyProfile:
+def as_student(base: FamilyProfile, student: FamilyProfile) -> FamilyProfile:
+    """The settings of weights that a student's LoRA is on: its steps and guidance, all else theirs."""
     return replace(
         base,
         num_inference_steps=student.num_inference_steps,

@@ -21,8 +21,8 @@ class Critic(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.first = nn.Conv3d(channels + 1, _WIDTH, 3, padding=1)
         self.layers = nn.Sequential(
-            nn.Conv3d(channels + 1, _WIDTH, 3, padding=1),
             nn.SiLU(),
             nn.Conv3d(_WIDTH, _WIDTH, 3, stride=(1, 2, 2), padding=1),
             nn.SiLU(),
@@ -33,9 +33,9 @@ class Critic(nn.Module):
 
     def forward(self, latents: Tensor, level: Tensor) -> Tensor:
         """Scores (B, 1, F, h', w')."""
-        latents = latents.to(self.layers[0].weight.dtype)
+        latents = latents.to(self.first.weight.dtype)
         shown = level.to(latents).reshape(-1, 1, 1, 1, 1).expand_as(latents[:, :1])
-        return self.layers(torch.cat([latents, shown], dim=1))
+        return self.layers(self.first(torch.cat([latents, shown], dim=1)))
 
 
 def adversarial_losses(
