@@ -24,7 +24,9 @@ DRY_RUN = "print the resolved settings, and the memory that a step takes, and st
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "train a model in two stages, or a student of one; the same command goes on with a stopped run"
+    parser.description = (
+        "train a model in two stages, or a student of one; the same command goes on after a stop"
+    )
     parser.epilog = f"""recipes:
 {_recipes_text()}
 
