@@ -96,14 +96,17 @@ def make_student(networks: TrainedNetworks, config: TrainConfig) -> None:
             cast(networks.critic, unet.conv_in.weight.dtype)
 
 
-def teacher_of(student: TrainedNetworks) -> TrainedNetworks:
-    """The networks as they are now, never to learn; what the student does not change is shared."""
+def teacher_of(student: TrainedNetworks, device: torch.device) -> TrainedNetworks:
+    """The networks as they are now, never to learn; what the student does not change is shared.
+
+    The student comes to the device when its run begins; its teacher, which is no part of it, here.
+    """
     learning = student.denoising_unet
     with torch.device("meta"):
         unet = DenoisingUNet(learning.config, learning.temporal)
     weights = {name: weight.detach().clone() for name, weight in learning.state_dict().items()}
     unet.load_state_dict(weights, assign=True)
-    unet.requires_grad_(False).eval()
+    unet.to(device).requires_grad_(False).eval()
     return TrainedNetworks(unet, student.reference_net, student.pose_guider, student.attention)
 
 
@@ -126,7 +129,9 @@ def make_lesson(
     settings = config.distillation
     scale = teacher.guidance_scale if settings.guidance is None else settings.guidance
     distillation = Distillation(settings, teacher.noise, scale, device)
-    return Lesson(distillation, None if settings.lora_rank else teacher_of(networks), average)
+    return Lesson(
+        distillation, None if settings.lora_rank else teacher_of(networks, device), average
+    )
 
 
 def check_drawing(config: TrainConfig, teacher: FamilyProfile) -> None:

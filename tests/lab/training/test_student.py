@@ -13,11 +13,13 @@ from animate_anyone_core.checkpoints.weight_files import read_weights
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
+from animate_anyone_core.lab.training.initial_weights import make_networks
 from animate_anyone_core.lab.training.lora_layers import add_lora, lora_weights, without_lora
 from animate_anyone_core.lab.training.memory_plan import plan_step
 from animate_anyone_core.lab.training.memory_tracking import FROZEN
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.lab.training.run import start_run
+from animate_anyone_core.lab.training.student import teacher_of
 from animate_anyone_core.lab.training.train import train
 
 UNET_FILES = ("denoising_unet", "motion_module")
@@ -145,6 +147,20 @@ def test_a_lora_counts_less_memory_than_whole_weights(lessons):
     )
     assert lora.peak[FROZEN] > 0
     assert lora.total < whole.total
+
+
+def test_the_teacher_is_a_copy_on_the_runs_device_and_shares_what_does_not_learn(settings):
+    config = make_config(TrainConfig, settings)
+    networks = make_networks(config.init, config.network, 1, seed=0)
+    here, elsewhere = (teacher_of(networks, torch.device(name)) for name in ("cpu", "meta"))
+    weights = networks.denoising_unet.state_dict()
+    for name, copy in here.denoising_unet.state_dict().items():
+        assert torch.equal(copy, weights[name])
+        assert copy.data_ptr() != weights[name].data_ptr()
+    assert {p.device.type for p in elsewhere.denoising_unet.parameters()} == {"meta"}
+    assert not any(p.requires_grad for p in here.denoising_unet.parameters())
+    assert here.reference_net is networks.reference_net
+    assert here.pose_guider is networks.pose_guider
 
 
 def test_a_new_lora_changes_nothing():
