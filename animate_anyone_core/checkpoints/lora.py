@@ -4,6 +4,7 @@ W' = W + strength · (alpha / rank) · up · down, for linear layers and convolu
 `lora_names` knows.
 """
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError, UnknownCheckpointError
+from ..errors import CheckpointError, SettingsError, UnknownCheckpointError
 from ..models.denoising_unet import DenoisingUNet
 from .families import FamilyProfile
 from .layouts import Layout, recognise
@@ -19,7 +20,7 @@ from .load import own_settings
 from .lora_fit import LoraFit, fit_lora
 from .lora_names import lora_names
 from .model_folder import Models
-from .weight_files import check_finite, read_weights
+from .weight_files import check_finite, check_numbers, read_weights
 
 _UP = re.compile(r"(\.lora_up|\.lora_B(\.\w+)?|[._]lora\.up|\.lora_linear_layer\.up)\.weight$")
 _DOWN = re.compile(
@@ -34,14 +35,19 @@ def with_lora(models: Models, path: Path, strength: float = 1.0) -> tuple[Models
     A student's LoRA brings the steps and the guidance that it was made for.
 
     Raises:
+        SettingsError: If the strength is no finite number.
         CheckpointError: If the file cannot be read, is damaged, or is no LoRA of two factors.
         UnknownCheckpointError: If it is no LoRA, or fits nothing.
     """
+    if not math.isfinite(strength):
+        raise SettingsError(f"A LoRA's strength must be a finite number, got {strength}.")
     weights = read_weights(path)
     layout = recognise(weights)
     if layout is not Layout.LORA:
         raise UnknownCheckpointError(f"{path.name} is {layout.value}, --lora takes a LoRA.")
     check_finite(layout.value, path.name, weights)
+    factors = {key: tensor for key, tensor in weights.items() if not key.endswith(_ALPHA)}
+    check_numbers(layout.value, path.name, factors)
     unet = models.denoising_unet
     own = unet.state_dict()
     names = {
@@ -93,6 +99,13 @@ def _change(fit: LoraFit, layer: str, weight: Tensor, path: Path) -> Tensor:
             f"{path.name} changes {layer} by {others[0] if others else 'one factor alone'}; --lora "
             "reads LoRAs of two factors (up and down). Load it in ComfyUI."
         )
+    alpha = own.get(_ALPHA)
+    if up.ndim < 2 or down.ndim < 2 or (alpha is not None and alpha.numel() != 1):
+        shapes = {ending: tuple(tensor.shape) for ending, tensor in own.items()}
+        raise CheckpointError(
+            f"{path.name}: the factors of {layer} have the shapes {shapes}: two matrices and one "
+            "number (alpha) are needed. The file is damaged."
+        )
     up, down = (factor.float().flatten(1).to(weight.device) for factor in (up, down))
-    scale = float(own[_ALPHA]) / down.shape[0] if _ALPHA in own else 1.0
+    scale = 1.0 if alpha is None else float(alpha) / down.shape[0]
     return scale * (up @ down).reshape(weight.shape)

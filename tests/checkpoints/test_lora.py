@@ -1,6 +1,7 @@
 """A LoRA put on a model by the command: in closed form, under every naming; the model stays."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from animate_anyone_core.checkpoints.lora import with_lora
 from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.checkpoints.student import describe_student, misuse
 from animate_anyone_core.checkpoints.weight_files import write_weights
-from animate_anyone_core.errors import CheckpointError, UnknownCheckpointError
+from animate_anyone_core.errors import CheckpointError, SettingsError, UnknownCheckpointError
 
 LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
 CONV = "up_blocks.1.resnets.1.conv1"
@@ -102,6 +103,28 @@ def test_wrong_use_of_a_student_is_told(models):
         "or look worse. Set steps to 4 and cfg (--guidance) to 1."
     )
     assert "; 1 step cost" in str(misuse(student, 1, 1.0))
+
+
+def test_damaged_factors_and_strengths_are_named(models, tmp_path):
+    file, flat = tmp_path / "l.safetensors", f"lora_unet_{LAYER.replace('.', '_')}"
+    width = weight_of(models, LAYER).shape[0]
+    whole = {
+        f"{flat}.lora_up.weight": torch.zeros(width, 1),
+        f"{flat}.lora_down.weight": torch.zeros(1, width),
+    }
+    write_weights(file, whole)
+    for strength in (math.nan, math.inf):
+        with pytest.raises(SettingsError, match="strength must be a finite number"):
+            with_lora(models, file, strength)
+    for change, message in (
+        ({f"{flat}.alpha": torch.ones(2)}, "two matrices and one number"),
+        ({f"{flat}.lora_up.weight": torch.zeros(width)}, "two matrices and one number"),
+        ({f"{flat}.lora_up.weight": torch.full((width, 1), math.nan)}, "nan"),
+        ({f"{flat}.lora_up.weight": torch.zeros(width, 1, dtype=torch.int32)}, "int32"),
+    ):
+        write_weights(file, whole | change)
+        with pytest.raises(CheckpointError, match=f"(?i){message}"):
+            with_lora(models, file)
 
 
 def test_what_is_no_lora_of_two_factors_is_refused(models, tmp_path):
