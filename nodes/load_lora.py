@@ -8,13 +8,16 @@ import comfy.lora
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.key_map import without_prefix
+from ..animate_anyone_core.checkpoints.lora import lora_profile
 from ..animate_anyone_core.checkpoints.lora_fit import fit_lora
 from ..animate_anyone_core.checkpoints.lora_names import lora_names
+from ..animate_anyone_core.checkpoints.student import describe_student
 from ..animate_anyone_core.checkpoints.weight_files import read_weights
 from ..animate_anyone_core.errors import ShapeError, UnknownCheckpointError
 from .model_files import fingerprint, listed_verdict, weight_file, weight_file_names
 from .schema import schema
 from .sockets import CATEGORY, output
+from .students import profile_of, remember_student
 
 logger = logging.getLogger("animate_anyone")
 
@@ -75,7 +78,12 @@ def add_lora(model: Any, path: Path, strength: float) -> tuple[Any, str]:
             "LoRA for Stable Diffusion 1.5, or a motion LoRA."
         )
     report = f"{path.name} changes {len(taken)} layers at strength {strength:g}."
-    return model, "\n".join(filter(None, [report, fit.to_text()]))
+    student = lora_profile(path)
+    made_for = ""
+    if student is not None:
+        remember_student(model, student)
+        made_for = f"The model is now {describe_student(profile_of(model))}."
+    return model, "\n".join(filter(None, [report, made_for, fit.to_text()]))
 
 
 def key_map(model: Any) -> dict[str, str]:

@@ -18,6 +18,7 @@ from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
 from .schema import schema
 from .self_check import finding_of, self_check
 from .sockets import EncodedPose, EncodedReference, PoseSocket, ReferenceSocket
+from .students import profile_of
 
 REPORT, STOP = "report", "stop"
 
@@ -76,7 +77,7 @@ class Preflight(io.ComfyNode):
                 pose_size=None if pose is None else (pose.width, pose.height),
                 num_poses=None if pose is None else len(pose.features),
                 num_frames=None if latent is None else len(latent["samples"]),
-                profile=None if model is None else model.model.profile,
+                profile=None if model is None else profile_of(model),
                 windows=windows,
                 steps=steps,
                 guidance_scale=cfg,

@@ -1,5 +1,6 @@
 """Sample a clip: reference, poses and windows in one node."""
 
+import logging
 from typing import Any
 
 import comfy.sample
@@ -8,6 +9,7 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
+from ..animate_anyone_core.checkpoints.student import misuse
 from ..animate_anyone_core.sampling.speed import EXACT, SPEEDS, Speed
 from ..animate_anyone_core.sampling.windows import Window, WindowSettings, windows_for_changes
 from .conditioning import condition, empty_clip
@@ -18,6 +20,9 @@ from .schema import schema
 from .share_input import share_input
 from .sockets import EncodedPose, EncodedReference, PoseSocket, ReferenceSocket, output
 from .speed import SAMPLERS, at_speed, speed_input
+from .students import profile_of
+
+logger = logging.getLogger("animate_anyone")
 
 PUBLISHED = "published ddim"
 
@@ -43,7 +48,7 @@ class Sampler(io.ComfyNode):
                 io.Int.Input(
                     "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True
                 ),
-                io.Int.Input("steps", default=20, min=1, max=1000),
+                io.Int.Input("steps", default=20, min=0, max=1000),
                 io.Float.Input("cfg", default=3.5, min=0.0, max=30.0, step=0.1),
                 io.Combo.Input(
                     "sampler_name",
@@ -87,8 +92,29 @@ class Sampler(io.ComfyNode):
             kept = slice(frames.start, frames.stop)
             conds = condition(model, reference.at(frames), pose.at(kept))
         windowed = with_windows(model, windows, plan)
-        samples = sample(windowed, conds, start, frames, speed=SPEEDS[speed], **sampling)
+        sampling |= steps_of(model, sampling["steps"], sampling["cfg"])
+        samples = sample(windowed, conds, start, frames, speed=speed_for(model, speed), **sampling)
         return io.NodeOutput({**start, "samples": samples})
+
+
+def steps_of(model: Any, steps: int, cfg: float) -> dict[str, Any]:
+    """Steps and guidance as given; as the weights were made for where steps are 0."""
+    profile = profile_of(model)
+    if not steps:
+        steps, cfg = profile.num_inference_steps, profile.guidance_scale
+        logger.info("Sampler: %d steps, cfg %g, as the weights were made for.", steps, cfg)
+    wrong = misuse(profile, steps, cfg)
+    if wrong is not None:
+        logger.warning("Sampler: %s", wrong)
+    return {"steps": steps, "cfg": cfg}
+
+
+def speed_for(model: Any, name: str) -> Speed:
+    """A speed by name; there is nothing to leave out of a student's few steps."""
+    if profile_of(model).distilled_steps and SPEEDS[name] != EXACT:
+        logger.warning("Sampler: speed %s leaves nothing out of a student's few steps.", name)
+        return EXACT
+    return SPEEDS[name]
 
 
 def needed_frames(

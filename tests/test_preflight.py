@@ -53,6 +53,18 @@ def clean():
     )
 
 
+def test_a_student_is_sampled_as_it_was_made_for(clean):
+    student = replace(MOORE, distilled_steps=4, num_inference_steps=4, guidance_scale=1.0)
+    wrong = check_run(replace(clean, profile=student))
+    texts = [finding.text for finding in wrong.findings if finding.kind == "steps"]
+    assert texts == [
+        "These weights are a student of 4 steps without guidance; 20 steps and guidance 3.5 cost more "
+        "or look worse. Set steps to 4 and cfg (--guidance) to 1."
+    ]
+    right = check_run(replace(clean, profile=student, steps=4, guidance_scale=1.0))
+    assert not [finding for finding in right.findings if finding.kind == "steps"]
+
+
 def scaled(poses, factor):
     """The body about its ground point, canvas kept."""
     ground = np.array([poses.width / 2, 0.93 * poses.height])

@@ -68,6 +68,7 @@ PROFILE: dict[str, Rule] = {
     "height": Whole(16, MADE_SIDE),
     "num_inference_steps": Whole(1, 1000),
     "guidance_scale": Real(-100, 100),
+    "distilled_steps": Whole(0, 1000),
 }
 
 _FACTOR = Real(1e-6, 1e6)

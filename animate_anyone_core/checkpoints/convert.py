@@ -15,6 +15,7 @@ from ..progress import OnStep, silent
 from .key_map import is_position_table, is_temporal, to_published_key, to_tree_key, without_prefix
 from .layouts import Layout, check_layout, recognise, table_length
 from .load import METADATA_KEY, own_settings
+from .scaled_weights import scaled, with_scales
 from .weight_files import (
     PICKLE_SUFFIXES,
     SUFFIXES,
@@ -82,7 +83,7 @@ def convert(
         sources: Files; a folder means all weights in it.
         output: A `.safetensors` file; or a folder, which gets a file for every source.
         dtype: Precision of the weights; None keeps it. Position tables keep theirs: they are a few
-            exact numbers.
+            exact numbers. float8_e4m3fn is scaled fp8, see `scaled_weights.scaled`.
         form: "keep"; "merge" (a denoising UNet and its motion module to one file); "split" (one
             such file to two in the folder `output`).
         overwrite: Whether files that are there may be replaced.
@@ -252,10 +253,12 @@ def _convert_one(plan: _Plan, dtype: torch.dtype | None) -> Converted:
     check_finite(layout.value, names, weights)
     if layout in _OURS:  # a name without parts, such as `epoch`, is no network's
         check_numbers(layout.value, names, {k: t for k, t in weights.items() if "." in k})
-    if dtype is not None:
+    if dtype is torch.float8_e4m3fn:
+        weights = scaled(weights)
+    elif dtype is not None:
         weights = cast_weights(weights, dtype, names)
     write_weights(plan.path, weights, metadata)
-    _check_written(plan.path, weights)
+    _check_written(plan.path, with_scales(weights, names))
     return Converted(plan.path, layout, len(weights), plan.path.stat().st_size)
 
 

@@ -34,6 +34,8 @@ class FamilyProfile:
         height: Default video height.
         num_inference_steps: Default steps.
         guidance_scale: Default guidance.
+        distilled_steps: Steps that a student was made for, which needs no guidance (training stage 3);
+            0 for weights that were not distilled.
     """
 
     name: str
@@ -50,6 +52,7 @@ class FamilyProfile:
     height: int = 784
     num_inference_steps: int = 30
     guidance_scale: float = 3.5
+    distilled_steps: int = 0
 
     def __post_init__(self) -> None:
         check_values("The family's settings", vars(self), PROFILE)

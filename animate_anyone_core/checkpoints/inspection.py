@@ -12,6 +12,7 @@ from ..errors import AnimateAnyoneError, CheckpointError, UnknownCheckpointError
 from ..models.config import TemporalConfig, UNetConfig
 from ..models.denoising_unet import DenoisingUNet
 from ..models.reference_net import ReferenceNet
+from .families import FamilyProfile
 from .key_map import is_temporal, without_prefix
 from .layouts import (
     Layout,
@@ -48,6 +49,7 @@ from .model_folder import (
     read_image_encoder_config,
 )
 from .report import key_lines
+from .student import describe_student
 from .weight_files import SUFFIXES, check_finite, check_numbers, read_metadata, read_weights
 
 MODEL_FILES = ("denoising_unet", "reference_unet", "motion_module", "pose_guider")
@@ -84,6 +86,7 @@ class FileFacts:
         unexpected: Keys that the network has no place for.
         first_keys: The first keys of a file of no known layout.
         header: Names of the text entries in the file's header.
+        made_for: How a student is sampled; empty for other weights.
         problem: Why the file cannot be used, None if nothing is wrong with it.
     """
 
@@ -100,6 +103,7 @@ class FileFacts:
     unexpected: tuple[str, ...] = ()
     first_keys: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
+    made_for: str = ""
     problem: str | None = None
 
     def __str__(self) -> str:
@@ -111,6 +115,7 @@ class FileFacts:
         lines.append(size)
         if self.family_reason:
             lines.append(f"  family: {self.family or 'cannot be told'} ({self.family_reason})")
+        lines += [f"  made for: {self.made_for}"] if self.made_for else []
         lines += [f"  {name}: {value}" for name, value in self.shapes.items()]
         lines += key_lines(self, "missing", "unexpected", "first_keys", "header")
         if self.problem:
@@ -178,6 +183,7 @@ def inspect_file(path: Path | str, family: str = "auto") -> FileFacts:
         name, reason = _family(family, layout, weights, path)
         facts = replace(facts, family=name, family_reason=reason)
         facts = _network_facts(facts, layout, weights, path, family)
+        facts = replace(facts, made_for=_made_for(path))
         if facts.problem is None:
             _check_numbers(facts, layout, weights)
     except AnimateAnyoneError as error:
@@ -249,6 +255,15 @@ def _family(
         return None, "only the length of the temporal layers' position table can tell"
     profile, reason = choose_profile(family, length, settings, channels)
     return profile.name, reason
+
+
+def _made_for(path: Path) -> str:
+    settings = own_settings(path)
+    return (
+        describe_student(FamilyProfile.from_json(settings["profile"]))
+        if "profile" in settings
+        else ""
+    )
 
 
 def _channels(weights: Mapping[str, Tensor]) -> tuple[int, int]:

@@ -30,6 +30,7 @@ from .layouts import (
     temporal_settings_beside,
 )
 from .report import LoadReport
+from .student import describe_student
 from .weight_files import check_numbers, read_metadata, read_weights
 
 #: Entry in the header of our own files: JSON with "unet", "temporal" and "profile".
@@ -126,6 +127,7 @@ def read_denoising_unet(
     channels = config.in_channels, config.out_channels
     profile, reason = choose_profile(family, length, settings, channels, guider)
     notes.append(f"family {profile.name}: {reason}")
+    notes += filter(None, [describe_student(profile)])
     if image_only:
         temporal = None
     elif temporal is None:
@@ -238,7 +240,7 @@ def own_settings(path: Path) -> dict[str, Any]:
     where = f"{path.name}: its header's entry {METADATA_KEY}"
     content = parse_json(text.encode(), where, CheckpointError)
     settings = check_known(where, content, dict.fromkeys(_SETTINGS))
-    check_values(where, settings, {"stage": Whole(1, 2)})
+    check_values(where, settings, {"stage": Whole(1, 3)})
     for name, value in settings.items():
         if name != "stage" and not isinstance(value, Mapping):
             raise SettingsError(f"{where}: {name} must be an object, got {shown(value)}.")

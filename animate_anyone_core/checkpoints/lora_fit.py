@@ -37,6 +37,11 @@ class LoraFit:
     unknown: tuple[str, ...]
     misfits: tuple[str, ...]
 
+    def of_layer(self, layer: str) -> dict[str, Tensor]:
+        """A layer's tensors by what stands behind its name."""
+        mine = {key: v for key, v in self.weights.items() if _ENDING.sub("", key) == layer}
+        return {key[len(layer) :]: tensor for key, tensor in mine.items()}
+
     def to_text(self) -> str:
         """Lines on what does not fit; empty if all does."""
         lines = []

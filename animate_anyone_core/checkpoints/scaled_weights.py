@@ -19,6 +19,8 @@ _SCALES = (".scale_weight", ".weight_scale")
 #: Scales of inputs, and marks: without 8-bit arithmetic they mean nothing.
 _ONLY_FOR_FP8 = (".scale_input", ".input_scale", ".comfy_quant")
 _MARK = "scaled_fp8"
+#: The largest number of float8_e4m3fn; the least scale, of which float16 keeps enough digits.
+_LARGEST, _SMALLEST = 448.0, 1e-5
 _EIGHT_BITS = tuple(
     getattr(torch, name) for name in ("float8_e4m3fn", "float8_e5m2") if hasattr(torch, name)
 )
@@ -56,6 +58,40 @@ def with_scales(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
         read[weight] = _scaled(read[weight], weights[key], key, name)
     logger.info("%s: %d weights in scaled fp8 are multiplied by their scales.", name, len(scales))
     return read
+
+
+def scaled(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in 8 bits with a scale for each output, as `with_scales` reads them.
+
+    What has one side alone, such as biases and norms, stays in float16: it is small, and the network
+    feels it most.
+
+    Args:
+        weights: A network's tensors by name.
+
+    Returns:
+        For every matrix and convolution the weight in float8_e4m3fn and, in float16, `scale_weight`.
+    """
+    small: dict[str, Tensor] = {}
+    for key, weight in weights.items():
+        is_matrix = weight.ndim >= 2 and key.endswith(".weight") and weight.is_floating_point()
+        if not is_matrix:
+            small[key] = _halved(weight) if weight.ndim == 1 else weight
+            continue
+        # a scale is rounded before it is used: what is read is what was rounded
+        most = weight.float().abs().flatten(1).amax(dim=1)
+        scale = (most / _LARGEST).clamp(min=_SMALLEST).half()
+        shape = (-1, *[1] * (weight.ndim - 1))
+        share = (weight.float() / scale.float().reshape(shape)).clamp(-_LARGEST, _LARGEST)
+        small[key] = share.to(torch.float8_e4m3fn)
+        small[f"{key.removesuffix('weight')}scale_weight"] = scale
+    return small
+
+
+def _halved(weight: Tensor) -> Tensor:
+    """In float16, where its numbers fit."""
+    half = weight.half() if weight.is_floating_point() else weight
+    return half if bool(torch.isfinite(half).all()) else weight
 
 
 def _weight_of(key: str) -> str:

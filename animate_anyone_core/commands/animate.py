@@ -13,7 +13,9 @@ from ..animate import animate
 from ..animate_settings import AnimateSettings
 from ..checkpoints.builtin import BUILT_IN
 from ..checkpoints.families import FAMILIES, FamilyProfile
+from ..checkpoints.lora import with_lora
 from ..checkpoints.model_folder import Models, load_models
+from ..checkpoints.student import describe_student, misuse
 from ..clips import is_pattern, write_pictures
 from ..cutout import cut_out_clip
 from ..errors import SettingsError
@@ -25,7 +27,7 @@ from ..replacement.scene import check_scene
 from ..sampling.blending import BLENDINGS
 from ..sampling.ranks import ALONE, Ranks, joined, launched
 from ..sampling.schedule import SOLVERS
-from ..sampling.speed import SPEEDS
+from ..sampling.speed import EXACT, SPEEDS, Speed
 from ..sampling.windows import SCHEDULES
 from ..unfinished import UnfinishedVideo, file_digest, weights_digest
 from ..video import check_video_output, write_video
@@ -71,6 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make many videos: a line of JSON, or a row of a .csv, holds the options of one; what "
         "it leaves out is taken from here, a fault ends its own job, done jobs are not done again",
     )
+    add(
+        "--lora", type=Path, metavar="FILE", help="LoRA for the denoising UNet, such as a student's"
+    )
+    add("--lora-strength", type=float, default=1.0, metavar="X", help="of the LoRA (default 1)")
     add("--vae", type=Path, metavar="DIR", help="VAE folder, if not vae/ in the models' folder")
     add("--image-encoder", type=Path, metavar="DIR", help="CLIP folder, likewise image_encoder/")
     add("--family", default="auto", choices=["auto", *FAMILIES], help="which weights these are")
@@ -146,6 +152,7 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
     )
     for report in reports:
         logger.info("%s", report)
+    models = _with_lora(args, models)
     profile = models.profile
     placement = _placement(args, driving, profile)
     check_scene(profile.extra_inputs, placement.given)
@@ -167,7 +174,8 @@ def make_video(args: argparse.Namespace, load: Load, ranks: Ranks = ALONE) -> No
             schedule=args.schedule,
             blending=args.blending,
         ),
-    ).at_speed(SPEEDS[args.speed], args.solver)
+    ).at_speed(speed_for(profile, SPEEDS[args.speed]), args.solver)
+    say_student(profile, settings)
     window = settings.windows.context_frames
     models.denoising_unet.check_window(window)
     size, guidance = (settings.width, settings.height), settings.guidance_scale
@@ -226,6 +234,31 @@ def _check_output(args: argparse.Namespace) -> None:
         check_video_output(args.output, is_transparent=True)
 
 
+def _with_lora(args: argparse.Namespace, models: Models) -> Models:
+    if args.lora is None:
+        return models
+    models, report = with_lora(models, args.lora, args.lora_strength)
+    logger.info("%s", report)
+    return models
+
+
+def speed_for(profile: FamilyProfile, speed: Speed) -> Speed:
+    """A speed as it suits the weights: there is nothing to leave out of a student's few steps."""
+    if profile.distilled_steps and speed != EXACT:
+        logger.warning("Warning: --speed leaves nothing out: these weights take few steps already.")
+        return EXACT
+    return speed
+
+
+def say_student(profile: FamilyProfile, settings: AnimateSettings) -> None:
+    """Say how a student is sampled, and what does not suit it."""
+    wrong = misuse(profile, settings.num_inference_steps, settings.guidance_scale)
+    if wrong is not None:
+        logger.warning("Warning: %s", wrong)
+    elif profile.distilled_steps:
+        logger.info("The weights are %s.", describe_student(profile))
+
+
 def _facts(
     args: argparse.Namespace, models: Models, device: torch.device, dtype: torch.dtype
 ) -> dict[str, str]:
@@ -233,7 +266,7 @@ def _facts(
     ways = ("command", "output", "resume", "sound", "jobs")
     facts = {f"--{k.replace('_', '-')}": str(v) for k, v in vars(args).items() if k not in ways}
     facts |= {"--device": device.type, "--dtype": str(dtype).removeprefix("torch.")}
-    beside = ("replace", "mask", "background_video", "occlusion", "original")
+    beside = ("replace", "mask", "background_video", "occlusion", "original", "lora")
     for name in ("reference", "driving", "poses", *beside):
         path = getattr(args, name)
         if path is not None:

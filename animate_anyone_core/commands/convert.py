@@ -11,7 +11,12 @@ from .progress_bar import progress_bar
 
 logger = logging.getLogger("animate_anyone")
 
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+DTYPES = {
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp32": torch.float32,
+    "fp8": torch.float8_e4m3fn,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="OUT.safetensors, or a folder that gets a file for each input",
     )
-    add("--dtype", choices=list(DTYPES), help="precision of the weights (default: as they are)")
+    precision = "precision of the weights (default: as they are); fp8 is scaled"
+    add("--dtype", choices=list(DTYPES), help=precision)
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--split", action="store_true", help="one UNet file to denoising_unet and motion_module"

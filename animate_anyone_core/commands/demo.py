@@ -34,6 +34,7 @@ from .progress_bar import progress_bar
 logger = logging.getLogger("animate_anyone")
 
 CONTACT_SHEET = "contact_sheet.png"
+_STEPS = 12
 _ENLARGED = 2  # the built-in pictures are small
 
 
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--driving", type=Path, metavar="VIDEO", help="your own dance instead of the shipped one")
     add("--models", default=BUILT_IN, metavar="DIR", help="another model than the built-in one")
     add_max_frames(parser, "frames to animate (default 36)", default=36)
-    add("--steps", type=int, default=12, metavar="N", help="denoising steps (default 12)")
+    add("--steps", type=int, metavar="N", help="denoising steps (default 12, or a student's own)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the noise (default 0)")
     add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
 
@@ -126,7 +127,9 @@ def _dance(
     with progress_bar(f"{name}: draw") as on_step:
         skeletons = draw_poses(driven.poses, profile.drawing, size, on_step=on_step)
     settings = AnimateSettings.for_model(
-        demo.models, num_inference_steps=args.steps, seed=args.seed
+        demo.models,
+        num_inference_steps=args.steps or profile.distilled_steps or _STEPS,
+        seed=args.seed,
     )
     with progress_bar(f"{name}: animate") as on_step:
         frames = np.stack(list(animate(demo.models, reference, skeletons, settings, on_step)))

@@ -5,6 +5,7 @@ from .cost import check_memory, estimates
 from .planned_run import Finding, PlannedRun, PreflightReport
 from .sizes import check_frames, check_sizes
 from .skeleton_pictures import check_skeletons
+from .steps import check_steps
 
 
 def check_run(run: PlannedRun) -> PreflightReport:
@@ -21,7 +22,7 @@ def check_run(run: PlannedRun) -> PreflightReport:
         findings += check_bodies(run.driver, run.reference)
     if run.reference is not None:
         findings += check_reference(run.reference)
-    findings += [*check_sizes(run), *check_frames(run)]
+    findings += [*check_sizes(run), *check_frames(run), *check_steps(run)]
     if run.skeletons is None:
         skipped.append("the skeletons' style: wire the drawn poses")
     else:

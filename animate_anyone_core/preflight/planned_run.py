@@ -52,7 +52,7 @@ class Finding:
 
     Attributes:
         kind: Short name: scale, half body, missing joints, nobody, persons, poses, size, frames, shape,
-            picture, style, skeletons, memory.
+            picture, style, skeletons, steps, memory.
         text: A sentence that says what is wrong and what to do.
         fails: Whether the run would stop with an error, or only look bad.
     """

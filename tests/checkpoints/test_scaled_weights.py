@@ -4,6 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from animate_anyone_core.checkpoints.scaled_weights import scaled as scale_all
 from animate_anyone_core.checkpoints.scaled_weights import with_scales
 from animate_anyone_core.checkpoints.weight_files import read_weights
 from animate_anyone_core.errors import CheckpointError
@@ -42,6 +43,30 @@ def test_convolutions_are_scaled_by_output():
     weight = torch.arange(1.0, 33).reshape(2, 4, 2, 2)
     read = with_scales(scaled(weight, torch.tensor([0.5, 2.0])), "a")
     torch.testing.assert_close(read["layer.weight"].float(), weight, rtol=2**-4, atol=0)
+
+
+def test_what_is_written_scaled_is_read_scaled(tmp_path, normal):
+    """Within fp8's three bits of each output's own size; zeros and tables as they are."""
+    weights = {
+        "a.weight": normal(6, 5) * torch.logspace(-4, 2, 6)[:, None],
+        "b.weight": normal(4, 3, 3, 3),
+        "empty.weight": torch.zeros(2, 3),
+        "a.bias": normal(6),
+        "norm.weight": normal(6),
+        "table.pe": normal(1, 24, 8),
+        "large.bias": torch.full((2,), 1e6),
+    }
+    save_file(written := scale_all(weights), tmp_path / "a.safetensors")
+    assert written["a.weight"].dtype == FP8
+    read = read_weights(tmp_path / "a.safetensors")
+    assert read.keys() == weights.keys()
+    for name, weight in weights.items():
+        close = 0.0 if name in ("table.pe", "empty.weight", "large.bias") else 2**-4
+        least = weight.abs().amax() * 2**-10 if name.endswith("bias") else 1e-6
+        torch.testing.assert_close(
+            read[name].float(), weight, rtol=close, atol=float(least) if close else 0.0
+        )
+    assert torch.equal(read["table.pe"], weights["table.pe"])
 
 
 def test_numbers_too_large_for_halves_stay_whole():

@@ -1,4 +1,4 @@
-"""`train`: train a model in the paper's two stages, or go on with a run."""
+"""`train`: train a model in the paper's two stages, distill it, or go on with a run."""
 
 import argparse
 import importlib
@@ -24,7 +24,9 @@ DRY_RUN = "print the resolved settings, and the memory that a step takes, and st
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the command's options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = "train a model in two stages; the same command goes on with a stopped run"
+    parser.description = (
+        "train a model in two stages, or a student of one; the same command goes on after a stop"
+    )
     parser.epilog = f"""recipes:
 {_recipes_text()}
 
@@ -44,7 +46,11 @@ several processes: accelerate launch --num_processes 2 -m animate_anyone_core tr
         help="one setting, such as optimizer.lr=1e-4; may be given several times",
     )
     add("--output", type=Path, metavar="DIR", help="folder of the run")
-    add("--init-from", metavar="DIR", help="folder of a trained model to start from (stage 2)")
+    add(
+        "--init-from",
+        metavar="DIR",
+        help="folder of a trained model to start from (stages 2 and 3)",
+    )
     add("--vae", metavar="DIR", help="folder of the VAE (init.vae)")
     add("--image-encoder", metavar="DIR", help="folder of the image encoder (init.image_encoder)")
     add("--data", metavar="PATH", help="clips to train on (data.path); sets data.kind to clips")

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...errors import SettingsError
-from ...evaluation.metrics import METRICS, Metric, mean_over_clip, psnr, ssim, temporal_flicker
+from ...evaluation.metrics import (
+    METRICS,
+    Metric,
+    mean_over_clip,
+    psnr,
+    sharpness_gap,
+    ssim,
+    temporal_flicker,
+)
 from ...evaluation.motion_features import motion_features
 from ...evaluation.optical_flow import tof
 from ...evaluation.pose_following import CORRECT_PERCENT, DetectsPoses, pose_following
@@ -25,6 +33,7 @@ MODEL_METRICS: dict[str, Metric] = {
     "ssim": Metric("", True, "whole frame"),
     "person_psnr": Metric("dB", True, "the person's pixels alone"),
     "person_ssim": Metric("", True, "the person's pixels alone"),
+    "sharpness_gap": METRICS["sharpness_gap"],
     "pose_error": Metric("%", False, "of the person's height, over what pose_found counts"),
     "pose_median": Metric("%", False, "the same, the median over joints and frames"),
     "pose_correct": Metric("%", True, f"driven body joints found within {CORRECT_PERCENT:g} %"),
@@ -88,6 +97,7 @@ class ModelScores:
             "ssim": ssim(result, truth),
             "person_psnr": psnr(result, truth, masks),
             "person_ssim": ssim(result, truth, masks),
+            "sharpness_gap": sharpness_gap(result, truth),
             "pose_error": _known(following.error_percent),
             "pose_median": _known(following.median_percent),
             "pose_correct": 100.0 * following.correct,

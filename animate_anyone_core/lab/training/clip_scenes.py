@@ -92,7 +92,7 @@ class ClipScenes:
                 f"{clip.frames.name} has {count} frames, its poses {clip.poses.name} have {poses}. "
                 "Detect the poses again."
             )
-        needed = self._config.num_frames if self.stage == 2 else 2
+        needed = self._config.num_frames if self.stage != 1 else 2
         if count < needed:
             raise SettingsError(
                 f"{clip.frames.name} has {count} frames, training needs at least {needed}. Lower "

@@ -225,6 +225,41 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DistillationConfig:
+    """Stage 3: what a student of few steps learns of its teacher.
+
+    Attributes:
+        student_steps: Steps of the student, which takes no guidance.
+        teacher_steps: Steps of the teacher that these stand for, a multiple of them.
+        guidance: The teacher's guidance; None takes what its weights were made for.
+        method: "trajectory": the target of a step is where the teacher's own steps lead;
+            "consistency": the teacher takes one, the rest of the way is the student's average (EMA).
+        start: Where a step starts: "data", noised latents; or "own", where the student's own steps
+            lead from pure noise (latents are then not looked at).
+        huber: Errors well above this count by their size, not by their square; 0 squares all.
+        adversarial: What a small critic of the latents at the end of a step counts beside the error,
+            against softness; 0 trains none.
+    """
+
+    student_steps: int = _setting(4, least=1)
+    teacher_steps: int = _setting(20, least=1)
+    guidance: float | None = None
+    method: str = _setting("trajectory", choices=("trajectory", "consistency"))
+    start: str = _setting("data", choices=("data", "own"))
+    huber: float = _setting(0.0, least=0)
+    adversarial: float = _setting(0.0, least=0)
+
+    def __post_init__(self) -> None:
+        _check_limits(self, "distillation.")
+        if self.teacher_steps % self.student_steps:
+            raise SettingsError(
+                f"distillation.teacher_steps ({self.teacher_steps}) must be a multiple of "
+                f"distillation.student_steps ({self.student_steps}): a step of the student stands "
+                "for whole steps of the teacher's."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """How weights move.
 
@@ -369,7 +404,8 @@ class TrainConfig:
 
     Attributes:
         stage: 1 trains ReferenceNet, Pose Guider and the UNet without temporal layers on pictures;
-            2 trains only the temporal layers, on clips.
+            2 trains only the temporal layers, on clips; 3 makes a trained model's denoising UNet need
+            fewer steps and no guidance.
         steps: Optimizer steps.
         batch_size: Samples of one optimizer step, over all processes.
         micro_batch_size: Samples of one forward in one process; the rest is accumulated.
@@ -385,13 +421,16 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     init: InitConfig = field(default_factory=InitConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     lora: LoraConfig = field(default_factory=LoraConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        if self.stage not in (1, 2):
-            raise SettingsError(f"stage is 1 (pictures) or 2 (clips), got {self.stage}.")
+        if self.stage not in (1, 2, 3):
+            raise SettingsError(
+                f"stage is 1 (pictures), 2 (clips) or 3 (distillation), got {self.stage}."
+            )
         _check_limits(self)
         check_memory(self.run.memory, self.optimizer.kind, self.optimizer.ema_decay)
         if self.stage == 2 and self.init.kind == "scratch":
@@ -400,6 +439,8 @@ class TrainConfig:
                 "files and init.unet, init.reference and init.pose_guider to stage 1's result "
                 "(or give its folder with --init-from)."
             )
+        if self.stage == 3:
+            self._check_distillation()
         if (self.data.kind == "replaced-dancers") != bool(self.network.extra_inputs):
             raise SettingsError(
                 'data.kind "replaced-dancers" and network.extra_inputs go together: only these scenes '
@@ -416,6 +457,34 @@ class TrainConfig:
                 "the second would get gradients scaled down twice. Set run.mixed_precision to bf16 "
                 "or no, or optimizer.kind to adamw."
             )
+
+    def _check_distillation(self) -> None:
+        """Raise SettingsError for what stage 3 cannot do."""
+        if self.init.kind == "scratch":
+            raise SettingsError(
+                "Stage 3 makes a student of a trained model: set init.kind to files and init.unet, "
+                "init.reference and init.pose_guider to its files (or give its folder with --init-from)."
+            )
+        if self.distillation.method == "consistency" and not self.optimizer.ema_decay:
+            raise SettingsError(
+                "distillation.method consistency learns from the student's own average: set "
+                "optimizer.ema_decay above 0 (0.95 is usual), or distillation.method to trajectory."
+            )
+        if self.run.shard != "no":
+            raise SettingsError(
+                f"run.shard is {self.run.shard}, but stage 3 needs its whole teacher in every process: "
+                "set run.shard to no."
+            )
+        if self.lora.rank and "reference_net" in self.lora.networks:
+            raise SettingsError(
+                "In stage 3 student and teacher read one reference, so ReferenceNet gets no LoRA: set "
+                "lora.networks to denoising_unet, temporal or both."
+            )
+
+    @property
+    def sees_clips(self) -> bool:
+        """Whether a sample is a clip, and the denoising UNet has its temporal layers."""
+        return self.stage != 1
 
     def micro_batch(self, num_processes: int) -> int:
         """Samples of one forward in one process.

@@ -11,8 +11,14 @@ from torch import Tensor, nn
 from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER, model_folder
 from ...checkpoints.families import FamilyProfile
 from ...checkpoints.key_map import is_position_table, is_temporal, to_tree_key, without_prefix
-from ...checkpoints.layouts import Layout, check_layout, find_unet_config, infer_pose_guider_shape
-from ...checkpoints.load import fill_network, load_pose_guider, own_settings
+from ...checkpoints.layouts import (
+    Layout,
+    check_layout,
+    find_unet_config,
+    infer_pose_guider_shape,
+    table_length,
+)
+from ...checkpoints.load import choose_profile, fill_network, load_pose_guider, own_settings
 from ...checkpoints.model_folder import load_autoencoder, load_image_encoder
 from ...checkpoints.weight_files import SUFFIXES, read_weights
 from ...errors import CheckpointError, MissingWeightsError, SettingsError
@@ -75,6 +81,24 @@ def shapes_from_files(
     return shapes, _temporal_shapes(network.temporal, shapes, motion_path, motion)
 
 
+def teacher_profile(init: InitConfig) -> FamilyProfile:
+    """The settings that the weights to start from were made for, as `animate` would find them.
+
+    Raises:
+        CheckpointError: If a file cannot be read.
+    """
+    assert init.unet is not None
+    path = find_file(init.unet, _UNET_NAMES)
+    weights = without_prefix(read_weights(path))
+    motion_path, motion = _motion_weights(init, path, weights)
+    settings = own_settings(path) | (own_settings(motion_path) if motion else {})
+    shape = weights["conv_in.weight"].shape, weights["conv_out.weight"].shape
+    length = table_length(weights | motion)
+    profile, reason = choose_profile("auto", length, settings, (shape[0][1], shape[1][0]))
+    logger.info("The teacher's family is %s: %s.", profile.name, reason)
+    return profile
+
+
 def load_frozen_encoders(config: InitConfig, device: torch.device) -> FrozenEncoders:
     """Load VAE and image encoder.
 
@@ -135,7 +159,7 @@ def _from_files(init: InitConfig, network: NetworkConfig, stage: int) -> Trained
     spatial = {key: value for key, value in weights.items() if not is_temporal(key)}
     spatial["conv_in.weight"] = with_new_channels(spatial["conv_in.weight"], wide.in_channels)
     unet = DenoisingUNet(wide, None)
-    if stage == 2:
+    if stage != 1:
         path, motion = _motion_weights(init, unet_path, weights)
         unet = DenoisingUNet(wide, _temporal_shapes(network.temporal, shapes, path, motion))
         start_as_identity(unet)

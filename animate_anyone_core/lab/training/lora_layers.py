@@ -3,7 +3,8 @@
 A layer computes W x + (α / r) B A x: A (r, inputs) begins at random, B (outputs, r) at zero.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -71,6 +72,19 @@ def add_lora(
     return learning
 
 
+@contextmanager
+def without_lora(network: nn.Module) -> Iterator[None]:
+    """Have a network compute for a while as if it had no LoRA."""
+    layers: list[Any] = [layer for layer in network.modules() if _has_lora(layer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
 def merged_weights(network: nn.Module) -> dict[str, Tensor]:
     """The network's weights as if LoRA had never been there, what it learned added to them."""
     layers = dict(_layers(network))
@@ -100,10 +114,14 @@ def lora_weights(network: nn.Module, dtype: torch.dtype = torch.float32) -> dict
 def _layers(network: nn.Module) -> Iterable[tuple[str, tuple[Tensor, Tensor, float]]]:
     """Path -> A (r, inputs), B (outputs, r) and the strength α / r."""
     for path, layer in network.named_modules():
-        if hasattr(layer, "lora_A") and _ADAPTER in layer.lora_A:
+        if _has_lora(layer):
             halves = (layer.lora_A[_ADAPTER], layer.lora_B[_ADAPTER])
             down, up = (whole(half.weight.detach()) for half in halves)
             yield path, (down, up, float(layer.scaling[_ADAPTER]))
+
+
+def _has_lora(layer: Any) -> bool:
+    return hasattr(layer, "lora_A") and _ADAPTER in layer.lora_A
 
 
 def _peft() -> Any:

@@ -16,20 +16,28 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from ...checkpoints.builtin import model_folder
+from ...checkpoints.families import MOORE, FamilyProfile
 from ...errors import AnimateAnyoneError, SettingsError
 from ...models.config import TemporalConfig, UNetConfig
 from ...models.denoising_unet import DenoisingUNet
 from ...models.reference_net import ReferenceNet
 from .config import TrainConfig
 from .frozen_encoders import Batch, FrozenEncoders
-from .initial_weights import load_frozen_encoders, make_guider, shapes_from_files
+from .initial_weights import (
+    load_frozen_encoders,
+    make_guider,
+    shapes_from_files,
+    teacher_profile,
+)
 from .loop import Learner, OneProcess, optimizer_step
 from .memory import MEMORY, Memory, cast, check_pieces, exchange
 from .memory_tracking import COMPONENTS, FROZEN, STATES, WEIGHTS, MemoryTracker
-from .networks import ATTENTION_KERNELS, TrainedNetworks, denoising_loss
+from .networks import ATTENTION_KERNELS, Learnt, TrainedNetworks, denoising_loss
 from .objective import Objective
 from .small_adamw import MasterWeights, adamw_8bit
 from .stages import choose_learning
+from .student import Lesson, add_critic, make_lesson
 
 logger = logging.getLogger("animate_anyone")
 
@@ -76,7 +84,7 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
     if memory.is_small:
         _fill_tables()
     shapes = shapes_from_files(config.init, config.network)
-    real = _real_encoders(config)
+    real, teacher = _real_encoders(config), _teacher(config)
     fake = FakeTensorMode(allow_non_fake_inputs=True) if is_fake else None
     networks = _networks(config, shapes, is_fake)
     with fake or nullcontext(), torch.random.fork_rng(devices=[]):
@@ -84,8 +92,7 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
         encoders = replace(_encoders_like(real, fake).sparing(memory), wait=False)
         if is_fake:
             exchange(networks, lambda weight: torch.empty_like(weight, device="cpu"))
-        objective = Objective(config.objective)
-        objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
+        objective = _objective(config, teacher, networks, fake)
         with MemoryTracker() as tracker:
             engine = _Engine(tracker, config, forwards)
             learner = Learner(
@@ -98,6 +105,8 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
                 foreach=foreach,
             )
             _hold(tracker, learner, networks, encoders, memory)
+            if isinstance(objective, Lesson) and objective.teacher is not None:
+                tracker.hold(objective.teacher.denoising_unet.parameters(), FROZEN)
             batches = _batches(tracker, config, encoders, shapes[0], memory)
             for _ in range(2):  # the first makes the optimizer's states
                 optimizer_step(learner, batches)
@@ -112,7 +121,7 @@ def _networks(
     place = torch.device("meta") if is_fake else torch.device("cpu")
     with place, torch.random.fork_rng(devices=[]):
         networks = TrainedNetworks(
-            DenoisingUNet(config.network.widened(unet), temporal if config.stage == 2 else None),
+            DenoisingUNet(config.network.widened(unet), temporal if config.sees_clips else None),
             ReferenceNet(unet),
             make_guider(config.network, unet),
         )
@@ -120,7 +129,30 @@ def _networks(
             cast(networks, torch.bfloat16)
         networks.attention = ATTENTION_KERNELS[config.run.attention]
         choose_learning(networks, config)
+        add_critic(networks, config)
     return networks
+
+
+def _objective(
+    config: TrainConfig,
+    teacher: FamilyProfile,
+    networks: TrainedNetworks,
+    fake: FakeTensorMode | None,
+) -> Learnt:
+    if config.stage != 3:
+        objective = Objective(config.objective)
+        objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
+        return objective
+    # whichever way the target is found, the peak is in what comes after it
+    way = replace(config.distillation, method="trajectory", start="data")
+    return make_lesson(replace(config, distillation=way), teacher, networks, torch.device("cpu"))
+
+
+def _teacher(config: TrainConfig) -> FamilyProfile:
+    """What stage 3's teacher was made for; Moore's settings where its files are not there yet."""
+    if config.stage != 3 or config.init.unet is None or not model_folder(config.init.unet).exists():
+        return MOORE
+    return teacher_profile(config.init)
 
 
 def plans(config: TrainConfig) -> tuple[list[Plan], dict[str, str]]:

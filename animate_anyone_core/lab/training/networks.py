@@ -4,7 +4,7 @@ Symbols: B samples, F frames, R references, L tokens, D features.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,9 @@ from ...models.interventions import Interventions
 from ...models.pose_guider import PoseGuider, encode_poses
 from ...models.reference_net import ReferenceNet
 from ...models.references import Reference
+from .critic import Critic
 from .frozen_encoders import Batch
 from .memory import present
-from .objective import Objective
 
 #: What is prepared of the references once: tensors whose first dimension is R.
 Prepared = dict[str, Tensor]
@@ -45,6 +45,43 @@ class Reading(NamedTuple):
 
     features: Prepared = {}  # noqa: RUF012 (never changed)
     interventions: Interventions = Interventions()
+
+
+class Seen(NamedTuple):
+    """What is known of a batch before anything is denoised, a row a sample (stage 1: a frame).
+
+    Attributes:
+        latents: Clean latents (B, C, F, h, w).
+        noise: Of the same shape.
+        t: Diffusion times (B,).
+        appearance: CLIP tokens (B, 1, D), zero for unconditional rows.
+        rows: Which rows see the reference.
+        prepared: What is read of the references.
+        pose: Pose features (B, C, F, h, w).
+        extra: What the further input channels hold (B, C', F, h, w).
+    """
+
+    latents: Tensor
+    noise: Tensor
+    t: Tensor
+    appearance: Tensor
+    rows: tuple[bool, ...]
+    prepared: Prepared
+    pose: Tensor
+    extra: Tensor
+
+    def unconditional(self) -> "Seen":
+        """The same for rows that see neither reference nor appearance."""
+        nothing = torch.zeros_like(self.appearance)
+        return self._replace(appearance=nothing, rows=(False,) * len(self.rows), prepared={})
+
+
+class Learnt(Protocol):
+    """What the networks learn of a batch."""
+
+    def row_losses(self, networks: Any, seen: Seen, recompute: bool = False) -> Tensor:
+        """The loss of every row, (B,); `networks` are `LearningNetworks`."""
+        ...
 
 
 class LearningNetworks(nn.Module):
@@ -101,8 +138,8 @@ class LearningNetworks(nn.Module):
             recompute=recompute,
         )
 
-    def forward(self, batch: Batch, objective: Objective, recompute: bool = False) -> Tensor:
-        """The loss of every row, (B·F,) in stage 1 and (B,) in stage 2.
+    def forward(self, batch: Batch, objective: "Learnt", recompute: bool = False) -> Tensor:
+        """The loss of every row, (B·F,) in stage 1 and (B,) in the others.
 
         Args:
             batch: Samples. Times of shape (B, F) make every frame a row of its own, which shares
@@ -110,6 +147,14 @@ class LearningNetworks(nn.Module):
             objective: What is learnt.
             recompute: Gradient checkpointing.
         """
+        seen = self.look(batch, recompute)
+        losses = objective.row_losses(self, seen, recompute)
+        if self.all_go_back:
+            losses = losses + 0 * sum(part.float().sum() for part in seen.prepared.values())
+        return losses
+
+    def look(self, batch: Batch, recompute: bool = False) -> "Seen":
+        """What is known of a batch before anything is denoised; arguments are those of `forward`."""
         dtype = next(self.denoising_unet.parameters()).dtype
         reference, appearance = batch.reference.to(dtype), batch.appearance.to(dtype)
         prepared, appearance = self.prepare(reference, appearance, recompute)
@@ -125,22 +170,22 @@ class LearningNetworks(nn.Module):
             prepared = {k: v.repeat_interleave(per_sample, dim=0) for k, v in prepared.items()}
         kept, t = batch.is_conditional.flatten(), batch.t.flatten()
         appearance = appearance.repeat_interleave(per_sample, dim=0) * kept[:, None, None]
-        noisy = objective.add_noise(latents, noise, t)
-        noisy = torch.cat([noisy, extra.to(noisy)], dim=1).to(dtype)
         rows = tuple(kept.tolist()) if batch.rows is None else batch.rows
-        question = Question(noisy, t, appearance, rows)
-        prediction = self.predict(question, prepared, pose, recompute)
-        losses = objective.losses(prediction, latents, noise, t)
-        if self.all_go_back:
-            losses = losses + 0 * sum(part.float().sum() for part in prepared.values())
-        return losses
+        return Seen(latents, noise, t, appearance, rows, prepared, pose, extra)
+
+    def answer(self, seen: "Seen", noisy: Tensor, t: Tensor, recompute: bool = False) -> Tensor:
+        """Predict (B, C, F, h, w) from noisy latents at times (B,)."""
+        dtype = next(self.denoising_unet.parameters()).dtype
+        sample = torch.cat([noisy, seen.extra.to(noisy)], dim=1).to(dtype)
+        question = Question(sample, t, seen.appearance, seen.rows)
+        return self.predict(question, seen.prepared, seen.pose, recompute)
 
 
 class TrainedNetworks(LearningNetworks):
     """DenoisingUNet, ReferenceNet and Pose Guider, as the paper has them.
 
     The UNet has temporal layers in stage 2 only. With `reference_waits`, ReferenceNet is on the CPU
-    and comes to the latents' device only to run.
+    and comes to the latents' device only to run. A `critic` learns beside a student in stage 3.
     """
 
     reference_waits = False
@@ -157,6 +202,7 @@ class TrainedNetworks(LearningNetworks):
         self.denoising_unet = denoising_unet  # checkpoints of runs depend on this order
         self.reference_net = reference_net
         self.pose_guider = pose_guider
+        self.critic: Critic | None = None
 
     def prepare(
         self, latents: Tensor, appearance: Tensor, recompute: bool = False
@@ -173,9 +219,9 @@ class TrainedNetworks(LearningNetworks):
 
 
 def denoising_loss(
-    objective: Objective, recompute: bool = False
+    objective: Learnt, recompute: bool = False
 ) -> Callable[[LearningNetworks, Batch], Tensor]:
-    """The loss of both stages: the mean over rows, see `LearningNetworks.forward`."""
+    """The loss of all stages: the mean over rows, see `LearningNetworks.forward`."""
     return lambda model, batch: model(batch, objective, recompute).mean()
 
 

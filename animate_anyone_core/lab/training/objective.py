@@ -9,6 +9,8 @@
 Schedules come from diffusers (`sampling.schedule.make_solver`).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -50,6 +52,12 @@ class Objective:
         if self.config.noise.prediction_type == "v_prediction":
             snr = snr + 1
         return snr.clamp(max=gamma) / snr
+
+    def row_losses(self, networks: Any, seen: Any, recompute: bool = False) -> Tensor:
+        """The loss of every row that `networks` have `seen`, see `LearningNetworks.forward`."""
+        noisy = self.add_noise(seen.latents, seen.noise, seen.t)
+        prediction = networks.answer(seen, noisy, seen.t, recompute)
+        return self.losses(prediction, seen.latents, seen.noise, seen.t)
 
     def losses(self, prediction: Tensor, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Weighted squared error of each sample, (B,), computed in float32."""

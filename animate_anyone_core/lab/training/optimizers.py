@@ -12,6 +12,8 @@ from .memory import PLAIN, Memory
 from .muon import Muon
 from .small_adamw import MasterWeights, adamw_8bit
 
+#: A critic learns from scratch beside a network that is only refined: it moves so much faster.
+_CRITIC_RATE = 10.0
 #: Layers whose matrices touch latents, pixels or time: AdamW's, as Muon's authors advise.
 _OUTER = ("conv_in.", "conv_out.", "time_embedding.", "projection.")
 
@@ -53,7 +55,8 @@ def make_optimizers(
     if config.kind == "muon":
         outer_decay = decay if config.outer_weight_decay is None else config.outer_weight_decay
         inner = {name: weight for name, weight in trained.items() if is_inner(name, weight)}
-    weights = [weight for name, weight in trained.items() if name not in inner]
+    outer = {name: weight for name, weight in trained.items() if name not in inner}
+    weights = list(outer.values())
     options: dict[str, Any] = {
         "lr": config.lr,
         "betas": (config.betas[0], config.betas[1]),
@@ -66,7 +69,7 @@ def make_optimizers(
     elif memory.is_small:
         adam = adamw_8bit(weights, options)
     else:
-        adam = torch.optim.AdamW(weights, **options, foreach=foreach)
+        adam = torch.optim.AdamW(_groups(outer, config.lr), **options, foreach=foreach)
     optimizers: list[torch.optim.Optimizer] = [adam]
     if inner:
         muon = Muon(inner.values(), config.orthogonal_lr, weight_decay=decay, dtype=products_in)
@@ -75,6 +78,14 @@ def make_optimizers(
         for group in optimizer.param_groups:
             group["full_lr"] = float(group["lr"])
     return optimizers
+
+
+def _groups(weights: Mapping[str, nn.Parameter], lr: float) -> list[dict[str, Any]]:
+    """Parameter groups; the last is that of the networks, whose rate is told."""
+    critic = [weight for name, weight in weights.items() if name.startswith("critic.")]
+    others = [weight for name, weight in weights.items() if not name.startswith("critic.")]
+    new = [{"params": critic, "lr": _CRITIC_RATE * lr}] if critic else []
+    return [*new, {"params": others}]
 
 
 def rate_of_step(config: OptimizerConfig, step: int, last_step: int) -> float:

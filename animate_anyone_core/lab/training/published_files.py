@@ -1,7 +1,7 @@
 """Trained networks to files in the published layout, which every tool and node reads."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from ...checkpoints.weight_files import write_weights
 from ...files import write_json
 from ...models.denoising_unet import DenoisingUNet
 from ...sampling.schedule import NoiseSchedule
-from .config import DataConfig, NetworkConfig
+from .config import DataConfig, DistillationConfig, NetworkConfig
 from .lora_layers import lora_weights, merged_weights
 from .networks import TrainedNetworks
 from .sharding import whole
@@ -47,6 +47,30 @@ def profile_of(
         num_inference_steps=20,
         guidance_scale=guidance,
     )
+
+
+def student_profile(teacher: FamilyProfile, config: DistillationConfig) -> FamilyProfile:
+    """The settings that a student expects: its teacher's, but for few steps and no guidance."""
+    steps = config.student_steps
+    return replace(teacher, num_inference_steps=steps, guidance_scale=1.0, distilled_steps=steps)
+
+
+def write_lora(
+    folder: Path,
+    networks: TrainedNetworks,
+    profile: FamilyProfile,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write the LoRA of a student, `lora.safetensors`, with what it expects in the header.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
+    tensors = lora_weights(networks.denoising_unet)
+    cast = {k: v.to("cpu", dtype).contiguous() for k, v in tensors.items()}
+    metadata = {METADATA_KEY: json.dumps({"profile": profile.to_json(), "stage": 3})}
+    write_weights(folder / "lora.safetensors", cast, metadata)
 
 
 def write_model(

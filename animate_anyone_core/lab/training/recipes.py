@@ -1,7 +1,8 @@
 """Named recipes: settings of whole runs, as data.
 
 `builtin-stage1` and `builtin-stage2` train the toy model that ships with the pack; the other
-`builtin-` recipes train its parts. `moore-stage1` and `moore-stage2` are the published training.
+`builtin-` recipes train its parts. `moore-stage1` and `moore-stage2` are the published training;
+`distill` and `moore-distill` make students of trained models.
 """
 
 from typing import Any
@@ -96,6 +97,26 @@ _CHARACTER: dict[str, Any] = {
     "run": {"checkpoint_every": 100},
 }
 
+_DISTILL: dict[str, Any] = {
+    "stage": 3,
+    "init": {"kind": "files"},
+    "objective": {"unconditional_rate": 0.0, "noise_offset": 0.0},
+    "optimizer": {"trained_reference": "none"},
+    "lora": {"networks": ["denoising_unet", "temporal"]},  # where its rank is set
+}
+
+_BUILTIN_DISTILL: dict[str, Any] = {
+    "seed": 5,
+    "steps": 125,  # longer is softer again: the student learns what its critic looks for
+    "batch_size": 1,
+    "data": {"num_frames": 12, "cache_scenes": 200, "cache_frames": 13},
+    "init": dict.fromkeys(("unet", "reference", "pose_guider"), "built-in"),
+    # guided by 1.6, four steps of this teacher are about as good as its twenty by 1.5
+    "distillation": {"teacher_steps": 4, "guidance": 1.6, "start": "own", "adversarial": 0.03},
+    "optimizer": {"lr": 1e-4, "lr_warmup_steps": 20, "ema_decay": 0.98},
+    "run": {"checkpoint_every": 25, "sample_every": 125, "num_samples": 4},
+}
+
 #: Recipe -> (what it trains, tables of settings laid over each other from left to right).
 RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "builtin-stage1": (
@@ -188,6 +209,10 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             },
         ),
     ),
+    "distill": (
+        "a student of 4 steps without guidance, of the built-in model or of --init-from",
+        (_BUILTIN, _DISTILL, _BUILTIN_DISTILL),
+    ),
     "moore-stage1": (
         "the published stage 1: 768x768 pictures, needs init.unet and data.path",
         (
@@ -212,6 +237,22 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
                 "data": {"width": 512, "height": 512, "num_frames": 24, "crop_scale": 1.0},
                 "optimizer": {"lr": 1e-5},
                 "run": {"gradient_checkpointing": True},
+            },
+        ),
+    ),
+    "moore-distill": (
+        "a student of published weights, a LoRA: 24 frames of 512x512, needs --init-from and data.path",
+        (
+            _MOORE,
+            _DISTILL,
+            {
+                "steps": 5000,
+                "batch_size": 1,
+                "data": {"width": 512, "height": 512, "num_frames": 24, "crop_scale": 1.0},
+                "distillation": {"start": "own", "adversarial": 0.03},
+                "lora": {"rank": 64},
+                "optimizer": {"lr": 1e-4, "lr_warmup_steps": 100},
+                "run": {"memory": "24gb"},
             },
         ),
     ),

@@ -14,11 +14,22 @@ from .batches import encoded_batches, make_samples, make_source
 from .config import TrainConfig
 from .config_files import check_resume, to_text
 from .frozen_encoders import Batch, FrozenEncoders
-from .initial_weights import check_encoders_fit, load_frozen_encoders, make_networks
+from .initial_weights import (
+    check_encoders_fit,
+    load_frozen_encoders,
+    make_networks,
+    teacher_profile,
+)
 from .loop import Learner
 from .memory import MEMORY, cast, check_pieces
 from .memory_plan import check_fits
-from .networks import ATTENTION_KERNELS, LearningNetworks, TrainedNetworks, denoising_loss
+from .networks import (
+    ATTENTION_KERNELS,
+    LearningNetworks,
+    Learnt,
+    TrainedNetworks,
+    denoising_loss,
+)
 from .objective import Objective
 from .optimizers import muon_dtype
 from .run_folder import RunFolder
@@ -26,6 +37,7 @@ from .samples import share_of_steps
 from .scenes import SceneSource
 from .sharding import load_state, shard
 from .stages import choose_learning
+from .student import During, add_critic, check_drawing, make_lesson
 
 logger = logging.getLogger("animate_anyone")
 logging.getLogger("accelerate").setLevel(logging.WARNING)  # it reports every file of a checkpoint
@@ -82,13 +94,15 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     ):
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     choose_learning(networks, config)
+    add_critic(networks, config)
+    objective = _objective(config, networks, device, lambda: learner.ema.applied())
     if is_shared:
         units = (networks.denoising_unet, networks.reference_net)
         shard(networks, units, config.run.shard, device, accelerator.num_processes)
         networks.all_go_back = True
     learner = Learner(
         networks,
-        denoising_loss(Objective(config.objective, device), config.run.recomputes),
+        denoising_loss(objective, config.run.recomputes),
         config.optimizer,
         accelerator,
         forwards=forwards,
@@ -100,7 +114,7 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     if networks.reference_waits:
         networks.reference_net.to("cpu")
     accelerator.register_for_checkpointing(learner.ema)
-    source = make_source(config.data, config.stage, config.seed)
+    source = make_source(config.data, min(config.stage, 2), config.seed)
     cache = Path(config.data.cache_path or folder.path / "cache")
     samples = make_samples(source, config.data, config.objective, cache, encoders, accelerator)
     share = share_of_steps(
@@ -123,6 +137,17 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         logger.info("Going on after step %d.", position["step"])
     batches = encoded_batches(samples, share, encoders, device, config.data.num_workers)
     return Run(folder, accelerator, networks, learner, batches, encoders, source, position["step"])
+
+
+def _objective(
+    config: TrainConfig, networks: TrainedNetworks, device: torch.device, average: During
+) -> Learnt:
+    """What the networks learn; stage 3's teacher is a copy of them as they are now."""
+    if config.stage != 3:
+        return Objective(config.objective, device)
+    teacher = teacher_profile(config.init)
+    check_drawing(config, teacher)
+    return make_lesson(config, teacher, networks, device, average)
 
 
 def check_same_start(accelerator: Any, step: int, folder: RunFolder) -> None:
@@ -169,9 +194,11 @@ def _has_only_a_cpu() -> bool:
 
 def _crashes_channels_last(stage: int, device: torch.device) -> bool:
     """Whether PyTorch's CPU kernels would crash (2.13: the way back through frozen layers)."""
-    crashes = stage == 2 and device.type == "cpu"
+    crashes = stage != 1 and device.type == "cpu"
     if crashes:
-        logger.info("run.channels_last is left out: PyTorch crashes with it in stage 2 here.")
+        logger.info(
+            "run.channels_last is left out: PyTorch crashes with it in stage %d here.", stage
+        )
     return crashes
 
 

@@ -46,7 +46,7 @@ class SampleGrids:
         if data.kind != "clips":
             source = make_source(replace(data, split="validation"), stage, seed=0)
         self._source, self._run, self._profile = source, run, profile
-        self._num_frames = min(data.num_frames, _MOST_FRAMES) if stage == 2 else 3
+        self._num_frames = min(data.num_frames, _MOST_FRAMES) if stage != 1 else 3
         self._scenes: list[Scene] | None = None
 
     def write(

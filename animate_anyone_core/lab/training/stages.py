@@ -50,13 +50,18 @@ def trained_parameters(
 
     Args:
         networks: All.
-        stage: 1 or 2.
+        stage: 1 to 3.
         trained_reference: "all", "without-last-block" or "none" (stage 1).
     """
     unread = _unread_prefixes(networks.reference_net, trained_reference)
     for name, parameter in networks.named_parameters():
         temporal = is_temporal(name)
-        if temporal if stage == 2 else not (temporal or name.startswith(unread)):
+        moves = {
+            1: not (temporal or name.startswith(unread)),
+            2: temporal,
+            3: name.startswith("denoising_unet."),
+        }
+        if moves[stage]:
             yield name, parameter
 
 

@@ -1,21 +1,21 @@
-"""Train a model in one of the two stages: the loop, with what is logged, sampled and saved."""
+"""Train a model in one of the stages: the loop, with what is logged, sampled and saved."""
 
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
 from ...checkpoints.families import FamilyProfile
 from ...progress import OnStep, silent
-from .config import TrainConfig
-from .initial_weights import motion_file, start_profile
+from .config import RunConfig, TrainConfig
+from .initial_weights import motion_file, start_profile, teacher_profile
 from .loop import Done, Every, fit
 from .memory import present
 from .metrics_log import MetricsLog
-from .published_files import profile_of, write_model
+from .published_files import profile_of, student_profile, write_lora, write_model
 from .run import Run, start_run
 from .sample_grids import SampleGrids
 from .sharding import gathered, is_sharded, save_state
@@ -36,10 +36,10 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     """
     run = start_run(config, Path(output))
     start = time.monotonic()
-    profile = _profile(run, config)
+    profile, sampled = _made_for(config, run)
     dtype = torch.float16 if config.run.half_precision_files else torch.float32
     metrics = MetricsLog(run.folder.path, run.first_step, run.accelerator.is_main_process)
-    grids = SampleGrids(run.source, config.data, config.stage, config.run, profile)
+    grids = SampleGrids(run.source, config.data, config.stage, sampled, profile)
 
     is_shared, is_first = is_sharded(run.networks), run.accelerator.is_main_process
 
@@ -47,14 +47,17 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
         if not (is_first or is_shared):
             return
         with run.learner.ema.applied():
-            write_model(
-                folder,
-                run.networks,
-                profile,
-                stage=config.stage,
-                dtype=dtype,
-                is_writer=is_first,
-            )
+            if config.stage == 3 and config.lora.rank:
+                write_lora(folder, run.networks, profile, dtype=dtype)
+            else:
+                write_model(
+                    folder,
+                    run.networks,
+                    profile,
+                    stage=config.stage,
+                    dtype=dtype,
+                    is_writer=is_first,
+                )
         motion = motion_file(config.init) if config.lora.rank and config.stage == 1 else None
         if motion is not None and is_first:  # what moves a character stays, and belongs to it
             shutil.copyfile(motion, folder / f"motion_module{motion.suffix}")
@@ -101,6 +104,24 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     return run.folder.model
 
 
+def _made_for(config: TrainConfig, run: Run) -> tuple[FamilyProfile, RunConfig]:
+    """What the trained weights expect, and how samples are taken meanwhile."""
+    if config.stage == 3:
+        profile = student_profile(teacher_profile(config.init), config.distillation)
+        return profile, replace(config.run, sample_steps=profile.num_inference_steps)
+    # LoRA leaves the weights, and so their settings, as they are
+    kept = start_profile(config.init) if config.lora.rank else None
+    profile = kept or profile_of(
+        run.networks.denoising_unet,
+        config.network,
+        config.data,
+        config.objective.noise,
+        config.stage,
+        config.run.sample_guidance,
+    )
+    return profile, config.run
+
+
 def _save(run: Run, config: TrainConfig, step: int, write: Callable[[Path], None]) -> None:
     """Write everything that a run needs to go on, and the model's files; complete or not at all."""
     accelerator, folder = run.accelerator, run.folder
@@ -119,19 +140,6 @@ def _save(run: Run, config: TrainConfig, step: int, write: Callable[[Path], None
     if accelerator.is_main_process:
         folder.finish(part, step, asdict(config), config.run.keep_checkpoints)
     accelerator.wait_for_everyone()
-
-
-def _profile(run: Run, config: TrainConfig) -> FamilyProfile:
-    """The settings of what is written: those of the run, or, with LoRA, of what is changed by it."""
-    kept = start_profile(config.init) if config.lora.rank else None
-    return kept or profile_of(
-        run.networks.denoising_unet,
-        config.network,
-        config.data,
-        config.objective.noise,
-        config.stage,
-        config.run.sample_guidance,
-    )
 
 
 def _is_over(run: Run, max_minutes: float, start: float) -> bool:

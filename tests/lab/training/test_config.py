@@ -44,7 +44,7 @@ def test_yaml_json_and_toml_say_the_same(tmp_path):
         ({"steps": "many"}, r"steps is of type int, got 'many'"),
         ({"steps": True}, r"steps is of type int, got True"),
         ({"data": 3}, r"data is a table of settings, got 3"),
-        ({"stage": 3}, r"stage is 1 \(pictures\) or 2 \(clips\), got 3"),
+        ({"stage": 4}, r"stage is 1 \(pictures\), 2 \(clips\) or 3 \(distillation\), got 4"),
         ({"stage": 2}, r"Stage 2 trains only the temporal layers"),
         ({"data": {"width": 100}}, r"multiples of 8"),
         ({"data": {"kind": "clips"}}, r"data\.path is missing"),

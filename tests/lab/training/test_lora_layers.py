@@ -14,6 +14,7 @@ from animate_anyone_core.lab.training.lora_layers import (
     lora_targets,
     lora_weights,
     merged_weights,
+    without_lora,
 )
 from animate_anyone_core.models.config import TemporalConfig, UNetConfig
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
@@ -87,6 +88,21 @@ def test_merged_weights_compute_what_the_layers_do():
     merged.load_state_dict(merged_weights(changed))
     assert not torch.allclose(predict(changed), predict(network()), atol=1e-2)
     torch.testing.assert_close(predict(merged), predict(changed))
+
+
+@needs_peft
+def test_for_a_while_a_network_computes_without_its_layers():
+    unet = network()
+    before = predict(unet)
+    learned(unet)
+    after = predict(unet)
+    assert not torch.equal(after, before)
+    with pytest.raises(KeyboardInterrupt), without_lora(unet):
+        assert torch.equal(predict(unet), before)
+        raise KeyboardInterrupt
+    assert torch.equal(predict(unet), after)
+    learning = {name.split(".")[-3] for name, p in unet.named_parameters() if p.requires_grad}
+    assert learning == {"lora_A", "lora_B"}
 
 
 @needs_peft

@@ -1,0 +1,134 @@
+"""A student beside its teacher: what stage 3 learns of every batch."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from ...checkpoints.families import FamilyProfile
+from ...errors import SettingsError
+from ...models.denoising_unet import DenoisingUNet
+from ...sampling.guidance import needs_unconditional
+from .config import TrainConfig
+from .critic import Critic, adversarial_losses
+from .distillation import Distillation, Target, Teacher
+from .lora_layers import without_lora
+from .memory import cast
+from .networks import LearningNetworks, Seen, TrainedNetworks
+
+#: Makes the student, for a while, what the context says.
+During = Callable[[], AbstractContextManager]
+
+
+class Lesson:
+    """The errors of a student; stands where `Objective` stands.
+
+    Args:
+        distillation: The grid and the walk.
+        teacher: The teacher's networks; None for a LoRA, whose teacher is the student without it.
+        average: While it lasts, the student is its own average (EMA).
+    """
+
+    def __init__(
+        self,
+        distillation: Distillation,
+        teacher: TrainedNetworks | None,
+        average: During = nullcontext,
+    ) -> None:
+        self.distillation, self.teacher, self._average = distillation, teacher, average
+
+    def row_losses(self, networks: LearningNetworks, seen: Seen, recompute: bool = False) -> Tensor:
+        """The error of every row, (B,); nothing but the student's one prediction has gradients."""
+
+        def student(x: Tensor, t: Tensor) -> Tensor:
+            return networks.answer(seen, x, t)
+
+        def average(x: Tensor, t: Tensor) -> Tensor:
+            with self._average():
+                return networks.answer(seen, x, t)
+
+        latents, noise = seen.latents, seen.noise
+        teacher = self._halves(networks, seen)
+        target = self.distillation.target(teacher, latents, noise, seen.t, student, average)
+        prediction = networks.answer(seen, target.sample, target.t, recompute)
+        losses = self.distillation.losses(prediction, target)
+        critic = getattr(networks, "critic", None)
+        return losses if critic is None else losses + self._told(critic, prediction, target, seen)
+
+    def _told(self, critic: Critic, prediction: Tensor, target: Target, seen: Seen) -> Tensor:
+        """What the critic says of where the student arrives, beside data with as much noise."""
+        walk = self.distillation
+        made = walk.step(target.sample, prediction.float(), target.start, target.end)
+        # mirrored noise is new noise, and the same after a resumed step
+        real = walk.noised(seen.latents.float(), seen.noise.float().flip(-1), target.end)
+        level = walk.levels[target.end]
+        return adversarial_losses(critic, made, real, level, walk.config.adversarial)
+
+    def _halves(self, student: LearningNetworks, seen: Seen) -> Teacher:
+        networks, nobody = self.teacher or student, seen.unconditional()
+
+        def says(what: Seen, x: Tensor, t: Tensor) -> Tensor:
+            with without_lora(student) if self.teacher is None else nullcontext():
+                return networks.answer(what, x, t)
+
+        guided = needs_unconditional(self.distillation.guidance)
+        return Teacher(
+            lambda x, t: says(seen, x, t), (lambda x, t: says(nobody, x, t)) if guided else None
+        )
+
+
+def add_critic(networks: TrainedNetworks, config: TrainConfig) -> None:
+    """Put a new critic, made from the seed, beside a student where stage 3 wants one."""
+    if config.stage != 3 or not config.distillation.adversarial:
+        return
+    unet = networks.denoising_unet
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        networks.critic = Critic(unet.config.out_channels)
+    cast(networks.critic, unet.conv_in.weight.dtype)
+
+
+def teacher_of(student: TrainedNetworks, device: torch.device) -> TrainedNetworks:
+    """The networks as they are now, never to learn; what the student does not change is shared.
+
+    The student comes to the device when its run begins; its teacher, which is no part of it, here.
+    """
+    learning = student.denoising_unet
+    with torch.device("meta"):
+        unet = DenoisingUNet(learning.config, learning.temporal)
+    weights = {name: weight.detach().clone() for name, weight in learning.state_dict().items()}
+    unet.load_state_dict(weights, assign=True)
+    unet.to(device).requires_grad_(False).eval()
+    return TrainedNetworks(unet, student.reference_net, student.pose_guider, student.attention)
+
+
+def make_lesson(
+    config: TrainConfig,
+    teacher: FamilyProfile,
+    networks: TrainedNetworks,
+    device: torch.device,
+    average: During = nullcontext,
+) -> Lesson:
+    """What a student learns.
+
+    Args:
+        config: Of the run.
+        teacher: What the weights to start from were made for.
+        networks: Before the first step: the teacher is a copy of them, or they without their LoRA.
+        device: Where they are.
+        average: While it lasts, the student is its own average (EMA).
+    """
+    settings = config.distillation
+    scale = teacher.guidance_scale if settings.guidance is None else settings.guidance
+    distillation = Distillation(settings, teacher.noise, scale, device)
+    return Lesson(distillation, None if config.lora.rank else teacher_of(networks, device), average)
+
+
+def check_drawing(config: TrainConfig, teacher: FamilyProfile) -> None:
+    """Raise SettingsError if the skeletons are drawn in a style that the teacher does not know."""
+    if config.data.drawing != teacher.drawing:
+        raise SettingsError(
+            f"The weights to start from know skeletons in the style {teacher.drawing}; data.drawing is "
+            f"{config.data.drawing}. Set data.drawing to {teacher.drawing}."
+        )

@@ -1,0 +1,228 @@
+"""Stage 3: what a student learns of its teacher, and what becomes of it."""
+
+import math
+
+import pytest
+import torch
+
+from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.lab.training.config import DistillationConfig, TrainConfig
+from animate_anyone_core.lab.training.config_files import make_config, merge
+from animate_anyone_core.lab.training.critic import Critic, adversarial_losses
+from animate_anyone_core.lab.training.distillation import Distillation, Teacher
+from animate_anyone_core.lab.training.recipes import recipe_settings
+from animate_anyone_core.sampling.denoise import denoise
+from animate_anyone_core.sampling.schedule import NoiseSchedule, make_solver
+from animate_anyone_core.sampling.windows import WindowSettings
+
+NOISE = NoiseSchedule(beta_schedule="scaled_linear")
+EPSILON = NoiseSchedule(
+    beta_schedule="scaled_linear", prediction_type="epsilon", rescale_betas_zero_snr=False
+)
+SHAPE = (2, 4, 3, 2, 2)
+LEVELS = make_solver(NOISE).alphas_cumprod
+
+
+def normal(seed: int) -> torch.Tensor:
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+def rates(t: torch.Tensor, levels: torch.Tensor = LEVELS) -> tuple[torch.Tensor, torch.Tensor]:
+    level = levels[t.long()].reshape(-1, 1, 1, 1, 1)
+    return level.sqrt(), (1 - level).sqrt()
+
+
+def knows_the_deviation(deviation: float, mean: float = 0.0):
+    """The exact v of data from N(mean, deviation²): linear in x."""
+
+    def predict(x, t):
+        signal, noise = rates(t)
+        gain = signal * deviation**2 / (signal**2 * deviation**2 + noise**2)
+        clean = mean + gain * (x - signal * mean)
+        # ε = (x - α x_0) / σ, finite everywhere but at t where σ is 0
+        return signal * (x - signal * clean) / noise - noise * clean
+
+    return predict
+
+
+def nobody(x, t):
+    raise AssertionError("nobody is asked")
+
+
+CONDITIONAL, UNCONDITIONAL = knows_the_deviation(0.5, mean=0.3), knows_the_deviation(1.5)
+
+
+def distillation(noise=NOISE, guidance=2.0, **settings) -> Distillation:
+    return Distillation(DistillationConfig(**settings), noise, guidance)
+
+
+def whole_walk(noise_now: torch.Tensor, steps: int, predict, guidance: float) -> torch.Tensor:
+    """diffusers' DDIM through the product's own loop."""
+
+    def window(latents, t, window, with_unconditional):
+        answers = [predict(latents, t.reshape(1))]
+        if with_unconditional:
+            answers.insert(0, UNCONDITIONAL(latents, t.reshape(1)))
+        return torch.cat(answers)
+
+    return denoise(
+        window,
+        noise_now,
+        make_solver(NOISE),
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        windows=WindowSettings(context_frames=SHAPE[2], context_overlap=0),
+    )
+
+
+@pytest.mark.parametrize("student_steps", [1, 2, 4])
+def test_four_steps_of_a_perfect_student_end_where_twenty_guided_steps_of_the_teacher_end(
+    student_steps,
+):
+    """The teacher is linear, diffusers' DDIM walks for both, and the targets are all that is ours."""
+    lesson = distillation(student_steps=student_steps)
+    teacher = Teacher(CONDITIONAL, UNCONDITIONAL)
+    noise = normal(0)[:1]
+
+    def perfect(x, t):
+        place = int((lesson.times == t).nonzero())
+        start = torch.tensor([place])
+        arrived = lesson.walk(teacher, x, start, lesson.stride)
+        return lesson.needed(x, arrived, start, start + lesson.stride)
+
+    expected = whole_walk(noise, 20, CONDITIONAL, guidance=2.0)
+    result = whole_walk(noise, student_steps, perfect, guidance=1.0)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
+    plain = whole_walk(noise, student_steps, CONDITIONAL, guidance=2.0)
+    assert (plain - expected).abs().max() > 0.01  # the teacher itself, with as few steps, does not
+
+
+def test_every_target_is_of_the_samples_own_step():
+    """Rows of one batch start at different places, the first of them at pure noise."""
+    lesson, latents, noise = distillation(), normal(1), normal(2)
+    teacher = Teacher(CONDITIONAL, UNCONDITIONAL)
+    target = lesson.target(teacher, latents, noise, torch.tensor([999, 130]), nobody, nobody)
+    assert target.t.tolist() == [999, 249]
+    torch.testing.assert_close(target.sample[0], noise[0])
+    signal, rate = rates(torch.tensor([249]))
+    torch.testing.assert_close(target.sample[1:], signal * latents[1:] + rate * noise[1:])
+    for row, place in ((0, 0), (1, 15)):
+        one = slice(row, row + 1)
+        start = torch.tensor([place])
+        walked = lesson.walk(teacher, target.sample[one], start, 5)
+        stepped = lesson.step(target.sample[one], target.prediction[one], start, start + 5)
+        torch.testing.assert_close(stepped, walked, rtol=1e-4, atol=1e-5)
+
+
+def test_all_times_fall_on_the_students_steps_alike():
+    t = torch.arange(1000)
+    places = distillation().places(t)
+    assert torch.bincount(places).tolist() == [250, *[0] * 4] * 3 + [250]
+    assert distillation(method="consistency").places(t).bincount().tolist() == [50] * 20
+
+
+@pytest.mark.parametrize("method", ["trajectory", "consistency"])
+@pytest.mark.parametrize("start", ["data", "own"])
+def test_one_point_of_data_is_reached_in_a_straight_line(method, start):
+    """Then every way is the same: the target is the teacher's own prediction, at any place."""
+    exact = knows_the_deviation(0.0, mean=0.7)
+    lesson = distillation(guidance=1.0, method=method, start=start)
+    latents = torch.full(SHAPE, 0.7)
+    for t in ([999, 130], [700, 333]):
+        target = lesson.target(
+            Teacher(exact, None), latents, normal(3), torch.tensor(t), exact, exact
+        )
+        expected = exact(target.sample, target.t)
+        torch.testing.assert_close(target.prediction, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_consistency_asks_the_average_only_where_the_way_goes_on():
+    lesson = distillation(method="consistency")
+    teacher = Teacher(CONDITIONAL, UNCONDITIONAL)
+    last = torch.tensor([0, 250])  # the last teacher's step before a student's place
+    both = lesson.target(teacher, normal(4), normal(5), last, nobody, nobody)
+    assert both.start.tolist() == [19, 14]
+    torch.testing.assert_close(
+        lesson.step(both.sample, both.prediction, both.start, both.end),
+        lesson.walk(teacher, both.sample, both.start, 1),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_own_starts_are_where_the_students_steps_lead():
+    lesson = distillation(start="own")
+    noise = normal(6)
+    target = lesson.target(
+        Teacher(CONDITIONAL, None), normal(7), noise, torch.tensor([999, 260]), CONDITIONAL, nobody
+    )
+    x = noise[1:]
+    for place in (0, 5):
+        start = torch.tensor([place])
+        x = lesson.step(x, CONDITIONAL(x, lesson.times[start]), start, start + 5)
+    torch.testing.assert_close(target.sample[0], noise[0])
+    torch.testing.assert_close(target.sample[1:], x)
+
+
+def test_noise_prediction_takes_the_same_steps_as_diffusers():
+    lesson = distillation(EPSILON, teacher_steps=10, student_steps=5)
+    solver = make_solver(EPSILON)
+    solver.set_timesteps(10)
+    x, prediction = normal(8), normal(9)
+    for place in (0, 4, 9):
+        start = torch.full((2,), place)
+        expected = solver.step(prediction, solver.timesteps[place], x).prev_sample
+        result = lesson.step(x, prediction, start, start + 1)
+        torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            lesson.needed(x, result, start, start + 1), prediction, rtol=1e-2, atol=1e-2
+        )
+
+
+def test_large_errors_count_by_their_size():
+    lesson, x = distillation(), torch.zeros(SHAPE)
+    target = lesson.target(Teacher(CONDITIONAL, None), x, x, torch.tensor([999, 0]), nobody, nobody)
+    missed = target.prediction + 3.0
+    assert lesson.losses(missed, target).tolist() == pytest.approx([9.0, 9.0], rel=1e-5)
+    soft = distillation(huber=0.1).losses(missed, target)
+    assert soft.tolist() == pytest.approx([math.hypot(3, 0.1) - 0.1] * 2, rel=1e-5)
+
+
+def test_student_and_critic_learn_against_each_other_in_one_pass():
+    torch.manual_seed(0)
+    critic, level = Critic(4), torch.tensor([1.0, 0.5])
+    made = normal(10).requires_grad_()
+    losses = adversarial_losses(critic, made, normal(11), level, weight=0.5)
+    assert losses.shape == (2,)
+    losses.sum().backward()
+    # the critic's gradients are those of telling both apart alone ...
+    told = torch.nn.functional.softplus
+    own = Critic(4)
+    own.load_state_dict(critic.state_dict())
+    apart = told(own(made.detach(), level)) + told(-own(normal(11), level))
+    apart.flatten(1).mean(dim=1).sum().backward()
+    for mine, theirs in zip(critic.parameters(), own.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)
+    # ... and a step along the student's makes it look more real
+    assert made.grad is not None
+    with torch.no_grad():
+        better = critic(made - made.grad / made.grad.norm(), level).mean()
+        assert better > critic(made, level).mean()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"distillation": {"teacher_steps": 10}}, r"teacher_steps \(10\) must be a multiple of"),
+        ({"init": {"kind": "scratch"}}, "Stage 3 makes a student of a trained model"),
+        (
+            {"distillation": {"method": "consistency"}, "optimizer": {"ema_decay": 0.0}},
+            "learns from the student's own average",
+        ),
+        ({"distillation": {"method": "magic"}}, "one of trajectory, consistency, got 'magic'"),
+        ({"stage": 4}, r"1 \(pictures\), 2 \(clips\) or 3 \(distillation\), got 4"),
+    ],
+)
+def test_what_stage_3_cannot_do_is_said(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        make_config(TrainConfig, merge(*recipe_settings("distill"), changes))
