@@ -184,10 +184,10 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             _CHARACTER,
             {
-                "steps": 200,
+                "steps": 240,
                 "batch_size": 4,
                 "data": {"num_frames": 2, "prior": "dancers"},
-                "lora": {"rank": 8},
+                "lora": {"rank": 16},
                 "optimizer": {"lr": 1e-3, "lr_schedule": "cosine", "lr_warmup_steps": 10},
                 "init": dict.fromkeys(("unet", "reference", "pose_guider"), "built-in"),
                 "run": {"sample_every": 100, "num_samples": 4},
