@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .solver_state import restore_solver, solver_state
+from .solver_state import fresh_solver, restore_solver, solver_state
 from .windows import Window
 
 
@@ -68,8 +68,9 @@ class ClipSolver:
         """What stepping has changed: tensors by name, and a JSON text."""
         tensors: dict[str, Tensor] = {}
         texts: list[str] = []
+        fresh = fresh_solver(self._solvers[0])  # one for all: each takes its own tables
         for number, solver in self._used():
-            own, text = solver_state(solver)
+            own, text = solver_state(solver, fresh)
             tensors |= {f"{number}.{name}": tensor for name, tensor in own.items()}
             texts.append(text)
         return tensors, json.dumps(texts)

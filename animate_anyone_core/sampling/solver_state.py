@@ -9,14 +9,17 @@ from torch import Tensor
 _TENSOR = "tensor"
 
 
-def solver_state(solver: Any) -> tuple[dict[str, Tensor], str]:
+def solver_state(solver: Any, fresh: Any = None) -> tuple[dict[str, Tensor], str]:
     """What stepping has changed in a diffusers scheduler.
+
+    Args:
+        solver: It.
+        fresh: One like it that took no step; made here if None.
 
     Returns:
         Tensors by name, and a JSON text that says where they belong.
     """
-    fresh = type(solver).from_config(solver.config)
-    fresh.set_timesteps(solver.num_inference_steps, device=solver.timesteps.device)
+    fresh = fresh_solver(solver) if fresh is None else fresh
     tensors: dict[str, Tensor] = {}
     values = {
         name: _taken_apart(value, name, tensors)
@@ -24,6 +27,13 @@ def solver_state(solver: Any) -> tuple[dict[str, Tensor], str]:
         if name not in vars(fresh) or not _is_same(value, vars(fresh)[name])
     }
     return tensors, json.dumps(values)
+
+
+def fresh_solver(solver: Any) -> Any:
+    """A scheduler like this one that took no step."""
+    fresh = type(solver).from_config(solver.config)
+    fresh.set_timesteps(solver.num_inference_steps, device=solver.timesteps.device)
+    return fresh
 
 
 def restore_solver(solver: Any, tensors: dict[str, Tensor], text: str) -> None:
