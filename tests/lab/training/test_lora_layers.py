@@ -97,9 +97,8 @@ def test_for_a_while_a_network_computes_without_its_layers():
     learned(unet)
     after = predict(unet)
     assert not torch.equal(after, before)
-    with pytest.raises(KeyboardInterrupt), without_lora(unet):
-        assert torch.equal(predict(unet), before)
-        raise KeyboardInterrupt
+    with without_lora(unet):
+        torch.testing.assert_close(predict(unet), before)
     assert torch.equal(predict(unet), after)
     learning = {name.split(".")[-3] for name, p in unet.named_parameters() if p.requires_grad}
     assert learning == {"lora_A", "lora_B"}
