@@ -35,16 +35,16 @@ class Trust(NamedTuple):
 
     Attributes:
         clips: Clips or pictures.
-        found: Share of frames in which somebody is found.
+        detected: Share of frames in which somebody is found.
         score: Mean score of the body's keypoints; 0 where nobody is found.
-        seen: Share of the body's keypoints that count as seen.
+        visible: Share of the body's keypoints that count as seen.
         passing: Clips or pictures with more than half of them seen, and no doubt.
     """
 
     clips: int
-    found: float
+    detected: float
     score: float
-    seen: float
+    visible: float
     passing: int
 
 
@@ -66,12 +66,12 @@ def run(args: argparse.Namespace) -> bool:
     kinds = {"drawn dancers": drawn_clips(args.clips), "made-up strangers": strangers(args.clips)}
     if args.footage is not None:
         kinds["footage"] = footage(args.footage)
-    sys.stdout.write(f"{'':<18}{'count':>7}{'found':>9}{'score':>8}{'seen':>9}{'pass':>7}\n")
+    sys.stdout.write(f"{'':<18}{'count':>7}{'detected':>9}{'score':>8}{'visible':>9}{'pass':>7}\n")
     results = {}
     for name, clips in kinds.items():
         results[name] = trust = measure_trust(detector, clips)
         sys.stdout.write(
-            f"{name:<18}{trust.clips:>7}{trust.found:>9.1%}{trust.score:>8.2f}{trust.seen:>9.1%}"
+            f"{name:<18}{trust.clips:>7}{trust.detected:>9.1%}{trust.score:>8.2f}{trust.visible:>9.1%}"
             f"{trust.passing:>7}\n"
         )
         sys.stdout.flush()
@@ -94,11 +94,11 @@ def measure_trust(detector: PoseDetector, clips: Iterator[np.ndarray]) -> Trust:
     for frames in clips:
         poses, _ = detector.detect(frames, interval=1)
         scores = poses.scores[:, 0, BODY]
-        seen = float((scores >= SEEN_SCORE).mean())
-        found = float((poses.scores > 0).any(axis=(1, 2)).mean())
-        rows.append((found, float(scores.mean()), seen, seen > 0.5 and not poses.doubts))
-    found, score, seen = np.array(rows, float)[:, :3].mean(axis=0).tolist()
-    return Trust(len(rows), found, score, seen, sum(passes for *_, passes in rows))
+        visible = float((scores >= SEEN_SCORE).mean())
+        detected = float((poses.scores > 0).any(axis=(1, 2)).mean())
+        rows.append((detected, float(scores.mean()), visible, visible > 0.5 and not poses.doubts))
+    detected, score, visible = np.array(rows, float)[:, :3].mean(axis=0).tolist()
+    return Trust(len(rows), detected, score, visible, sum(passes for *_, passes in rows))
 
 
 def drawn_clips(count: int) -> Iterator[np.ndarray]:

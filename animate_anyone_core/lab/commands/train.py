@@ -12,9 +12,10 @@ from typing import Any
 
 from ...commands.progress_bar import progress_bar
 from ...errors import SettingsError
-from ..training.config import TrainConfig, flatten
+from ..training.config import TrainConfig
 from ..training.config_files import make_config, merge, parse_assignments, read_settings, to_text
 from ..training.recipes import PART_RECIPES, RECIPES, recipe_settings
+from ..training.settings import flatten
 
 logger = logging.getLogger("animate_anyone")
 

@@ -5,10 +5,7 @@ the checkpoint, or resuming is an error. Settings of the run alone (how often to
 workers) may change: the *new value wins*, and a warning says so.
 """
 
-import math
-import re
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, field, replace
 
 from ...borders.networks import NOISE
 from ...borders.options import check_made_size
@@ -19,27 +16,7 @@ from ...models.config import TemporalConfig, UNetConfig
 from ...pose.drawing_profiles import PROFILES
 from ...sampling.schedule import NoiseSchedule
 from .memory import MEMORY, check_memory
-
-
-def _setting(default: Any, *, is_free: bool = False, **limits: Any) -> Any:
-    """A field: whether it may change when a run is resumed; its `choices` or the `least` it may be."""
-    return field(default=default, metadata={"is_free": is_free, **limits})
-
-
-def _check_limits(config: Any, prefix: str = "") -> None:
-    for entry in fields(config):
-        name, value, limits = prefix + entry.name, getattr(config, entry.name), entry.metadata
-        _check_choice(name, value, limits.get("choices", (value,)))
-        unbounded = value == math.inf and limits.get("unbounded", False)
-        if isinstance(value, float) and not math.isfinite(value) and not unbounded:
-            raise SettingsError(f"{name} must be a finite number, got {value}.")
-        if "least" in limits and value is not None and not value >= limits["least"]:
-            raise SettingsError(f"{name} must be at least {limits['least']}, got {value}.")
-
-
-def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value not in choices:
-        raise SettingsError(f"{name} is one of {', '.join(choices)}, got {value!r}.")
+from .settings import check_choice, check_limits, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,28 +49,28 @@ class DataConfig:
             are processors. The samples do not depend on it.
     """
 
-    kind: str = _setting("dancers", choices=("dancers", "replaced-dancers", "clips"))
+    kind: str = setting("dancers", choices=("dancers", "replaced-dancers", "clips"))
     width: int = 128
     height: int = 128
-    num_frames: int = _setting(1, least=1)
-    drawing: str = _setting("moore", choices=tuple(PROFILES))
+    num_frames: int = setting(1, least=1)
+    drawing: str = setting("moore", choices=tuple(PROFILES))
     path: str | None = None
     prior: str | None = None
     prior_share: float = 0.5
-    sample_margin: int = _setting(30, least=0)
-    frame_stride: int = _setting(4, least=1)
+    sample_margin: int = setting(30, least=0)
+    frame_stride: int = setting(4, least=1)
     crop_scale: float = 0.9
     crop_ratio: float = 0.9
-    fps: float = _setting(12.0, least=0.1)
+    fps: float = setting(12.0, least=0.1)
     split: str = "train"
-    cache_scenes: int = _setting(0, least=0)
+    cache_scenes: int = setting(0, least=0)
     cache_frames: int = 8
-    cache_path: str | None = _setting(None, is_free=True)
-    num_workers: int = _setting(0, is_free=True, least=0)
-    decoder_threads: int = _setting(1, is_free=True, least=0)
+    cache_path: str | None = setting(None, is_free=True)
+    num_workers: int = setting(0, is_free=True, least=0)
+    decoder_threads: int = setting(1, is_free=True, least=0)
 
     def __post_init__(self) -> None:
-        _check_limits(self, "data.")
+        check_limits(self, "data.")
         check_video_size(self.width, self.height)
         check_made_size(self.width, self.height)
         if self.kind == "clips" and self.path is None:
@@ -133,13 +110,13 @@ class NetworkConfig:
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
-    guider_layout: str = _setting("published", choices=("published", "paper"))
+    guider_layout: str = setting("published", choices=("published", "paper"))
     guider_widths: tuple[int, ...] = (16, 32, 96, 256)
     profile: str = "trained"
     extra_inputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_limits(self, "network.")
+        check_limits(self, "network.")
         if self.extra_inputs not in ((), REPLACEMENT):
             raise SettingsError(
                 f"network.extra_inputs are none, or {list(REPLACEMENT)}, got {list(self.extra_inputs)}."
@@ -172,16 +149,16 @@ class InitConfig:
         image_encoder: Folder of a transformers CLIP vision model with projection, or "built-in".
     """
 
-    kind: str = _setting("scratch", choices=("scratch", "files"))
+    kind: str = setting("scratch", choices=("scratch", "files"))
     unet: str | None = None
     reference: str | None = None
     pose_guider: str | None = None
     motion: str | None = None
-    vae: str | None = _setting(None, is_free=True)
-    image_encoder: str | None = _setting(None, is_free=True)
+    vae: str | None = setting(None, is_free=True)
+    image_encoder: str | None = setting(None, is_free=True)
 
     def __post_init__(self) -> None:
-        _check_limits(self, "init.")
+        check_limits(self, "init.")
         if self.kind == "files" and self.unet is None:
             raise SettingsError(
                 "init.unet is missing: name the UNet's weights to start from, or set "
@@ -203,15 +180,15 @@ class ObjectiveConfig:
     noise: NoiseSchedule = field(
         default_factory=lambda: NoiseSchedule(beta_schedule="scaled_linear")
     )
-    snr_gamma: float = _setting(5.0, least=0)
+    snr_gamma: float = setting(5.0, least=0)
     noise_offset: float = 0.05
     unconditional_rate: float = 0.1
 
     def __post_init__(self) -> None:
-        _check_limits(self, "objective.")
+        check_limits(self, "objective.")
         check_values("objective.noise", asdict(self.noise), NOISE)
         kinds, kind = ("v_prediction", "epsilon"), self.noise.prediction_type
-        _check_choice("objective.noise.prediction_type", kind, kinds)
+        check_choice("objective.noise.prediction_type", kind, kinds)
         if kind == "epsilon" and self.noise.rescale_betas_zero_snr:
             raise SettingsError(
                 "Noise prediction learns nothing at zero terminal SNR, where the input is the "
@@ -241,16 +218,16 @@ class DistillationConfig:
             against softness; 0 trains none.
     """
 
-    student_steps: int = _setting(4, least=1)
-    teacher_steps: int = _setting(20, least=1)
+    student_steps: int = setting(4, least=1)
+    teacher_steps: int = setting(20, least=1)
     guidance: float | None = None
-    method: str = _setting("trajectory", choices=("trajectory", "consistency"))
-    start: str = _setting("data", choices=("data", "own"))
-    huber: float = _setting(0.0, least=0)
-    adversarial: float = _setting(0.0, least=0)
+    method: str = setting("trajectory", choices=("trajectory", "consistency"))
+    start: str = setting("data", choices=("data", "own"))
+    huber: float = setting(0.0, least=0)
+    adversarial: float = setting(0.0, least=0)
 
     def __post_init__(self) -> None:
-        _check_limits(self, "distillation.")
+        check_limits(self, "distillation.")
         if self.teacher_steps % self.student_steps:
             raise SettingsError(
                 f"distillation.teacher_steps ({self.teacher_steps}) must be a multiple of "
@@ -281,24 +258,24 @@ class OptimizerConfig:
             published training, or "none".
     """
 
-    kind: str = _setting("adamw", choices=("adamw", "muon"))
-    lr: float = _setting(1e-5, least=0)
-    orthogonal_lr: float = _setting(0.02, least=0)
-    lr_schedule: str = _setting("constant", choices=("constant", "cosine"))
-    lr_last_share: float = _setting(0.05, least=0)
-    lr_warmup_steps: int = _setting(1, least=0)
+    kind: str = setting("adamw", choices=("adamw", "muon"))
+    lr: float = setting(1e-5, least=0)
+    orthogonal_lr: float = setting(0.02, least=0)
+    lr_schedule: str = setting("constant", choices=("constant", "cosine"))
+    lr_last_share: float = setting(0.05, least=0)
+    lr_warmup_steps: int = setting(1, least=0)
     betas: tuple[float, ...] = (0.9, 0.999)
-    weight_decay: float = _setting(1e-2, least=0)
-    outer_weight_decay: float | None = _setting(None, least=0)
-    epsilon: float = _setting(1e-8, least=0)
-    max_grad_norm: float = _setting(1.0, unbounded=True)
+    weight_decay: float = setting(1e-2, least=0)
+    outer_weight_decay: float | None = setting(None, least=0)
+    epsilon: float = setting(1e-8, least=0)
+    max_grad_norm: float = setting(1.0, unbounded=True)
     ema_decay: float = 0.0
-    trained_reference: str = _setting(
+    trained_reference: str = setting(
         "without-last-block", choices=("all", "without-last-block", "none")
     )
 
     def __post_init__(self) -> None:
-        _check_limits(self, "optimizer.")
+        check_limits(self, "optimizer.")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise SettingsError(
                 f"optimizer.betas are two numbers from 0 to below 1, got {list(self.betas)}."
@@ -327,14 +304,14 @@ class LoraConfig:
             are there in stage 2 only.
     """
 
-    rank: int = _setting(0, least=0)
+    rank: int = setting(0, least=0)
     alpha: float | None = None
     networks: tuple[str, ...] = LORA_NETWORKS
 
     def __post_init__(self) -> None:
-        _check_limits(self, "lora.")
+        check_limits(self, "lora.")
         for name in self.networks:
-            _check_choice("lora.networks", name, LORA_NETWORKS)
+            check_choice("lora.networks", name, LORA_NETWORKS)
         if self.alpha is not None and not self.alpha > 0:
             raise SettingsError(f"lora.alpha must be above 0, got {self.alpha}.")
 
@@ -363,24 +340,24 @@ class RunConfig:
         half_precision_files: Write the model's files in float16.
     """
 
-    mixed_precision: str = _setting("no", choices=("no", "fp16", "bf16"))
-    memory: str = _setting("plain", choices=tuple(MEMORY))
-    shard: str = _setting("no", choices=("no", "full", "hybrid"))
-    gradient_checkpointing: bool = _setting(False, is_free=True)
-    attention: str = _setting("fused", is_free=True, choices=("fused", "matmul"))
-    channels_last: bool = _setting(False, is_free=True)
-    checkpoint_every: int = _setting(500, is_free=True, least=1)
-    keep_checkpoints: int = _setting(2, is_free=True, least=1)
-    sample_every: int = _setting(500, is_free=True)
-    num_samples: int = _setting(6, is_free=True, least=1)
-    sample_steps: int = _setting(10, is_free=True, least=1)
-    sample_guidance: float = _setting(2.0, is_free=True)
-    log_every: int = _setting(10, is_free=True, least=1)
-    max_minutes: float = _setting(0.0, is_free=True, least=0)
-    half_precision_files: bool = _setting(False, is_free=True)
+    mixed_precision: str = setting("no", choices=("no", "fp16", "bf16"))
+    memory: str = setting("plain", choices=tuple(MEMORY))
+    shard: str = setting("no", choices=("no", "full", "hybrid"))
+    gradient_checkpointing: bool = setting(False, is_free=True)
+    attention: str = setting("fused", is_free=True, choices=("fused", "matmul"))
+    channels_last: bool = setting(False, is_free=True)
+    checkpoint_every: int = setting(500, is_free=True, least=1)
+    keep_checkpoints: int = setting(2, is_free=True, least=1)
+    sample_every: int = setting(500, is_free=True)
+    num_samples: int = setting(6, is_free=True, least=1)
+    sample_steps: int = setting(10, is_free=True, least=1)
+    sample_guidance: float = setting(2.0, is_free=True)
+    log_every: int = setting(10, is_free=True, least=1)
+    max_minutes: float = setting(0.0, is_free=True, least=0)
+    half_precision_files: bool = setting(False, is_free=True)
 
     def __post_init__(self) -> None:
-        _check_limits(self, "run.")
+        check_limits(self, "run.")
         if self.shard != "no" and self.memory != "plain":
             raise SettingsError(
                 f"run.shard {self.shard} shares out float32 weights and states, run.memory "
@@ -413,10 +390,10 @@ class TrainConfig:
     """
 
     stage: int = 1
-    steps: int = _setting(30_000, is_free=True, least=1)
-    batch_size: int = _setting(4, least=1)
-    micro_batch_size: int | None = _setting(None, is_free=True)
-    seed: int = _setting(0, least=0)
+    steps: int = setting(30_000, is_free=True, least=1)
+    batch_size: int = setting(4, least=1)
+    micro_batch_size: int | None = setting(None, is_free=True)
+    seed: int = setting(0, least=0)
     data: DataConfig = field(default_factory=DataConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     init: InitConfig = field(default_factory=InitConfig)
@@ -431,7 +408,7 @@ class TrainConfig:
             raise SettingsError(
                 f"stage is 1 (pictures), 2 (clips) or 3 (distillation), got {self.stage}."
             )
-        _check_limits(self)
+        check_limits(self)
         check_memory(self.run.memory, self.optimizer.kind, self.optimizer.ema_decay)
         if self.stage == 2 and self.init.kind == "scratch":
             raise SettingsError(
@@ -505,32 +482,3 @@ class TrainConfig:
                 f"{num_processes} processes."
             )
         return micro
-
-
-class Setting(NamedTuple):
-    """One setting: its value, what it means, and whether it may change when a run is resumed."""
-
-    value: Any
-    meaning: str
-    is_free: bool
-
-
-def flatten(config: Any, prefix: str = "") -> dict[str, Setting]:
-    """List all settings by dotted name; meanings are those in the classes' docstrings."""
-    meanings = _attributes_of(type(config).__doc__ or "")
-    settings: dict[str, Setting] = {}
-    for entry in fields(config):
-        name, value = prefix + entry.name, getattr(config, entry.name)
-        if is_dataclass(value):
-            settings |= flatten(value, f"{name}.")
-        else:
-            is_free = entry.metadata.get("is_free", False)
-            settings[name] = Setting(value, meanings.get(entry.name, ""), is_free)
-    return settings
-
-
-def _attributes_of(docstring: str) -> dict[str, str]:
-    """The section "Attributes" of a docstring: name -> text on one line."""
-    _, _, section = docstring.partition("Attributes:\n")
-    entries = re.findall(r"^ {8}(\w+): (.*(?:\n {9,}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}

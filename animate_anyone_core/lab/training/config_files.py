@@ -11,7 +11,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ...borders.files import read_text_file
 from ...errors import MissingDependencyError, SettingsError
-from .config import TrainConfig, flatten
+from .config import TrainConfig
+from .settings import flatten
 
 logger = logging.getLogger("animate_anyone")
 

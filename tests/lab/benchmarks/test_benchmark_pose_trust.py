@@ -53,5 +53,5 @@ def test_the_built_in_pair_is_quiet_about_strangers(tmp_path, capsys):
     assert main(["benchmark", "pose-trust", "--clips", "6", "--json", str(out)]) == 0
     assert "ok   every drawn dancer passes" in capsys.readouterr().out
     told = json.loads(out.read_text())
-    assert told["drawn dancers"]["found"] == 1
-    assert told["made-up strangers"]["found"] < told["drawn dancers"]["found"]
+    assert told["drawn dancers"]["detected"] == 1
+    assert told["made-up strangers"]["detected"] < told["drawn dancers"]["detected"]

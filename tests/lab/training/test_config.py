@@ -6,7 +6,7 @@ import pytest
 
 from animate_anyone_core.__main__ import main
 from animate_anyone_core.errors import SettingsError
-from animate_anyone_core.lab.training.config import TrainConfig, flatten
+from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import (
     make_config,
     merge,
@@ -15,6 +15,7 @@ from animate_anyone_core.lab.training.config_files import (
     to_text,
 )
 from animate_anyone_core.lab.training.recipes import RECIPES, recipe_settings
+from animate_anyone_core.lab.training.settings import flatten
 
 
 def test_settings_survive_a_round_trip():
