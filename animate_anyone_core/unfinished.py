@@ -34,6 +34,8 @@ logger = logging.getLogger("animate_anyone")
 SEGMENT_FRAMES = 120
 _FACTS, _SKELETONS, _STATE = "facts.json", "skeletons.zip", "state.safetensors"
 _GENERATOR, _LATENTS, _SOLVER = "generator", "latents", "solver."
+#: Counts up when what is kept, or what decides the frames, is written otherwise than before.
+_LAYOUT, _LAYOUT_NAME = "2", "layout of this folder"
 _SAMPLED = 32  # numbers of each tensor that are looked at to tell weights apart
 
 
@@ -49,7 +51,7 @@ class UnfinishedVideo:
         """
         self._output = output
         self.folder = output.with_name(output.name + ".unfinished")
-        self._facts = dict(facts)
+        self._facts = {_LAYOUT_NAME: _LAYOUT, **facts}
         self._skeletons: StoredFrames | None = None
 
     @contextmanager
@@ -61,7 +63,7 @@ class UnfinishedVideo:
                 Without it, what is there is dropped, and only a process that is killed leaves it.
 
         Raises:
-            SettingsError: If what is there was begun with other facts.
+            SettingsError: If what is there was begun with other facts, or by another version.
         """
         known = _read_facts(self.folder / _FACTS)
         if resume and known is not None:
@@ -83,6 +85,11 @@ class UnfinishedVideo:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _check(self, known: dict[str, str]) -> None:
+        if known.get(_LAYOUT_NAME) != _LAYOUT:
+            raise SettingsError(
+                f"{self.folder.name} was begun by another version of this program, which kept other "
+                "things. Go on with that version, or leave out --resume to start over."
+            )
         changed = [
             f"{name} was {known.get(name)}, now {self._facts.get(name)}"
             for name in {**known, **self._facts}

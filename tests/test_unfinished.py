@@ -1,5 +1,6 @@
 """A long run that is stopped anywhere goes on, and ends in the file of one that never stopped."""
 
+import json
 import os
 import random
 import signal
@@ -217,6 +218,25 @@ def test_other_weights_are_refused(options, monkeypatch, capsys):
     write_weights(path, weights)
     assert call(options, "--resume") == 2
     assert "begun with other settings: the weights was" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", [None, "1"])
+def test_what_another_version_began_is_refused(options, monkeypatch, capsys, layout):
+    with monkeypatch.context() as patched:
+        MOMENTS["first step"](patched)
+        assert call(options, "--resume") == 130
+    path = options["output"].with_name("out.mp4.unfinished") / "facts.json"
+    facts = json.loads(path.read_text("utf-8"))
+    del facts["layout of this folder"]
+    if layout is not None:
+        facts["layout of this folder"] = layout
+    path.write_text(json.dumps(facts))
+    assert call(options, "--resume") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(
+        "error: out.mp4.unfinished was begun by another version of this program"
+    )
+    assert call(options) == 0  # without --resume it starts over
 
 
 def test_facts_that_cannot_be_read_are_told(options, capsys):
