@@ -7,14 +7,24 @@ tests/bad_inputs` tries all of them, some minutes. A kind that falls names the i
 import os
 
 import pytest
-from bad_inputs import good, media, networks, options, other_commands, poses, settings, weights
+from bad_inputs import (
+    good,
+    loras,
+    media,
+    networks,
+    options,
+    other_commands,
+    poses,
+    settings,
+    weights,
+)
 from bad_inputs.harness import fault_of_refusal, fault_of_success, run_cases
 
 pytestmark = pytest.mark.slow
 
 KINDS = {
     name: make
-    for module in (media, poses, settings, weights, networks, options, other_commands)
+    for module in (media, poses, settings, weights, networks, options, other_commands, loras)
     for name, make in module.KINDS.items()
 }
 COUNTS: dict[str, int] = {}
