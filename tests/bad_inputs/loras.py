@@ -82,7 +82,7 @@ def figures(m: Material) -> Iterator[Case]:
 
 
 def lists_of_scores(m: Material) -> Iterator[Case]:
-    """`evaluate --jobs` with lists that are none; a job that is none is told as its own fault, exit 1."""
+    """`evaluate --jobs` with lists that are none; a job that is none is its own fault, exit 1."""
     lists = {
         "no list": b"this is no list",
         "empty": b"",
