@@ -1,5 +1,7 @@
 """A clip stepped group by group: every number as if it were stepped at once, and no frame too early."""
 
+import inspect
+
 import pytest
 import torch
 from hypothesis import given
@@ -84,6 +86,20 @@ def test_a_solver_that_draws_noise_takes_the_clip_at_once():
     }
     assert groups["euler-ancestral"] == [*[[]] * (len(windows) - 1), list(range(FRAMES))]
     assert groups["ddim"] == groups["dpm++"] == finished_frames(windows)
+
+
+@pytest.mark.parametrize("name", list(SOLVERS))
+def test_who_draws_noise_is_known(name):
+    """Beside what a step does to its generator."""
+    solver, generator = solver_of(name, NoiseSchedule()), torch.Generator().manual_seed(0)
+    solver.set_timesteps(4)
+    x, t, before = torch.ones(1, 4, 2, 2), solver.timesteps[0], generator.get_state()
+    takes = "generator" in inspect.signature(solver.step).parameters
+    solver.step(solver.scale_model_input(x, t), t, x, **({"generator": generator} if takes else {}))
+    draws = not torch.equal(before, generator.get_state())
+    windows = windows_of("open").windows(FRAMES)
+    clip = ClipSolver(solver_of(name, NoiseSchedule()), windows, FRAMES, generator)
+    assert (clip.groups != finished_frames(windows)) == draws
 
 
 @pytest.mark.parametrize("name", list(SOLVERS))
