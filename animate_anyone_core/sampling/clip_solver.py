@@ -47,11 +47,12 @@ class ClipSolver:
         """
         takes_generator = "generator" in inspect.signature(solver.step).parameters
         self._extra = {"generator": generator} if takes_generator and generator is not None else {}
-        in_one = in_one or (takes_generator and _draws_noise(solver))
+        # a step that somebody has wrapped belongs to this one solver
+        in_one |= "step" in vars(solver) or (takes_generator and _draws_noise(solver))
         whole: list[list[int]] = [[] for _ in windows[1:]]
         whole.append(list(range(num_frames)))
         self.groups = whole if in_one else finished_frames(windows)
-        self._solvers = [_twin(solver) for _ in self.groups]
+        self._solvers = [solver if in_one else _twin(solver) for _ in self.groups]
         self._group_of = {f: number for number, group in enumerate(self.groups) for f in group}
 
     def scaled(self, t: Tensor, latents: Tensor, window: Window) -> Tensor:

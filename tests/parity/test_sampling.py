@@ -8,7 +8,7 @@ import torch
 
 from animate_anyone_core.animate import window_predictor
 from animate_anyone_core.models.references import Reference
-from animate_anyone_core.sampling.denoise import denoise
+from animate_anyone_core.sampling.denoise import denoise, predict_clip
 from animate_anyone_core.sampling.windows import WindowSettings, published_windows
 
 
@@ -87,35 +87,45 @@ def run(
         parity.windowed_pose(frames, windows.windows(frames), published_range=published_range),
         extra,
     )
-    kept = []
-    solver = parity.solver()
-    take_step = solver.step
-
-    def step(prediction, t, latents, **kwargs):
-        result = take_step(prediction, t, latents, **kwargs)
-        kept.append((prediction, result.prev_sample))
-        return result
-
-    solver.step = step
+    solver, noise = parity.solver(), parity.inputs["noise"][:, :, :frames]
+    solver.set_timesteps(steps)
+    first = solver.timesteps[0]
+    scaled = solver.scale_model_input(noise * solver.init_noise_sigma, first)
+    guided = predict_clip(predict, scaled, first, guidance, windows)
+    after = AfterSteps()
     final = denoise(
         predict,
-        parity.inputs["noise"][:, :, :frames],
-        solver,
+        noise,
+        parity.solver(),
         num_inference_steps=steps,
         guidance_scale=guidance,
         windows=windows,
+        keeper=after,
     )
-    return solver.timesteps, kept, final
+    return solver.timesteps, guided, after.latents, final
 
 
-def check(parity, compare, case, timesteps, kept, final):
+class AfterSteps:
+    """Keeps the latents after every step."""
+
+    def __init__(self):
+        self.latents = []
+
+    def load(self, solver, generator):
+        return None
+
+    def save(self, steps, latents, solver, generator):
+        self.latents.append(latents.clone())
+
+
+def check(parity, compare, case, timesteps, guided, after, final):
     expected = parity.expected
     if f"{case}/timesteps" in expected:
         assert torch.equal(timesteps, expected[f"{case}/timesteps"])
     name = f"{case}/guided_pred_step0"
     if name in expected:
-        compare(name, kept[0][0], expected[name])
-    for index, (_, latents) in enumerate(kept):
+        compare(name, guided, expected[name])
+    for index, latents in enumerate(after):
         name = f"{case}/latents_after_step{index}"
         if name in expected:
             compare(name, latents, expected[name])

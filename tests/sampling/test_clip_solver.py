@@ -88,6 +88,32 @@ def test_a_solver_that_draws_noise_takes_the_clip_at_once():
     assert groups["ddim"] == groups["dpm++"] == finished_frames(windows)
 
 
+def test_a_wrapped_step_is_called_with_the_whole_clip():
+    """By those who look at what a sampler does, or change it."""
+    noise, calls = torch.randn(1, 4, FRAMES, 2, 2), []
+    solvers = [make_solver(NoiseSchedule()) for _ in range(2)]
+    step = solvers[0].step
+
+    def wrapped(prediction, t, latents, **more):
+        calls.append(prediction.shape)
+        return step(prediction, t, latents, **more)
+
+    solvers[0].step = wrapped
+    latents = [
+        denoise(
+            lambda window, *_, **__: 0.5 * window,
+            noise,
+            solver,
+            num_inference_steps=STEPS,
+            guidance_scale=1.0,
+            windows=windows_of("open"),
+        )
+        for solver in solvers
+    ]
+    assert calls == [noise.shape] * STEPS
+    assert torch.equal(*latents)
+
+
 @pytest.mark.parametrize("name", list(SOLVERS))
 def test_who_draws_noise_is_known(name):
     """Beside what a step does to its generator."""
