@@ -78,7 +78,7 @@ def detector_shapes(m: Material) -> Iterator[Case]:
         "no batch": [(0, 9, 5)],
         "labels of others": [(1, 9, 5), (1, 8)],
         "masks": [(1, 9, 5), (1, 9), (1, 9, 8, 8)],
-        "yolox of another size": [(1, 99, 85)],
+        "yolox of another size": [(1, 99, 86)],  # 85 are the candidates of a "p6" network
         "yolov8 of another size": [(1, 80, 99)],
         "an estimator's": [(1, 133, 96), (1, 133, 128)],
         "nas without scores": [(1, 1), (1, 9, 4), (1, 9)],

@@ -347,7 +347,7 @@ def header_shape(m: Material) -> Iterator[Case]:
                 if key != "unet"
                 else _header(m, f"{key} {value}", settings)
             )
-    for value in (-1, 3, "x", None, 1.5, True):
+    for value in (-1, 4, "x", None, 1.5, True):
         yield _header(m, f"stage {value}", {"stage": value})
 
 

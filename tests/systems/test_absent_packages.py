@@ -13,7 +13,7 @@ from animate_anyone_core.video import write_video
 
 ROOT = Path(__file__).parents[2]
 OPTIONAL = ("onnxruntime", "cv2", "torchmetrics", "lpips", "accelerate", "tensorboard")
-OPTIONAL += ("torchao", "onnx", "torchvision", "atheris")
+OPTIONAL += ("torchao", "onnx", "torchvision", "atheris", "peft")
 IMPORT_ALL = f"""
 import importlib, pkgutil, sys
 for package in {OPTIONAL!r}:
