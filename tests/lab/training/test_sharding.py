@@ -126,8 +126,9 @@ def test_a_killed_process_is_started_again_and_the_run_ends_as_an_undisturbed_on
     settings = merge(shared, changes)
     train(make_config(TrainConfig, settings), tmp_path / "undisturbed")
 
+    # the processes of a new start may miss each other once: gloo then says that it cannot connect
     process = launched(
-        written(settings, tmp_path), tmp_path / "killed", *here(2), "--max-restarts", "1"
+        written(settings, tmp_path), tmp_path / "killed", *here(2), "--max-restarts", "3"
     )
     until = time.monotonic() + 600  # however slow the machine
     while not (tmp_path / "killed" / "checkpoints" / "step_0000002").is_dir():
