@@ -112,6 +112,7 @@ def test_latents_around_the_person_are_kept_if_asked(files, folders, monkeypatch
     assert not is_own[:, 3, 4].any()
 
 
+@pytest.mark.slow
 def test_videos_of_another_rate_are_taken_by_time(files, tmp_path):
     """The mask has 30 frames a second where the video has 12; the person jumps in the middle."""
     masks = np.zeros((10, HEIGHT, WIDTH, 3), np.uint8)
@@ -223,6 +224,7 @@ def test_a_video_that_is_too_short_is_told(files, capsys, tmp_path):
     )
 
 
+@pytest.mark.slow
 class TestFigure:
     """MIMO's weights: rendered bodies before a background."""
 

@@ -79,6 +79,7 @@ class TestNetworks:
             assert changed
             assert all(name.startswith("known.") for name in changed)
 
+    @pytest.mark.slow
     def test_weights_come_back_from_the_files(self):
         """The read network computes what ONNX Runtime does with the file."""
         detector, estimator = (network.eval() for network in built_in())
@@ -100,6 +101,7 @@ class TestNetworks:
         with pytest.raises(CheckpointError, match=r"detector.onnx does not hold the weights"):
             read_onnx_weights(EstimatorNetwork(), built_in_pose_networks()[0])
 
+    @pytest.mark.slow
     def test_the_recipe_tells_what_was_before(self, tmp_path):
         networks = built_in()
         for _ in range(2):
@@ -112,6 +114,7 @@ class TestNetworks:
 
 
 class TestBuiltIn:
+    @pytest.mark.slow
     def test_dancers_are_known_and_most_strangers_are_not(self):
         """On a picture of a dancer nearly all is seen; of sixteen strangers most show nobody."""
         detector = load_pose_detector(*built_in_pose_networks(), "cpu")
