@@ -55,7 +55,7 @@ def launched(
 
 
 def finish(process: subprocess.Popen) -> str:
-    error = process.communicate(timeout=600)[1]
+    error = process.communicate(timeout=240)[1]
     assert process.returncode == 0, error[-3000:]
     return error
 
@@ -117,6 +117,10 @@ def test_a_checkpoint_of_two_processes_is_gone_on_from_by_four_and_by_one(shared
 
 @needs_sharding
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "RESTARTS" not in os.environ,
+    reason="gloo's processes may miss each other when they are started again, and wait: RESTARTS=1",
+)
 def test_a_killed_process_is_started_again_and_the_run_ends_as_an_undisturbed_one(
     shared, alone, tmp_path
 ):
