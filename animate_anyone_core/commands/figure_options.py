@@ -54,9 +54,8 @@ class FigureVideo:
         white, black = (
             np.asarray(read_picture(self.reference_path, ground)) for ground in ("white", "black")
         )
-        alpha = 255 - (white.astype(np.int16) - black).max(axis=-1).clip(
-            0, 255
-        )  # where they differ
+        seen_through = (white.astype(np.int16) - black).max(axis=-1)  # where the grounds differ
+        alpha = 255 - seen_through.clip(0, 255)
         return square_character(white, alpha.astype(np.uint8))
 
     def scene(self, size: tuple[int, int]) -> Scene:
