@@ -215,11 +215,12 @@ def test_the_largest_seed_works(models, reference, poses):
 
 
 def test_a_speed_changes_what_it_says_and_keeps_a_solver_that_was_chosen():
-    fast = SPEEDS["fast"]
-    settings = replace(SETTINGS, num_inference_steps=20).at_speed(fast)
-    assert (settings.num_inference_steps, settings.solver) == (6, "dpm++")
-    assert (settings.guided_from, settings.full_every) == (0.5, 1)
-    assert SETTINGS.at_speed(fast, "unipc").solver == "unipc"
+    settings = replace(SETTINGS, num_inference_steps=20)
+    balanced, fast = (settings.at_speed(SPEEDS[name]) for name in ("balanced", "fast"))
+    assert (balanced.num_inference_steps, balanced.solver) == (10, "dpm++")
+    assert (fast.num_inference_steps, fast.solver) == (9, SETTINGS.solver)
+    assert (fast.guided_from, fast.full_every) == (1.0, 1)
+    assert SETTINGS.at_speed(SPEEDS["balanced"], "unipc").solver == "unipc"
     assert SETTINGS.at_speed(SPEEDS["exact"]) == SETTINGS
 
 

@@ -92,7 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--blending", default="pyramid", choices=list(BLENDINGS), help="how windows are joined")
     add("--solver", choices=list(SOLVERS), help="rule of a denoising step (default ddim)")
     speeds = (
-        "leave out what changes little, see docs/speed.md: of 20 steps, balanced takes 10, fast 6"
+        "leave out what changes little, see docs/speed.md: of 20 steps, balanced takes 10, fast "
+        "9 without guidance"
     )
     add("--speed", default="exact", choices=list(SPEEDS), help=f"{speeds} (default exact)")
     add_max_frames(parser, "animate only the first N frames")

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from .attention import Tree
+from .attention import Tree, attention_to_one
 from .feed_forward import feed_forward
 from .reference_mixing import SpatialContext, mixed_attention, region_shares
 from .shared_rows import add_to_each_row, each_row
@@ -57,8 +57,7 @@ def _appearance_attention(block: Tree, x: Tensor, context: SpatialContext) -> Te
     """Cross-attention to the appearance tokens: (B·F, L, D), or (B·F, 1, D) for all tokens."""
     host, attn, appearance = context.interventions, block.attn2, context.reference.appearance
     if appearance.shape[1] == 1 and not host.is_active:
-        # Softmax over a single key is 1: every token receives the same projected value. Exact.
-        return attn.to_out[0](attn.to_v(appearance))
+        return attention_to_one(attn, appearance)
     own = each_row(block.norm2(x), len(appearance))
     q_in, k_in, v_in = host.attention_inputs("attn2", own, appearance, appearance)
     q, k, v = attn.to_q(q_in), attn.to_k(k_in), attn.to_v(v_in)

@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from .attention import AttentionKernel, Tree, self_attention
+from .attention import AttentionKernel, Tree, attention_to_one, self_attention
 from .feed_forward import feed_forward
 from .slices import cells_at_once, parts_of
 
@@ -49,9 +49,17 @@ def _over_frames(module: Tree, tokens: Tensor, attention: AttentionKernel) -> Te
     tokens = module.proj_in(tokens)
     _, num_frames, width = tokens.shape
     positions = sinusoidal_positions(num_frames, width, tokens.device).to(tokens.dtype)
+
+    def attend(attn: Tree, frames: Tensor) -> Tensor:
+        return (
+            self_attention(attn, frames, attention)
+            if num_frames > 1
+            else attention_to_one(attn, frames)
+        )
+
     for block in module.transformer_blocks:
-        tokens = tokens + self_attention(block.attn1, block.norm1(tokens) + positions, attention)
-        tokens = tokens + self_attention(block.attn2, block.norm2(tokens) + positions, attention)
+        tokens = tokens + attend(block.attn1, block.norm1(tokens) + positions)
+        tokens = tokens + attend(block.attn2, block.norm2(tokens) + positions)
         tokens = tokens + feed_forward(block.ff, block.norm3(tokens))
     return module.proj_out(tokens)
 

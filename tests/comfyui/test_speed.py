@@ -89,11 +89,11 @@ def test_deep_features_are_used_again_in_every_second_step(results):
     assert CLOSE < difference < 0.5
 
 
-def test_fast_takes_six_of_twenty_steps(results):
+def test_fast_takes_nine_of_twenty_steps_without_guidance(results):
     is_finite, rows, middle = results["fast"]
     assert is_finite
-    assert rows == [1] * 3 + [2] * 3
-    assert middle == 6
+    assert rows == [1] * 9
+    assert middle == 9
 
 
 def test_speeds_work_in_windows(results):

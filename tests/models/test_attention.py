@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from animate_anyone_core.models.attention import (
+    attention_to_one,
     cross_attention,
     reference_attention,
     scaled_dot_product,
@@ -59,6 +60,23 @@ def run(
 def test_the_kernel_is_softmax_attention(normal):
     q, k, v = normal(3, 5, 16), normal(3, 7, 16), normal(3, 7, 16)
     assert_close(scaled_dot_product(q, k, v, 4), softmax_attention(q, k, v, 4))
+
+
+@pytest.mark.parametrize("head", [8, 16, 20])
+def test_many_queries_are_laid_out_and_nothing_else(normal, head):
+    """Heads that are filled up with zeros, and such that are not; with and without a bias."""
+    q, k, v = (normal(2, count, 3 * head) for count in (600, 700, 700))
+    assert_close(scaled_dot_product(q, k, v, 3), softmax_attention(q, k, v, 3))
+    bias = torch.where(torch.arange(700) < 300, 0.0, -torch.inf)[None]
+    seen = softmax_attention(q, k[:, :300], v[:, :300], 3)
+    assert_close(scaled_dot_product(q, k, v, 3, bias=bias), seen)
+
+
+def test_of_a_single_token_every_query_gets_its_value(module, normal):
+    attn = module.transformer_blocks[0].attn2
+    x, token = normal(2, 6, 32), normal(2, 1, 24)
+    made = attention_to_one(attn, token).expand(-1, 6, -1)
+    assert_close(made, cross_attention(attn, x, token, scaled_dot_product))
 
 
 def test_the_reference_is_further_keys_and_values(normal):

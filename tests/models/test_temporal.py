@@ -8,7 +8,7 @@ from diffusers import MotionAdapter
 from torch.testing import assert_close
 
 from animate_anyone_core.models import temporal
-from animate_anyone_core.models.attention import scaled_dot_product
+from animate_anyone_core.models.attention import scaled_dot_product, self_attention
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.temporal import sinusoidal_positions, temporal_layer
 
@@ -85,6 +85,17 @@ def test_the_norm_is_taken_frame_by_frame(layer, x):
     louder = x.clone()
     louder[2] *= 10
     assert_close(added(layer, louder), added(layer, x), rtol=1e-3, atol=1e-4)
+
+
+def test_a_single_frame_sees_itself_alone(layer, x, monkeypatch):
+    """Attention over one frame is that frame's value: what the whole attention gives, too."""
+    short = run(layer, x[:1], frames=1)
+
+    def attend(attn, token):
+        return self_attention(attn, token, scaled_dot_product)
+
+    monkeypatch.setattr(temporal, "attention_to_one", attend)
+    assert_close(short, run(layer, x[:1], frames=1))
 
 
 def test_frames_are_tied_together(layer, x):

@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--models", default="built-in", metavar="DIR", help="the model's folder, or built-in")
     add("--speed", default="exact", choices=list(SPEEDS), help="see docs/speed.md (default exact)")
+    add_number(parser, "--steps", "steps of an exact run (default: the model's)", 1)
     add_numbers(
         parser,
         ("--seconds", 1, 600, "length of the clip"),
@@ -104,7 +105,11 @@ def run(args: argparse.Namespace) -> bool:
     device = choose_device(args.device)
     models, _ = load_models(args.models, device=device, dtype=choose_dtype(args.dtype, device))
     settings = AnimateSettings.for_model(
-        models, seed=args.clip, width=args.size, height=args.size
+        models,
+        seed=args.clip,
+        width=args.size,
+        height=args.size,
+        num_inference_steps=args.steps,
     ).at_speed(SPEEDS[args.speed])
     half = round(args.period * FPS) // 2
     size = settings.width, settings.height

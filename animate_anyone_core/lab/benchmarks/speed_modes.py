@@ -27,6 +27,7 @@ MODES: dict[str, Speed] = {
     "half the steps, UniPC": Speed(solver="unipc", step_share=0.5),
     "guided in the second half": Speed(guided_from=0.5),
     "deep features every 2nd step": Speed(full_every=2),
+    "no guidance": Speed(guided_from=1.0),
     **{name: speed for name, speed in SPEEDS.items() if name != EXACTLY},
 }
 #: What `fast` must keep to: (metric, most that may be lost, as a share of exact's).

@@ -11,8 +11,9 @@ Symbols: F frames, L tokens, D features; rows are the unconditional half, then t
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.nn import functional as F
 
-from ...models.attention import Tree, cross_attention, scaled_dot_product, self_attention
+from ...models.attention import Tree, cross_attention, self_attention
 from ...models.denoising_unet import DenoisingUNet
 from ...models.folded_frames import fold_frames, unfold_frames
 from ...models.references import Reference
@@ -59,6 +60,11 @@ def plain_prediction(
     return unfold_frames(unet.conv_out(unet.conv_act(unet.conv_norm_out(h))), num_frames)
 
 
+def _attend(q: Tensor, k: Tensor, v: Tensor, num_heads: int) -> Tensor:
+    q, k, v = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
 def _transformer(
     module: Tree, path: str, x: Tensor, reference: Reference, appearance: Tensor
 ) -> Tensor:
@@ -67,12 +73,12 @@ def _transformer(
         own = block.norm1(tokens)
         seen = reference.features[f"{path}.transformer_blocks.{index}"]
         both = torch.cat([own, seen.repeat(len(own), 1, 1)], dim=1)
-        read = cross_attention(block.attn1, own, both, scaled_dot_product)
+        read = cross_attention(block.attn1, own, both, _attend)
         unconditional = slice(0, len(own) // 2)
-        read[unconditional] = self_attention(block.attn1, own[unconditional], scaled_dot_product)
+        read[unconditional] = self_attention(block.attn1, own[unconditional], _attend)
         tokens = tokens + read
         queries = block.norm2(tokens)
-        tokens = tokens + cross_attention(block.attn2, queries, appearance, scaled_dot_product)
+        tokens = tokens + cross_attention(block.attn2, queries, appearance, _attend)
         tokens = tokens + block.ff(block.norm3(tokens))
     return tokens_out(module, tokens, x)
 
@@ -84,7 +90,7 @@ def _temporal(module: Tree, x: Tensor, num_frames: int) -> Tensor:
     positions = sinusoidal_positions(num_frames, tokens.shape[-1], tokens.device).to(tokens.dtype)
     for block in module.transformer_blocks:
         for norm, attn in ((block.norm1, block.attn1), (block.norm2, block.attn2)):
-            tokens = tokens + self_attention(attn, norm(tokens) + positions, scaled_dot_product)
+            tokens = tokens + self_attention(attn, norm(tokens) + positions, _attend)
         tokens = tokens + block.ff(block.norm3(tokens))
     tokens = module.proj_out(tokens)
     return x + rearrange(tokens, "(b h w) f c -> (b f) c h w", h=height, w=width)
