@@ -1,8 +1,9 @@
-"""`benchmark character`: unseen dancers learned by LoRA from a few pictures, before and after.
+"""`benchmark character`: unseen characters learned by LoRA from a few pictures, before and after.
 
-Each is learned from pictures in motions of the training split, and judged in motions of the test split
-that no training saw; other unseen dancers in the same motions tell what was forgotten. Only the
-person's pixels count: the background is in the reference already.
+Each is learned from its reference picture and others in motions of the training split, and judged in
+motions of the test split that no training saw; other unseen dancers in the same motions tell what was
+forgotten. All are dancers but the last of several, who is painted as in photographs. Only the person's
+pixels count: the background is in the reference already.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,13 +23,24 @@ from .options import add_json, say_checks
 if TYPE_CHECKING:
     from ...checkpoints.model_folder import Models
     from ..evaluation.held_out import HeldOutClip
+    from ..synthetic.dancers import DancerClip
 
 RECIPE = "builtin-character"
 #: Other characters may lose this many dB.
 FORGOTTEN_BAR = 0.3
 #: Held-out clips for this benchmark, which no other one shows.
 _CLIP_SET = 21
+_FIRST_OTHER = 500
 _SAMPLING_STEPS = 10
+_SIDE = 128
+
+
+class Subject(Protocol):
+    """Somebody to draw, before a background."""
+
+    def render_moments(self, moments: Sequence[tuple[Any, float]]) -> "DancerClip":
+        """One frame for each (motion, second)."""
+        ...
 
 
 class Learned(NamedTuple):
@@ -58,9 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         ("--characters", 1, 8, "characters to learn, each by itself"),
         ("--pictures", 2, 20, "pictures of each to learn from"),
-        ("--clips", 1, 2, "held-out motions of each"),
+        ("--clips", 1, 4, "held-out motions of each, and of other characters together"),
         ("--others", 1, 2, "other characters"),
-        ("--frames", 2, 12, "frames of a held-out motion"),
+        ("--frames", 2, 6, "frames of a held-out motion"),
     )
     add("--steps", type=int, metavar="N", help="steps of training (default: the recipe's)")
     add("--first", type=int, default=0, metavar="N", help="number of the first character")
@@ -77,9 +89,11 @@ def run(args: argparse.Namespace) -> bool:
     results = []
     with tempfile.TemporaryDirectory(prefix="character-") as temporary:
         folder = args.folder or Path(temporary)
-        for number in range(args.first, args.first + args.characters):
-            results.append(_learn_one(args, number, folder / str(number)))
-            sys.stdout.write(_line(number, results[-1]))
+        numbers = range(args.first, args.first + args.characters)
+        for number in numbers:
+            is_painted = len(numbers) > 1 and number == numbers[-1]
+            results.append(_learn_one(args, number, is_painted, folder / str(number)))
+            sys.stdout.write(_line(f"{number}, painted" if is_painted else number, results[-1]))
             sys.stdout.flush()
             if args.json is not None:
                 write_json({"characters": [one._asdict() for one in results]}, args.json)
@@ -119,16 +133,17 @@ def _line(number: int | str, one: Learned) -> str:
     )
 
 
-def _learn_one(args: argparse.Namespace, number: int, folder: Path) -> Learned:
+def _learn_one(args: argparse.Namespace, number: int, is_painted: bool, folder: Path) -> Learned:
     from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER
     from ...checkpoints.model_folder import load_models
-    from ..evaluation.held_out import held_out_clip
+    from ...images import write_picture
     from ..training.config import TrainConfig
     from ..training.config_files import make_config, merge, parse_assignments
     from ..training.recipes import recipe_settings
     from ..training.train import train
 
-    write_pictures(folder / "pictures", number, args.pictures)
+    subject = _subject(number, is_painted)
+    write_pictures(folder / "pictures", subject, number, args.pictures)
     changes: dict[str, Any] = {
         "data": {"path": str(folder / "pictures")},
         "run": {"sample_every": 0},
@@ -141,22 +156,21 @@ def _learn_one(args: argparse.Namespace, number: int, folder: Path) -> Learned:
     model = train(config, folder / "run")
     minutes, processor = time.monotonic() - start, time.process_time() - processor
 
-    size = config.data.width, config.data.height
-
-    def clips(characters: range) -> "list[HeldOutClip]":
-        motions = range(number * args.clips, (number + 1) * args.clips)
-        return [
-            held_out_clip(motion, args.frames, *size, "moore", _CLIP_SET, character=who)
-            for who in characters
-            for motion in motions
-        ]
-
-    own, others = clips(range(number, number + 1)), clips(range(500, 500 + args.others))
-    scores = []
+    motions = range(number * args.clips, (number + 1) * args.clips)
+    own = [_held_out(subject, motion, args.frames) for motion in motions]
+    strangers = [_subject(_FIRST_OTHER + who, False) for who in range(args.others)]
+    others = [
+        _held_out(strangers[place % args.others], motion, args.frames)
+        for place, motion in enumerate(motions)
+    ]
+    scores, shown = [], [np.concatenate([clip.truth[0] for clip in own], axis=1)]
     for name in (BUILT_IN, model):
         vae, encoder = (BUILT_IN_FOLDER / part for part in ("vae", "image_encoder"))
         models, _ = load_models(name, vae=vae, image_encoder=encoder)
-        scores.append((_scores(models, own), _scores(models, others)))
+        made = _animated(models, own)
+        shown.append(np.concatenate([result[0] for result in made], axis=1))
+        scores.append((_scores(made, own), _scores(_animated(models, others), others)))
+    write_picture(np.concatenate(shown), folder / "truth_before_after.png")
     (before, others_before), (after, others_after) = scores
     lora = sum(path.stat().st_size for path in (model / "lora").iterdir()) / 1e6
     return Learned(
@@ -169,43 +183,72 @@ def _learn_one(args: argparse.Namespace, number: int, folder: Path) -> Learned:
     )
 
 
-def write_pictures(folder: Path, number: int, count: int) -> None:
-    """Write pictures of a held-out character in motions of the training split, and their poses."""
-    from ...images import write_picture
-    from ...pose.openpose_json import save_poses
+def _subject(number: int, is_painted: bool) -> Subject:
     from ..evaluation.held_out import held_out_character
     from ..synthetic.dancers import Dancer
-    from ..synthetic.motions import motion_from_seed
+    from ..synthetic.painted_people import PaintedPerson
+
+    drawer = PaintedPerson if is_painted else Dancer
+    return drawer(held_out_character(number, _CLIP_SET), _SIDE, _SIDE)
+
+
+def write_pictures(folder: Path, subject: Subject, number: int, count: int) -> None:
+    """Write the reference and pictures in motions of the training split, with their poses."""
+    from ...images import write_picture
+    from ...pose.openpose_json import save_poses
+    from ..synthetic.motions import motion_from_seed, standing
     from ..synthetic.splits import split_seeds
 
     rng, motions = np.random.default_rng([17, number]), split_seeds("train", "motion")
     moments = [
         (motion_from_seed(motions[int(rng.integers(len(motions)))]), float(rng.uniform(0, 20)))
-        for _ in range(count)
+        for _ in range(count - 1)
     ]
-    clip = Dancer(held_out_character(number, _CLIP_SET), 128, 128).render_moments(moments)
+    clip = subject.render_moments([(standing(), 0.0), *moments])
     for index, frame in enumerate(clip.frames):
         write_picture(frame, folder / "character" / f"{index:03d}.png")
     save_poses(clip.poses, folder / "character.json")
 
 
-def _scores(models: "Models", clips: "Sequence[HeldOutClip]") -> tuple[float, float]:
-    """(PSNR of the person, likeness), means over clips."""
+def _held_out(subject: Subject, motion: int, num_frames: int) -> "HeldOutClip":
+    from ...pose.drawing import draw_poses
+    from ..evaluation.held_out import FPS, HeldOutClip, held_out_motion
+    from ..synthetic.motions import motion_from_seed, standing
+
+    moves = motion_from_seed(held_out_motion(motion, _CLIP_SET))
+    clip = subject.render_moments([(moves, frame / FPS) for frame in range(num_frames)])
+    return HeldOutClip(
+        subject.render_moments([(standing(), 0.0)]).frames[0],
+        draw_poses(clip.poses, "moore", (_SIDE, _SIDE)),
+        clip.frames,
+        clip.masks,
+        clip.poses,
+    )
+
+
+def _animated(models: "Models", clips: "Sequence[HeldOutClip]") -> list[np.ndarray]:
     from PIL import Image
 
     from ...animate import animate
     from ...animate_settings import AnimateSettings
+
+    settings = AnimateSettings.for_model(models, num_inference_steps=_SAMPLING_STEPS, seed=0)
+    return [
+        np.stack(list(animate(models, Image.fromarray(clip.reference), clip.skeletons, settings)))
+        for clip in clips
+    ]
+
+
+def _scores(results: Sequence[np.ndarray], clips: "Sequence[HeldOutClip]") -> tuple[float, float]:
+    """(PSNR of the person, likeness), means over clips."""
     from ...checkpoints.builtin import BUILT_IN_FOLDER
     from ...evaluation.identity import Character, identity_scores
     from ...evaluation.metrics import psnr
     from ...evaluation.picture_features import load_picture_features
 
     character = Character(load_picture_features(BUILT_IN_FOLDER / "image_encoder"))
-    settings = AnimateSettings.for_model(models, num_inference_steps=_SAMPLING_STEPS, seed=0)
     psnrs, likenesses = [], []
-    for clip in clips:
-        reference = Image.fromarray(clip.reference)
-        result = np.stack(list(animate(models, reference, clip.skeletons, settings)))
+    for result, clip in zip(results, clips, strict=True):
         psnrs.append(psnr(result, clip.truth, clip.masks))
         likenesses.append(identity_scores(result, clip.truth, clip.masks, character)["similarity"])
     return float(np.mean(psnrs)), float(np.mean(likenesses))

@@ -41,6 +41,11 @@ def held_out_character(number: int, clip_set: int = 0) -> int:
     return split_seeds("test", "character")[_FIRST_PLACE + clip_set * _PLACES_PER_SET + number]
 
 
+def held_out_motion(number: int, clip_set: int = 0) -> int:
+    """The seed of the motion of a held-out clip."""
+    return split_seeds("test", "motion")[_FIRST_PLACE + clip_set * _PLACES_PER_SET + number]
+
+
 def held_out_clip(
     number: int,
     num_frames: int,
@@ -66,9 +71,9 @@ def held_out_clip(
             f"Held-out clips are numbered 0 to {_PLACES_PER_SET - 1} in sets 0 to {last_set}, got "
             f"clip {number} of set {clip_set}."
         )
-    first = _FIRST_PLACE + clip_set * _PLACES_PER_SET
     who = held_out_character(number if character is None else character, clip_set)
-    clip = render_clip(who, motions[first + number], num_frames, width, height, fps=FPS)
+    motion = held_out_motion(number, clip_set)
+    clip = render_clip(who, motion, num_frames, width, height, fps=FPS)
     return HeldOutClip(
         reference_frame(who, width, height).frames[0],
         draw_poses(clip.poses, drawing, (width, height)),

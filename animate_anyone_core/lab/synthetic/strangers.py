@@ -71,7 +71,7 @@ def make_stranger(seed: int, width: int, height: int) -> Stranger:
         return _from_drawing(rng, kind, width, height)
     fine = 2 if max(width, height) <= 160 else 1
     size = (fine * width, fine * height)
-    canvas = _Canvas(make_scene(rng, *size), rng)
+    canvas = PhotoCanvas(make_scene(rng, *size), rng)
     box = np.array([0.0, 0.0, *size]) + rng.uniform(0, 0.3, 4) * [*size, -size[0], -size[1]]
     if kind == "animal":
         box = _paint_animal(canvas, rng)
@@ -108,7 +108,7 @@ def _from_drawing(rng: np.random.Generator, kind: str, width: int, height: int) 
     return Stranger(frame, np.clip(np.array([left, top, right, bottom]) * factor, 0, limits))
 
 
-class _Canvas:
+class PhotoCanvas:
     """A picture with depth, lit from one side."""
 
     def __init__(self, pixels: np.ndarray, rng: np.random.Generator) -> None:
@@ -181,7 +181,7 @@ def _skin(rng: np.random.Generator) -> np.ndarray:
     return np.array([240, 195, 165], np.float32) * light * np.exp(rng.normal(0, 0.06, 3))
 
 
-def _human(rng: np.random.Generator) -> Body:
+def human_body(rng: np.random.Generator) -> Body:
     """A body with the small head, the long legs and the wide shoulders of grown people."""
     drawn = make_body(rng, str(rng.choice(["adult", "tall", "stocky"])))
     head = float(rng.uniform(0.115, 0.15))
@@ -193,7 +193,7 @@ def _human(rng: np.random.Generator) -> Body:
 
 
 def _view(
-    canvas: _Canvas, rng: np.random.Generator, kind: str, posed: Posed, body: Body
+    canvas: PhotoCanvas, rng: np.random.Generator, kind: str, posed: Posed, body: Body
 ) -> tuple[float, np.ndarray]:
     """Pixels a body height, and where the origin lies: the person whole, half or as a portrait."""
     width, height = canvas.size
@@ -214,12 +214,33 @@ def _view(
     return scale, np.array([place, free * float(rng.uniform(0.2, 0.8)) + scale * top])
 
 
-def _paint_person(canvas: _Canvas, rng: np.random.Generator, kind: str) -> np.ndarray:
+def _paint_person(canvas: PhotoCanvas, rng: np.random.Generator, kind: str) -> np.ndarray:
     """Paint somebody; returns the box (4,)."""
-    body = _human(rng) if rng.random() < 0.8 else character_from_seed(int(rng.integers(1000))).body
+    body = (
+        human_body(rng) if rng.random() < 0.8 else character_from_seed(int(rng.integers(1000))).body
+    )
     track = motion_from_seed(int(rng.integers(1000))).track(np.array([float(rng.uniform(0, 6))]))
     posed = pose_body(body, free_pose(track, rng) if rng.random() < 0.3 else track)
-    scale, origin = _view(canvas, rng, kind, posed, body)
+    paint_somebody(canvas, rng, body, posed, *_view(canvas, rng, kind, posed, body))
+    painted = np.isfinite(canvas.depth)
+    if not painted.any():
+        return np.array([0.0, 0.0, *canvas.size])
+    rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
+
+
+def paint_somebody(
+    canvas: PhotoCanvas,
+    rng: np.random.Generator,
+    body: Body,
+    posed: Posed,
+    scale: float,
+    origin: np.ndarray,
+) -> None:
+    """Paint a body in its first pose, `scale` pixels a body height, with the origin (2,) in pixels.
+
+    Skin and clothes follow from `rng`.
+    """
 
     def at(name: str) -> np.ndarray:
         place = posed.joints[name][0]
@@ -259,15 +280,10 @@ def _paint_person(canvas: _Canvas, rng: np.random.Generator, kind: str) -> np.nd
         canvas.limb(_Limb(joints[1], joints[2], (0.8 * leg, 0.5 * leg), shin))
         canvas.limb(_Limb(joints[4], joints[3], (0.5 * leg, 0.4 * leg), shoes))
     _paint_head(canvas, rng, at("head"), posed.frames["head"][0], (body, scale), skin)
-    painted = np.isfinite(canvas.depth)
-    if not painted.any():
-        return np.array([0.0, 0.0, *canvas.size])
-    rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
 
 
 def _paint_head(
-    canvas: _Canvas,
+    canvas: PhotoCanvas,
     rng: np.random.Generator,
     middle: np.ndarray,
     turn: np.ndarray,
@@ -327,7 +343,7 @@ def _face(rng: np.random.Generator, own: np.ndarray, skin: np.ndarray) -> np.nda
     return face
 
 
-def _paint_animal(canvas: _Canvas, rng: np.random.Generator) -> np.ndarray:
+def _paint_animal(canvas: PhotoCanvas, rng: np.random.Generator) -> np.ndarray:
     """Paint a body with limbs where limbs may be; returns the box (4,)."""
     size = np.array(canvas.size, float)
     fur = _surface(rng, canvas.grain, natural_color(rng), 0.6)

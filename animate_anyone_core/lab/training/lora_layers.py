@@ -17,8 +17,8 @@ from .sharding import whole
 #: Linear layers of a transformer that LoRA changes, as most trainers have it.
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 _FEED_FORWARD = ("ff.net.0.proj", "ff.net.2")
-#: With one appearance token these change nothing: a softmax over one key is 1.
-_IDLE = ("attn2.to_q", "attn2.to_k")
+#: Queries and keys over one appearance token, and the norm before them.
+_IDLE = (".attn2.to_q", ".attn2.to_k", ".norm2")
 #: PEFT's name of the layers that are added here.
 _ADAPTER = "default"
 
@@ -33,10 +33,16 @@ def lora_targets(network: nn.Module, with_temporal: bool = True) -> list[str]:
     found = []
     for path, layer in network.named_modules():
         is_meant = path.endswith((*_ATTENTION, *_FEED_FORWARD))
-        is_meant &= with_temporal if is_temporal(path) else not path.endswith(_IDLE)
+        is_meant &= with_temporal if is_temporal(path) else not is_idle(path)
         if isinstance(layer, nn.Linear) and is_meant:
             found.append(path)
     return found
+
+
+def is_idle(path: str) -> bool:
+    """Whether a layer of these networks changes nothing: a softmax over a single key is 1."""
+    is_spatial = ".transformer_blocks." in path and not is_temporal(path)
+    return is_spatial and path.endswith(_IDLE)
 
 
 def add_lora(

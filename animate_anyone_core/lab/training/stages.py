@@ -7,7 +7,7 @@ from torch import nn
 from ...checkpoints.key_map import is_temporal
 from ...models.reference_net import ReferenceNet
 from .config import TrainConfig
-from .lora_layers import add_lora, lora_targets
+from .lora_layers import add_lora, is_idle, lora_targets
 from .networks import TrainedNetworks
 
 
@@ -46,7 +46,9 @@ def choose_trained(networks: TrainedNetworks, stage: int, trained_reference: str
 def trained_parameters(
     networks: TrainedNetworks, stage: int, trained_reference: str
 ) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters that a stage moves, with their names.
+    """The parameters that a stage moves, with their names; those that change nothing stay.
+
+    These have no gradient but what rounding makes, which Muon, whose steps are of one length, follows.
 
     Args:
         networks: All.
@@ -61,7 +63,7 @@ def trained_parameters(
             2: temporal,
             3: name.startswith("denoising_unet."),
         }
-        if moves[stage]:
+        if moves[stage] and not is_idle(name.rpartition(".")[0]):
             yield name, parameter
 
 
