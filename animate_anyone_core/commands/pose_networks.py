@@ -7,6 +7,7 @@ only and says so.
 import argparse
 import logging
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from ..borders.files import check_file
@@ -68,21 +69,36 @@ def check_network_options(args: argparse.Namespace) -> None:
 
 
 def open_detector(args: argparse.Namespace, pictures: Iterable[Path | None] = ()) -> PoseDetector:
-    """Open the networks that the options name, or what is there.
+    """Open the networks that the options name, or what is there; as `choose_networks`."""
+    return choose_networks(args, pictures)()
+
+
+def choose_networks(
+    args: argparse.Namespace, pictures: Iterable[Path | None] = ()
+) -> partial[PoseDetector]:
+    """Choose the networks that the options name, or what is there.
 
     Args:
         args: The command's options.
         pictures: What the networks will look at; samples that ship are no reason for a warning.
 
+    Returns:
+        `load_pose_detector` with its arguments: what opens them, here or in another process.
+
     Raises:
         SettingsError: If only `--detector` is given.
-        CheckpointError: If a file is no network of the right kind.
+        CheckpointError: If a file is not there; opening them, if one is no network of the right kind.
     """
     check_network_options(args)
     if args.estimator is None or str(args.estimator) == BUILT_IN:
-        return open_default_detector(args.device, pictures, args.estimator is None)
-    return load_pose_detector(
-        args.detector, args.estimator, args.device, args.detector_kind, args.allow_torchscript
+        return _choose_default(args.device, pictures, args.estimator is None)
+    return partial(
+        load_pose_detector,
+        args.detector,
+        args.estimator,
+        args.device,
+        args.detector_kind,
+        args.allow_torchscript,
     )
 
 
@@ -97,6 +113,12 @@ def open_default_detector(
             samples that ship.
         may_be_downloaded: False takes the built-in pair in any case.
     """
+    return _choose_default(device, pictures, may_be_downloaded)()
+
+
+def _choose_default(
+    device: str, pictures: Iterable[Path | None], may_be_downloaded: bool
+) -> partial[PoseDetector]:
     is_own = not all(is_sample(path) for path in pictures if path is not None)
     downloaded = downloaded_pose_networks() if is_own and may_be_downloaded else None
     if downloaded is not None:
@@ -107,7 +129,7 @@ def open_default_detector(
             downloaded.detector.parent,
             BUILT_IN,
         )
-        return load_pose_detector(*downloaded, device)
+        return partial(load_pose_detector, *downloaded, device)
     if is_own:
         logger.warning("Note: %s", DRAWN_ONLY)
-    return load_pose_detector(*built_in_pose_networks(), device, drawn_only=is_own)
+    return partial(load_pose_detector, *built_in_pose_networks(), device, drawn_only=is_own)

@@ -24,6 +24,9 @@ from .runtime import Network, open_network
 from .skeleton import NUM_KEYPOINTS, PoseSequence
 from .tracking import track_persons
 
+#: What networks on the CPU say of themselves.
+_ON_CPU = ("CPUExecutionProvider", "torch cpu")
+
 
 class PoseDetector:
     """A person detector and a keypoint estimator that work together.
@@ -111,6 +114,12 @@ class PoseDetector:
             poses = replace(poses, doubts=(verdict.doubt,))
         return poses, self._report(poses, calls, verdict)
 
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether all its networks run on the CPU."""
+        parts = [self.estimator] if self.detector is None else [self.estimator, self.detector]
+        return all(part.network.provider in _ON_CPU for part in parts)
+
     def release(self) -> None:
         """Give the networks' memory back; the next `detect` takes it again."""
         self.estimator.network.release()
@@ -160,7 +169,7 @@ class PoseDetector:
             warnings = [
                 f"{network.name} was to run on {self.device} but runs on {network.provider}."
                 for network in networks
-                if network.provider in ("CPUExecutionProvider", "torch cpu")
+                if network.provider in _ON_CPU
             ]
         calls = self._calls()
         return DetectionReport(
@@ -183,6 +192,7 @@ def load_pose_detector(
     detector_kind: str | None = None,
     allow_torchscript: bool = False,
     drawn_only: bool = False,
+    num_threads: int = 0,
 ) -> PoseDetector:
     """Open a person detector and a pose estimator and find out what they are.
 
@@ -194,6 +204,7 @@ def load_pose_detector(
             (RTMDet); None looks at the signature.
         allow_torchscript: Whether TorchScript files, which are programs, may be run.
         drawn_only: Whether the networks know drawn dancers only, see `PoseDetector`.
+        num_threads: See `runtime.open_network`.
 
     Raises:
         CheckpointError: If a file is no network.
@@ -206,7 +217,7 @@ def load_pose_detector(
         raise SettingsError(
             f"Unknown kind of detector {detector_kind!r}. Known: {', '.join(kinds)}."
         )
-    estimator_network = open_network(estimator_path, device, allow_torchscript)
+    estimator_network = open_network(estimator_path, device, allow_torchscript, num_threads)
     try:
         estimator = _open_estimator(estimator_network)
     except UnknownCheckpointError as error:
@@ -215,7 +226,7 @@ def load_pose_detector(
         ) from error
     detector = None
     if detector_path is not None and not isinstance(estimator, OneStageNetwork):
-        network = open_network(detector_path, device, allow_torchscript)
+        network = open_network(detector_path, device, allow_torchscript, num_threads)
         try:
             detector = PersonDetector(network, kinds.get(detector_kind or ""))
         except UnknownCheckpointError as error:

@@ -68,7 +68,10 @@ class Network(Protocol):
 
 
 def open_network(
-    path: str | Path, device: str = "auto", allow_torchscript: bool = False
+    path: str | Path,
+    device: str = "auto",
+    allow_torchscript: bool = False,
+    num_threads: int = 0,
 ) -> Network:
     """Open a network of an ONNX or TorchScript file.
 
@@ -79,6 +82,7 @@ def open_network(
             then says.
         allow_torchscript: Whether a TorchScript file may be run. It is a program, not only
             numbers: it can compute anything, for ever.
+        num_threads: Threads of ONNX Runtime on the CPU; 0 leaves them to it, which takes all cores.
 
     Raises:
         CheckpointError: If the file does not exist, is no network, or is TorchScript that is not
@@ -87,7 +91,7 @@ def open_network(
     """
     path = Path(path)
     if _kind_of_file(path) == "onnx":
-        return OnnxNetwork(path, device)
+        return OnnxNetwork(path, device, num_threads)
     check_torchscript(path, allow_torchscript)
     return TorchScriptNetwork(path, device)
 
@@ -141,11 +145,12 @@ def _first_line(error: BaseException) -> str:
 class OnnxNetwork:
     """A network run by ONNX Runtime."""
 
-    def __init__(self, path: Path, device: str = "auto") -> None:
+    def __init__(self, path: Path, device: str = "auto", num_threads: int = 0) -> None:
         self.name = path.name
         self.calls = 0
         self.provider = ""
         self._path = path
+        self._num_threads = num_threads
         self._requested = _providers_for(device, path.name)
         self._session: Any = self._open(self._requested)
         inputs = self._session.get_inputs()
@@ -223,6 +228,7 @@ class OnnxNetwork:
         ort = _import_onnxruntime(self.name)
         options = ort.SessionOptions()
         options.log_severity_level = 3  # a provider that is not there is reported by us
+        options.intra_op_num_threads = self._num_threads
         try:
             session = ort.InferenceSession(str(self._path), options, providers=providers)
         except Exception as error:

@@ -283,5 +283,5 @@ def test_prepare_leaves_doubted_clips_out_and_counts_them(tmp_path, caplog, monk
     )
     caplog.clear()
     assert main(["prepare", "--videos", str(tmp_path / "v"), "--device", "cpu"]) == 0
-    assert f"Left out: nobody.json: {DOUBT}" in caplog.text, "what detect-pose doubted before"
+    assert f"Left out: nobody.mp4: {DOUBT}" in caplog.text, "what detect-pose doubted before"
     assert "1 clips have poses, 1 had them before; 1 are left out, 1 of them" in caplog.text

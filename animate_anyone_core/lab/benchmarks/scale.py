@@ -170,10 +170,12 @@ def _measured(args: argparse.Namespace) -> tuple[Rates, dict[str, bool]]:
     from ...checkpoints.builtin import built_in_pose_networks
     from ...pose.detection import load_pose_detector
     from ..training.data_room.filters import FilterSettings
+    from ..training.data_room.workers import OneProcess
     from ..training.prepare_clips import PrepareSettings, prepare_clips
 
     size = parse_size(args.clip_size, "--clip-size")
     detector = load_pose_detector(*built_in_pose_networks(), "cpu")
+    workers = OneProcess(detector)
     settings = PrepareSettings(filters=FilterSettings())
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
         first, second = Path(name) / "rates", Path(name) / "check"
@@ -181,13 +183,13 @@ def _measured(args: argparse.Namespace) -> tuple[Rates, dict[str, bool]]:
         lengths = [args.seconds * share for share in _SHARES[: args.check_clips]]
         lengths += [args.seconds] * (args.check_clips - len(lengths))
         _write_clips(second, size, lengths)
-        prepare_clips(first / "0.mp4", detector, Path(name) / "warm", settings)  # loads what stays
+        prepare_clips(first / "0.mp4", workers, Path(name) / "warm", settings)  # loads what stays
         found, took = [], 0.0
         for number in range(len(lengths)):  # by turns: a machine's other work slows both
             clip = first / f"{number % args.clips}.mp4"
             found.append(_rates_of(clip, size, detector, settings))
             start = time.process_time()
-            prepare_clips(second / f"{number}.mp4", detector, Path(name) / "out", settings)
+            prepare_clips(second / f"{number}.mp4", workers, Path(name) / "out", settings)
             took += time.process_time() - start
     rates = _mean_of(found)
     mean = sum(lengths) / len(lengths) / args.seconds
@@ -216,15 +218,15 @@ def _rates_of(clip: Path, size: tuple[int, int], detector: Any, settings: Any) -
     from ...pose.openpose_json import save_poses
     from ...self_test.process_memory import read_process_memory
     from ..training.clip_files import count_frames
+    from ..training.data_room.stages import find_people, main_person
     from ..training.data_room.verdict import judge_clip
     from ..training.pose_arrays import write_pose_arrays
-    from ..training.prepare_clips import find_people, main_person
 
     count, text = count_frames(clip), clip.with_suffix(".json")
     reading, _ = _timed(_read, clip)
     finding, people = _timed(find_people, clip, count, detector, settings)
-    main = main_person(people, clip.name, settings)
-    judging, _ = _timed(judge_clip, clip, people, main, settings.filters, {})
+    main, _ = main_person(people, settings)
+    judging, _ = _timed(judge_clip, clip, people, main, settings.filters)
     save_poses(main, text)
     arrays, memory = write_pose_arrays(main, text), read_process_memory()
     return Rates(

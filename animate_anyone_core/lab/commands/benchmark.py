@@ -16,6 +16,10 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
         "whether each metric ranks the defects it is for, planted in true clips",
     ),
     "loader": ("loader", "samples per second for training, by length of the clips"),
+    "data-room": (
+        "data_room",
+        "planted defects that `prepare --clean` finds, whoever does the work",
+    ),
     "character": ("character", "unseen dancers learned by LoRA, before and after"),
     "scale": ("scale", "what 10^2 to 10^6 clips take, from rates measured on a few"),
     "speed": ("speed", "our denoising call beside a plain one, and the speeds"),

@@ -2,16 +2,22 @@
 
 import argparse
 import logging
+import os
 import sys
+from functools import partial
 from pathlib import Path
 
-from ...commands.pose_networks import add_network_options, open_detector
+from ...commands.pose_networks import add_network_options, choose_networks
 from ...commands.progress_bar import progress_bar
 from ...errors import SettingsError
 from ...files import check_writable
+from ...pose.detection import PoseDetector
 from ...pose.smoothing import SmoothingSettings
+from ..training.clip_files import find_sources
 from ..training.data_room.filters import FilterSettings
+from ..training.data_room.ray_workers import RayWorkers
 from ..training.data_room.report_page import write_report
+from ..training.data_room.workers import OneProcess, Processes, Workers
 from ..training.prepare_clips import LIST_NAME, PrepareSettings, explain_clip, prepare_clips
 
 logger = logging.getLogger("animate_anyone")
@@ -38,13 +44,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"write the poses and {LIST_NAME} there (default: poses beside each video)",
     )
     add_network_options(parser)
+    text = (
+        "processes that work at a time, one core each (default: one for each core, where networks "
+    )
+    text += "run on the CPU; one process on a GPU, which it fills)"
+    add("--processes", type=int, metavar="N", help=text)
+    text = (
+        "work on the Ray cluster whose head is there, such as 10.0.0.1:6379, or auto; its machines "
+    )
+    text += "see the same files under the same names"
+    add("--ray", metavar="ADDRESS", help=text)
     text = f"look for people every N frames ({default.interval})"
     add("--interval", type=int, default=default.interval, metavar="N", help=text)
     add("--smooth", action="store_true", help="smooth the poses (published training does not)")
     text = f"leave shorter clips out ({default.min_frames})"
     add("--min-frames", type=int, default=default.min_frames, metavar="N", help=text)
     text = "leave out clips with cuts, several people, a tiny, still or blurred person, a moving "
-    text += "camera or rate, and near-duplicates"
+    text += "camera or rate, burnt-in text, and near-duplicates"
     add("--clean", action="store_true", help=text)
     text = "with --clean: one HTML page with what was kept, what was left out, and why"
     add("--report", type=Path, metavar="FILE", help=text)
@@ -74,12 +90,13 @@ def run(args: argparse.Namespace) -> None:
     for place in (args.report, args.output and args.output / LIST_NAME):
         if place is not None:
             check_writable(place)
-    detector = open_detector(args, [args.videos])
+    networks = choose_networks(args, [args.videos])
     if args.explain is not None:
-        sys.stdout.write(explain_clip(args.explain, detector, settings) + "\n")
+        sys.stdout.write(explain_clip(args.explain, networks(), settings) + "\n")
         return
+    workers = _workers(args, networks)
     with progress_bar("prepare") as on_step:
-        report = prepare_clips(args.videos, detector, args.output, settings, on_step)
+        report = prepare_clips(args.videos, workers, args.output, settings, on_step)
     if args.report is not None:
         write_report(args.report, report.judged)
         logger.info("The report: %s", args.report)
@@ -93,3 +110,31 @@ def run(args: argparse.Namespace) -> None:
     logger.info("%s", report)
     data = args.videos if args.output is None else args.output / LIST_NAME
     logger.info("Train on them with: train --data %s", data)
+
+
+def _workers(args: argparse.Namespace, networks: partial[PoseDetector]) -> Workers:
+    """Who does the work: a cluster, this machine's cores, or this process."""
+    if args.processes is not None and (args.processes < 1 or args.ray is not None):
+        raise SettingsError(
+            "--processes must be at least 1, and is of this machine: with --ray, as many work as the "
+            f"cluster has cores; got {args.processes}."
+        )
+    in_worker = partial(networks, num_threads=1)
+    if args.ray is not None:
+        num_gpus = 1.0 if args.device.startswith("cuda") else 0.0
+        return RayWorkers(args.ray, in_worker, num_gpus)
+    detector = networks()  # tells what is wrong with a network, before any process starts
+    size = args.processes or (_cores() if detector.is_on_cpu else 1)
+    size = min(size, len(find_sources(args.videos)))
+    if size > 1:
+        detector.release()
+        logger.info("%d processes find poses.", size)
+        return Processes(size, in_worker)
+    return OneProcess(detector)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,77 +1,27 @@
 """Give clips their poses: find the main person of every video and write it where training looks.
 
 A clip that cannot be used is left out with one line that says why; the others go on. What is there
-already is kept, so a stopped run goes on where it was; a file that is not ours is never replaced.
+already is kept, so a stopped run goes on where it was; a file that is not ours is never replaced. Stages
+run on any workers; near-duplicates are decided here, in the order of the clips, so that what becomes of
+a clip does not depend on who was quicker.
 """
 
-import json
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from ...errors import AnimateAnyoneError, MediaError, PoseError, SettingsError
+from ...errors import SettingsError
 from ...files import write_json
 from ...pose.detection import PoseDetector
-from ...pose.openpose_json import FORMAT, load_poses, save_poses
-from ...pose.skeleton import PoseSequence
-from ...pose.smoothing import SmoothingSettings, smooth_poses
-from ...pose.tracking import choose_person
 from ...progress import OnStep, silent
-from .clip_copies import write_copy
-from .clip_files import count_frames, find_sources, frame_rate, iterate_frames
-from .data_room.filters import FilterSettings, Reason
+from .clip_files import find_sources
+from .data_room.filters import FilterSettings
+from .data_room.line import Line, Places
 from .data_room.report_page import Judged, explain
-from .data_room.verdict import judge_clip
-from .pose_arrays import write_pose_arrays
-
-logger = logging.getLogger("animate_anyone")
+from .data_room.stages import PrepareSettings, examine, probe
+from .data_room.workers import Workers
 
 LIST_NAME = "meta.json"
-
-
-class FilteredClipError(MediaError):
-    """A clip that is not what the filters ask for."""
-
-
-class DoubtedPosesError(PoseError):
-    """Poses were found that do not hold when a few frames are looked at again."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrepareSettings:
-    """How poses are found.
-
-    Attributes:
-        interval: The detector looks for people every so many frames.
-        smoothing: How poses are smoothed; None keeps them as found, as the published training.
-        min_frames: Shorter clips are left out.
-        min_seen: Least share of frames that must show a person.
-        filters: What clips must be like besides; None takes every clip with a person.
-        copy_side: Write copies to train on, of this shorter side at the most, see `clip_copies`; None
-            writes none.
-    """
-
-    interval: int = 8
-    smoothing: SmoothingSettings | None = None
-    min_frames: int = 2
-    min_seen: float = 0.8
-    filters: FilterSettings | None = None
-    copy_side: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.interval < 1 or self.min_frames < 1:
-            raise SettingsError(
-                f"interval and min_frames must be at least 1, got {self.interval} and "
-                f"{self.min_frames}."
-            )
-        if self.copy_side is not None and self.copy_side < 64:
-            raise SettingsError(f"copy_side must be at least 64 pixels, got {self.copy_side}.")
-        if not 0 < self.min_seen <= 1:
-            raise SettingsError(f"min_seen must be above 0 and at most 1, got {self.min_seen}.")
 
 
 @dataclass
@@ -83,7 +33,7 @@ class PrepareReport:
         kept: Clips whose poses were there.
         left_out: Clips that cannot be used, and why.
         doubted: Those of them whose poses cannot be trusted.
-        judged: With filters: every clip's measures, and why it is left out.
+        judged: Every clip, why it is left out, and with filters what was measured of it.
         copies: Clips that have a copy to train on, and that.
     """
 
@@ -106,7 +56,7 @@ class PrepareReport:
 
 def prepare_clips(
     path: Path,
-    detector: PoseDetector,
+    workers: Workers,
     output: Path | None = None,
     settings: PrepareSettings | None = None,
     on_step: OnStep = silent,
@@ -115,11 +65,12 @@ def prepare_clips(
 
     Args:
         path: A video, a folder of frames, or a folder that holds any number of them at any depth.
-        detector: Finds the poses.
+        workers: Who finds the poses; it does not matter for what is found.
         output: Folder for the files of poses and `meta.json`, which lists videos and poses for
             training; None writes each file beside its clip, where training finds it as well.
         settings: How.
-        on_step: Called as frames are done; raise from it to stop. What is written stays.
+        on_step: Called with the frames of the clips that are done; raise from it to stop. What is
+            written stays.
 
     Raises:
         SettingsError: If there are no clips, or copies have no folder to go to.
@@ -128,207 +79,57 @@ def prepare_clips(
     settings = settings or PrepareSettings()
     if settings.copy_side is not None and output is None:
         raise SettingsError("Copies of clips need a folder to go to: name it with --output.")
-    report = PrepareReport()
     clips = find_sources(path)
     root = path.parent if path in clips else path
-    lengths: dict[Path, int] = {}
-    for clip in clips:
-        with _left_out_if_unusable(clip, report):
-            lengths[clip] = _length(clip, settings.min_frames)
-    done, total = 0, sum(lengths.values())
-    owners: dict[Path, Path] = {}  # file of poses -> its clip
-    prints: dict[Path, np.ndarray] = {}  # of clips that pass the filters
-    for clip, num_frames in lengths.items():
-        target = _target(clip, root, output)
-        poses = None
-        with _left_out_if_unusable(clip, report):
-            _check_target(target, owners.setdefault(target, clip), clip, num_frames)
-            if _is_there(target, num_frames):
-                there = load_poses(target, canvas=(1, 1))
-                _check_doubts(there, target.name)
-                _filter(clip, there, there, settings.filters, prints, report)
-                write_pose_arrays(there, target)
-                report.kept[clip] = target
-            else:
+    line = Line({clip: _places(clip, root, output, settings) for clip in clips}, settings)
 
-                def step(frame: int, _: int, before: int = done, most: int = num_frames) -> None:
-                    on_step(before + min(frame, most), total)
+    def on_frame(frame: int, _: int) -> None:
+        done, total = line.frames
+        on_step(min(done + frame, total), total)
 
-                people = find_people(clip, num_frames, detector, settings, step)
-                main = main_person(people, clip.name, settings)
-                _filter(clip, people, main, settings.filters, prints, report)
-                poses = main
-        if poses is not None:
-            _save(poses, target)
-            report.written[clip] = target
-        is_taken = clip in report.written or clip in report.kept
-        if output is not None and settings.copy_side is not None and is_taken:
-            _copy(clip, target.with_suffix(".mp4"), settings.copy_side, report)
-        done += num_frames
-        on_step(done, total)
-    if output is not None and (report.written or report.kept):
+    for task, answer in workers.run(lambda: line.next_task(workers.size), on_frame):
+        before = line.examined
+        line.take(task, answer)
+        if line.examined > before:
+            on_step(*line.frames)
+    report = _report(line, {clip: _places(clip, root, output, settings) for clip in line.written})
+    if output is not None and line.written:
         _write_list(output, report)
     return report
-
-
-def find_people(
-    clip: Path,
-    num_frames: int,
-    detector: PoseDetector,
-    settings: PrepareSettings,
-    on_step: OnStep = silent,
-) -> PoseSequence:
-    """Find the poses of everybody in a clip, frame by frame.
-
-    Raises:
-        MediaError: If the clip cannot be read to its end.
-        DoubtedPosesError: If the poses cannot be trusted.
-    """
-    people, _ = detector.detect(
-        iterate_frames(clip),
-        fps=frame_rate(clip),
-        num_frames=num_frames,
-        interval=settings.interval,
-        on_step=on_step,
-    )
-    if people.num_frames != num_frames:
-        raise MediaError(
-            f"{clip.name} should have {num_frames} frames, {people.num_frames} can be read: it is "
-            "cut short or damaged. Encode it again."
-        )
-    _check_doubts(people, clip.name)
-    return people
-
-
-def main_person(people: PoseSequence, name: str, settings: PrepareSettings) -> PoseSequence:
-    """The poses of the largest person of a clip.
-
-    Raises:
-        PoseError: If too few frames show it.
-    """
-    poses = choose_person(people, "largest")
-    share = (poses.scores > 0).any(axis=(1, 2)).mean()
-    if share < settings.min_seen:
-        raise PoseError(
-            f"{name} shows its main person in {100 * share:.0f} % of the frames, "
-            f"{100 * settings.min_seen:.0f} % are needed. Cut it to the part with the person."
-        )
-    return poses if settings.smoothing is None else smooth_poses(poses, settings.smoothing)[0]
 
 
 def explain_clip(clip: Path, detector: PoseDetector, settings: PrepareSettings) -> str:
     """What is measured of one clip, and why it would be kept or left out; writes nothing.
 
     Raises:
-        AnimateAnyoneError: If it cannot be read, or shows nobody.
+        AnimateAnyoneError: If it cannot be read.
     """
-    num_frames = _length(clip, settings.min_frames)
-    people = find_people(clip, num_frames, detector, settings)
-    main = main_person(people, clip.name, settings)
-    filters = settings.filters or FilterSettings()
-    return explain(judge_clip(clip, people, main, filters, {}).judged)
+    filtered = replace(settings, filters=settings.filters or FilterSettings())
+    num_frames = probe(clip, settings.min_frames)
+    found = examine(clip, None, num_frames, detector, filtered)
+    return explain(Judged(clip, found.reasons, found.measures, found.thumbnail))
 
 
-def _filter(
-    clip: Path,
-    people: PoseSequence,
-    main: PoseSequence,
-    filters: FilterSettings | None,
-    prints: dict[Path, np.ndarray],
-    report: PrepareReport,
-) -> None:
-    """Raise FilteredClipError if a clip is not what the filters ask for."""
-    if filters is None:
-        return
-    judged, own = judge_clip(clip, people, main, filters, prints)
-    report.judged.append(judged)
-    if judged.reasons:
-        why = "; ".join(reason.text for reason in judged.reasons)
-        raise FilteredClipError(f"{clip.name}: {why}.")
-    prints[clip] = own
-
-
-@contextmanager
-def _left_out_if_unusable(clip: Path, report: PrepareReport) -> Iterator[None]:
-    try:
-        yield
-    except AnimateAnyoneError as error:
-        report.left_out[clip] = str(error)
-        if not isinstance(error, FilteredClipError):
-            unreadable = Reason("unusable", " ".join(str(error).split()))
-            report.judged.append(Judged(clip, [unreadable], None, None))
-        if isinstance(error, DoubtedPosesError):
-            report.doubted.append(clip)
-        logger.warning("Left out: %s", " ".join(str(error).split()))
-
-
-def _check_doubts(poses: PoseSequence, name: str) -> None:
-    if poses.doubts:
-        raise DoubtedPosesError(f"{name}: {' '.join(poses.doubts)}")
-
-
-def _length(clip: Path, min_frames: int) -> int:
-    count = count_frames(clip)
-    if count < min_frames:
-        raise MediaError(f"{clip.name} has {count} frames, at least {min_frames} are needed.")
-    return count
-
-
-def _target(clip: Path, root: Path, output: Path | None) -> Path:
-    """Where a clip's poses go: beside it, or at the same place below another folder."""
+def _places(clip: Path, root: Path, output: Path | None, settings: PrepareSettings) -> Places:
+    """Where a clip's poses go: beside it, or at the same place below another folder; and its copy."""
     name = f"{clip.name if clip.is_dir() else clip.stem}.json"
     if output is None:
-        return clip.with_name(name)
-    return output / clip.relative_to(root).with_name(name)
+        return Places(clip.with_name(name), None)
+    poses = output / clip.relative_to(root).with_name(name)
+    return Places(poses, None if settings.copy_side is None else poses.with_suffix(".mp4"))
 
 
-def _check_target(target: Path, owner: Path, clip: Path, num_frames: int) -> None:
-    """Raise SettingsError if a clip's poses cannot go to a file."""
-    if owner != clip:
-        raise SettingsError(
-            f"{clip.name} and {owner.name} would have their poses in one file, {target.name}. "
-            "Rename one of them."
-        )
-    try:
-        document = json.loads(target.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return  # not there, or cut short
-    is_ours = isinstance(document, dict) and document.get("format") == FORMAT
-    if not is_ours and not _is_there(target, num_frames):
-        raise SettingsError(
-            f"{target} is there and is no file of poses of {clip.name}. Move it away, or name "
-            "another folder with --output."
-        )
-
-
-def _is_there(target: Path, num_frames: int) -> bool:
-    try:
-        return target.is_file() and load_poses(target, canvas=(1, 1)).num_frames == num_frames
-    except AnimateAnyoneError:
-        return False  # damaged: found again
-
-
-def _save(poses: PoseSequence, target: Path) -> None:
-    try:
-        save_poses(poses, target)
-        write_pose_arrays(poses, target)
-    except MediaError as error:
-        raise MediaError(
-            f"{error} Free the disk, or name another folder with --output; the poses written so "
-            "far are intact."
-        ) from error
-
-
-def _copy(clip: Path, path: Path, side: int, report: PrepareReport) -> None:
-    """Write a video's copy; pictures are near already."""
-    if clip.is_dir():
-        return
-    if path.exists() and path.samefile(clip):
-        raise SettingsError(
-            f"The copy of {clip.name} would take its place. Name another folder with --output."
-        )
-    write_copy(clip, path, side)
-    report.copies[clip] = path
+def _report(line: Line, places: Mapping[Path, Places]) -> PrepareReport:
+    """What became of the clips, in their order."""
+    done = {clip: place.poses for clip, place in sorted(places.items(), key=lambda one: one[0])}
+    return PrepareReport(
+        written={clip: poses for clip, poses in done.items() if line.written[clip]},
+        kept={clip: poses for clip, poses in done.items() if not line.written[clip]},
+        left_out=line.left_out,
+        doubted=[j.clip for j in line.judged if any(r.kind == "doubted" for r in j.reasons)],
+        judged=line.judged,
+        copies={clip: places[clip].poses.with_suffix(".mp4") for clip in sorted(line.copied)},
+    )
 
 
 def _write_list(output: Path, report: PrepareReport) -> None:

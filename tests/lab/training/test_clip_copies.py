@@ -14,6 +14,7 @@ from animate_anyone_core.lab.training.clip_copies import KEY_FRAMES, copy_size, 
 from animate_anyone_core.lab.training.clip_files import find_clips, iterate_frames
 from animate_anyone_core.lab.training.clip_scenes import ClipScenes
 from animate_anyone_core.lab.training.config import DataConfig
+from animate_anyone_core.lab.training.data_room.workers import OneProcess
 from animate_anyone_core.lab.training.frame_seeking import index_frames
 from animate_anyone_core.lab.training.prepare_clips import PrepareSettings, prepare_clips
 from animate_anyone_core.pose.detection import load_pose_detector
@@ -72,7 +73,7 @@ def test_prepared_copies_are_what_training_reads(clip, tmp_path):
         write_picture(frame, clip.parent / "pictures" / f"{number:02d}.png")
     detector = load_pose_detector(*built_in_pose_networks(), "cpu")
     settings = PrepareSettings(copy_side=64)
-    report = prepare_clips(clip.parent, detector, tmp_path / "out", settings)
+    report = prepare_clips(clip.parent, OneProcess(detector), tmp_path / "out", settings)
     assert report.copies == {clip: tmp_path / "out" / "a.mp4"}, "pictures need none"
     listed = json.loads((tmp_path / "out" / "meta.json").read_text())
     assert [entry["kps_path"] for entry in listed] == ["a.json", "pictures.json"]
@@ -94,7 +95,7 @@ def test_prepared_copies_are_what_training_reads(clip, tmp_path):
 
 def test_copies_without_a_folder_of_their_own_are_refused(clip):
     with pytest.raises(SettingsError, match=r"name it with --output"):
-        prepare_clips(clip, None, None, PrepareSettings(copy_side=64))
+        prepare_clips(clip, OneProcess(None), None, PrepareSettings(copy_side=64))
     with pytest.raises(SettingsError, match="copy_side must be at least 64 pixels, got 8"):
         PrepareSettings(copy_side=8)
 
@@ -103,5 +104,5 @@ def test_copies_without_a_folder_of_their_own_are_refused(clip):
 def test_a_copy_never_takes_its_clips_place(clip):
     detector = load_pose_detector(*built_in_pose_networks(), "cpu")
     with pytest.raises(SettingsError, match=r"The copy of a\.mp4 would take its place"):
-        prepare_clips(clip, detector, clip.parent, PrepareSettings(copy_side=64))
+        prepare_clips(clip, OneProcess(detector), clip.parent, PrepareSettings(copy_side=64))
     assert len(list(iterate_frames(clip))) == FRAMES

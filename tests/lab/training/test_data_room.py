@@ -6,17 +6,20 @@ import cv2
 import numpy as np
 import pytest
 
+from animate_anyone_core.lab.benchmarks.loader_clips import Dance
 from animate_anyone_core.lab.synthetic.dancers import render_clip
+from animate_anyone_core.lab.training.data_room.burnt_text import letters_in_a_row
 from animate_anyone_core.lab.training.data_room.filters import (
     FilterSettings,
-    find_duplicates,
     judge,
     measure,
     motion,
     person_boxes,
 )
+from animate_anyone_core.lab.training.data_room.fingerprints import Fingerprints
 from animate_anyone_core.lab.training.data_room.looks import find_cuts, look, sharpness
 from animate_anyone_core.lab.training.data_room.report_page import Judged, explain, write_report
+from animate_anyone_core.lab.training.data_room.workers import OneProcess
 from animate_anyone_core.lab.training.prepare_clips import (
     PrepareSettings,
     explain_clip,
@@ -124,16 +127,29 @@ def test_no_defect_is_found_where_none_is(verdicts, kind):
 
 
 def test_duplicates_are_found_after_another_encoding_and_nothing_else():
-    prints = {}
+    kept, none = Fingerprints(SETTINGS.least_difference), Fingerprints(None)
     for number in range(6):
         made = Made(400 + number)
-        prints[Path(f"{number}.mp4")] = made.reasons()[2].prints
+        prints = made.reasons()[2].prints
+        assert kept.twin(prints) is None
+        kept.add(Path(f"{number}.mp4"), prints)
+        none.add(Path(f"{number}.mp4"), prints)
         made.frames = [np.clip(f * 0.95 + 6, 0, 255).astype(np.uint8) for f in made.frames]
-        if number < 2:
-            prints[Path(f"{number} again.mp4")] = made.reasons()[2].prints
-    again = {Path(f"{number} again.mp4"): Path(f"{number}.mp4") for number in range(2)}
-    assert find_duplicates(prints, SETTINGS.least_difference) == again
-    assert not find_duplicates(prints, None)
+        again = made.reasons()[2].prints
+        assert kept.twin(again) == Path(f"{number}.mp4")
+        assert none.twin(again) is None
+
+
+def test_the_first_of_many_fingerprints_is_named_and_bits_are_counted():
+    rng = np.random.default_rng(0)
+    prints = rng.random((300, 3, 64)) < 0.5
+    kept = Fingerprints(12)
+    for number, own in enumerate(prints):
+        kept.add(Path(str(number)), own)
+    for bits, found in ((11, Path("123")), (12, None)):
+        near = prints[123].copy()
+        near.reshape(-1)[:bits] ^= True
+        assert kept.twin(near) == found
 
 
 def test_a_cut_is_a_change_that_is_alone():
@@ -146,6 +162,42 @@ def test_a_cut_is_a_change_that_is_alone():
         * np.ones((1, 4, 4, 3), np.float32)
     )
     assert find_cuts(fast % 250, 5) == ()
+
+
+def test_stripes_and_a_large_head_are_no_moving_camera():
+    """Corners on stripes slide along them, and hair stands above all joints."""
+    dance = Dance(540, 960)
+    looks = look(dance.frames(24), 24, person_boxes(dance.poses(24)), SETTINGS.cut)
+    assert looks.camera is None or looks.camera * 25 < SETTINGS.most_camera / 2
+
+
+def wall(rng) -> np.ndarray:
+    return cv2.GaussianBlur(rng.integers(90, 160, (420, 320), np.uint8), None, 2)
+
+
+def test_a_line_of_text_that_stays_is_counted_and_one_that_goes_is_not():
+    rng = np.random.default_rng(0)
+    plain = [wall(rng) for _ in range(9)]
+    written = [cv2.putText(g.copy(), "HELLO WORLD", (40, 60), 0, 0.9, 255, 2) for g in plain]
+    assert letters_in_a_row(cv2, written) >= 10
+    assert letters_in_a_row(cv2, plain) <= SETTINGS.most_letters
+    for_a_third = [*plain[:6], *written[6:]]
+    assert letters_in_a_row(cv2, for_a_third) >= 10
+    passing = [
+        cv2.putText(g.copy(), "HELLO WORLD", (5 + 30 * i, 60 + 30 * i), 0, 0.9, 255, 2)
+        for i, g in enumerate(plain)
+    ]
+    assert letters_in_a_row(cv2, passing) <= SETTINGS.most_letters
+    assert letters_in_a_row(cv2, []) == 0
+
+
+def test_a_fence_and_dots_are_no_text():
+    fence, dots = (np.full((420, 320), 80, np.uint8) for _ in range(2))
+    for left in range(10, 310, 20):
+        cv2.rectangle(fence, (left, 200), (left + 5, 240), 255, -1)
+        cv2.circle(dots, (left, 220), 5, 255, -1)
+    assert letters_in_a_row(cv2, [fence] * 9) <= SETTINGS.most_letters
+    assert letters_in_a_row(cv2, [dots] * 9) <= SETTINGS.most_letters
 
 
 def test_sharpness_is_of_the_edges_whatever_their_contrast():
@@ -192,7 +244,7 @@ def test_prepare_leaves_out_what_is_not_good_and_says_why(tmp_path):
     (tmp_path / "d.mp4").write_bytes(b"no video")
     settings = PrepareSettings(filters=SETTINGS)
     detector = KnowsThePoses(made)
-    report = prepare_clips(tmp_path, detector, None, settings)
+    report = prepare_clips(tmp_path, OneProcess(detector), None, settings)
     assert [clip.name for clip in report.written] == ["a.mp4"]
     assert (tmp_path / "a.json").is_file()
     assert not (tmp_path / "b.json").exists()
@@ -201,8 +253,8 @@ def test_prepare_leaves_out_what_is_not_good_and_says_why(tmp_path):
     assert report.left_out[tmp_path / "b.mp4"] == "b.mp4: it looks like a.mp4."
     text = explain_clip(tmp_path / "c.mp4", detector, PrepareSettings())
     assert "left out (cut): it has 1 cut" in text
-    again = prepare_clips(tmp_path, detector, None, settings)
+    again = prepare_clips(tmp_path, OneProcess(detector), None, settings)
     assert [clip.name for clip in again.kept] == ["a.mp4"]
-    assert len(prepare_clips(tmp_path, detector, None).written) == 2, (
+    assert len(prepare_clips(tmp_path, OneProcess(detector), None).written) == 2, (
         "without filters all are taken"
     )

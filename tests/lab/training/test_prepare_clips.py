@@ -14,6 +14,7 @@ from animate_anyone_core.lab.synthetic.dancers import render_clip
 from animate_anyone_core.lab.training.clip_files import find_clips, find_sources, frame_rate
 from animate_anyone_core.lab.training.clip_scenes import ClipScenes
 from animate_anyone_core.lab.training.config import DataConfig
+from animate_anyone_core.lab.training.data_room.workers import OneProcess
 from animate_anyone_core.lab.training.prepare_clips import PrepareSettings, prepare_clips
 from animate_anyone_core.pose.detection import load_pose_detector
 from animate_anyone_core.pose.openpose_json import load_poses
@@ -75,7 +76,7 @@ def body_error(found: PoseSequence, truth: PoseSequence) -> float:
 
 def test_joints_are_where_they_are(tmp_path, dancer, detector):
     write_video(tmp_path / "a.mp4", dancer.frames, 12)
-    prepare_clips(tmp_path, detector)
+    prepare_clips(tmp_path, OneProcess(detector))
     found = load_poses(tmp_path / "a.json")
     assert (found.num_frames, found.num_persons, found.fps) == (FRAMES, 1, 12.0)
     assert body_error(found, dancer.poses) < TOLERANCE
@@ -83,7 +84,7 @@ def test_joints_are_where_they_are(tmp_path, dancer, detector):
 
 def test_bad_videos_are_named_and_the_others_go_on(videos, detector, caplog):
     with caplog.at_level(logging.WARNING, "animate_anyone"):
-        report = prepare_clips(videos, detector)
+        report = prepare_clips(videos, OneProcess(detector))
     assert sorted(path.name for path in report.written) == ["a.mp4", "b.mp4"]
     assert sorted(path.name for path in report.left_out) == ["cut.mp4", "none.mp4"]
     lines = [line for line in caplog.messages if line.startswith("Left out: ")]
@@ -93,7 +94,7 @@ def test_bad_videos_are_named_and_the_others_go_on(videos, detector, caplog):
 
 
 def test_training_finds_the_poses_beside_the_videos(videos, detector):
-    prepare_clips(videos, detector)
+    prepare_clips(videos, OneProcess(detector))
     clips = find_clips(videos)
     assert [clip.poses.name for clip in clips] == ["a.json", "b.json"]
     config = DataConfig(kind="clips", path=str(videos), width=64, height=64, num_frames=4)
@@ -104,7 +105,7 @@ def test_training_finds_the_poses_beside_the_videos(videos, detector):
 
 def test_training_reads_the_list_in_another_folder(videos, detector, tmp_path):
     output = tmp_path / "poses"
-    prepare_clips(videos, detector, output)
+    prepare_clips(videos, OneProcess(detector), output)
     assert not list(videos.rglob("*.json"))
     assert (output / "deep" / "b.json").is_file()
     clips = find_clips(output / "meta.json")
@@ -115,11 +116,11 @@ def test_training_reads_the_list_in_another_folder(videos, detector, tmp_path):
 
 def test_what_is_there_is_kept_and_a_damaged_file_is_found_again(videos, detector):
     counting = Counts(detector)
-    prepare_clips(videos, counting)
+    prepare_clips(videos, OneProcess(counting))
     asked = counting.clips
     before = (videos / "a.json").read_bytes()
     (videos / "deep" / "b.json").write_text("{")
-    report = prepare_clips(videos, counting)
+    report = prepare_clips(videos, OneProcess(counting))
     assert [path.name for path in report.kept] == ["a.mp4"]
     assert [path.name for path in report.written] == ["b.mp4"]
     assert counting.clips <= asked + 2, "b again, and the one that is cut short"
@@ -135,7 +136,7 @@ def test_a_file_that_is_not_ours_is_never_replaced(tmp_path, dancer):
     person = {"pose_keypoints_2d": [60.0, 60.0, 1.0] * 18}
     (tmp_path / "posed.json").write_text(json.dumps([{"people": [person]}] * FRAMES))
     before = {path: path.read_bytes() for path in tmp_path.glob("*.json")}
-    report = prepare_clips(tmp_path, SeesNobody())
+    report = prepare_clips(tmp_path, OneProcess(SeesNobody()))
     assert {path: path.read_bytes() for path in tmp_path.glob("*.json")} == before
     assert [path.name for path in report.kept] == ["posed.mp4"]
     ((clip, reason),) = report.left_out.items()
@@ -146,7 +147,7 @@ def test_a_file_that_is_not_ours_is_never_replaced(tmp_path, dancer):
 def test_two_clips_do_not_share_a_file_of_poses(tmp_path, dancer, detector):
     write_video(tmp_path / "a.mp4", dancer.frames, 12)
     write_video(tmp_path / "a.mov", dancer.frames[::-1], 12)
-    report = prepare_clips(tmp_path, detector)
+    report = prepare_clips(tmp_path, OneProcess(detector))
     assert [path.name for path in report.written] == ["a.mov"]
     assert list(report.left_out.values()) == [
         "a.mp4 and a.mov would have their poses in one file, a.json. Rename one of them."
@@ -159,15 +160,15 @@ def test_a_stopped_run_goes_on(videos, detector):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare_clips(videos, detector, on_step=stop)
-    assert [path.name for path in prepare_clips(videos, detector).kept] == ["a.mp4"]
+        prepare_clips(videos, OneProcess(detector), on_step=stop)
+    assert [path.name for path in prepare_clips(videos, OneProcess(detector)).kept] == ["a.mp4"]
 
 
 def test_progress_ends_at_the_frames_of_all_readable_clips(tmp_path, dancer, detector):
     for name in ("a", "b"):
         write_video(tmp_path / f"{name}.mp4", dancer.frames, 12)
     steps = []
-    prepare_clips(tmp_path, detector, on_step=lambda *step: steps.append(step))
+    prepare_clips(tmp_path, OneProcess(detector), on_step=lambda *step: steps.append(step))
     assert steps[-1] == (2 * FRAMES, 2 * FRAMES)
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
 
@@ -182,7 +183,7 @@ def test_known_layouts(tmp_path, dancer, detector, layout):
                 Image.fromarray(picture).save(place / f"{number:04d}.png")
     else:  # videos in train/ and test/
         write_video(tmp_path / "train" / "91-3003CN5S.mp4", dancer.frames, 30)
-    report = prepare_clips(tmp_path, detector)
+    report = prepare_clips(tmp_path, OneProcess(detector))
     assert len(report.written) == 1
     (clip,) = find_clips(tmp_path)
     assert body_error(load_poses(clip.poses), dancer.poses) < TOLERANCE
@@ -196,7 +197,7 @@ def test_the_main_person_is_taken(tmp_path, dancer, detector):
     frames[:, :, :128] = dancer.frames
     frames[:, 60:124, 150:214] = small.frames
     write_video(tmp_path / "two.mp4", frames, 12)
-    prepare_clips(tmp_path, detector)
+    prepare_clips(tmp_path, OneProcess(detector))
     found = load_poses(tmp_path / "two.json")
     assert found.num_persons == 1
     truth = PoseSequence(dancer.poses.points, dancer.poses.scores, 224, 128)
@@ -205,7 +206,7 @@ def test_the_main_person_is_taken(tmp_path, dancer, detector):
 
 def test_a_clip_without_a_person_is_left_out(tmp_path, dancer):
     write_video(tmp_path / "empty.mp4", dancer.frames, 12)
-    report = prepare_clips(tmp_path, SeesNobody())
+    report = prepare_clips(tmp_path, OneProcess(SeesNobody()))
     assert "shows its main person in 0 % of the frames, 80 % are needed" in next(
         iter(report.left_out.values())
     )
@@ -218,14 +219,14 @@ def test_a_clip_that_ends_before_its_end_is_left_out(tmp_path, dancer):
             return super().detect(list(frames)[:5])
 
     write_video(tmp_path / "a.mp4", dancer.frames, 12)
-    report = prepare_clips(tmp_path, EndsEarly())
+    report = prepare_clips(tmp_path, OneProcess(EndsEarly()))
     (reason,) = report.left_out.values()
     assert reason.startswith("a.mp4 should have 8 frames, 5 can be read: it is cut short")
 
 
 def test_a_short_clip_is_left_out(tmp_path, dancer, detector):
     write_video(tmp_path / "short.mp4", dancer.frames[:3], 12)
-    report = prepare_clips(tmp_path, detector, settings=PrepareSettings(min_frames=4))
+    report = prepare_clips(tmp_path, OneProcess(detector), settings=PrepareSettings(min_frames=4))
     assert list(report.left_out.values()) == ["short.mp4 has 3 frames, at least 4 are needed."]
 
 
@@ -233,7 +234,7 @@ def test_poses_that_cannot_be_written_stop_the_run(tmp_path, dancer, detector):
     write_video(tmp_path / "a.mp4", dancer.frames, 12)
     (tmp_path / "output").write_text("a file where the folder should be")
     with pytest.raises(MediaError, match="Free the disk, or name another folder with --output"):
-        prepare_clips(tmp_path / "a.mp4", detector, tmp_path / "output")
+        prepare_clips(tmp_path / "a.mp4", OneProcess(detector), tmp_path / "output")
 
 
 @pytest.mark.parametrize(

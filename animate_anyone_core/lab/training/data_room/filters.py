@@ -1,15 +1,14 @@
 """Which clips are good enough to train on: measures, thresholds, and reasons as sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ....errors import SettingsError
 from ....pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND, PoseSequence
-from .looks import Looks, distance
+from .looks import Looks
 
 _SEEN = 0.3
 _FEWEST_JOINTS = 6
@@ -29,6 +28,7 @@ class FilterSettings:
         least_hands: Mean score of the hands' points.
         least_face: Likewise of the face's.
         most_jitter: Longest time between frames over the usual one.
+        most_letters: Letters of a line of text that stays, see `burnt_text`.
         least_difference: Bits of 192 by which fingerprints of two clips must differ.
     """
 
@@ -41,6 +41,7 @@ class FilterSettings:
     least_hands: float | None = None
     least_face: float | None = None
     most_jitter: float | None = 1.5
+    most_letters: int | None = 4
     least_difference: int | None = 12
 
     def __post_init__(self) -> None:
@@ -54,7 +55,7 @@ class Measures(NamedTuple):
     """What was measured of a clip, as the filters compare it; None where nothing can be said."""
 
     cuts: int
-    people: float
+    people: float | None
     height: float
     motion: float
     sharpness: float
@@ -62,6 +63,7 @@ class Measures(NamedTuple):
     hands: float
     face: float
     jitter: float | None
+    letters: int
 
 
 class Reason(NamedTuple):
@@ -72,13 +74,17 @@ class Reason(NamedTuple):
 
 
 def measure(
-    looks: Looks, people: PoseSequence, main: PoseSequence, fps: float, stamps: np.ndarray | None
+    looks: Looks,
+    people: PoseSequence | None,
+    main: PoseSequence,
+    fps: float,
+    stamps: np.ndarray | None,
 ) -> Measures:
     """Measure a clip from what was seen of it and who is in it.
 
     Args:
         looks: What its pictures tell.
-        people: Everybody found.
+        people: Everybody found; None if only the main person is known.
         main: The person to train on.
         fps: Frames per second.
         stamps: Time stamps of its frames, if it has any.
@@ -91,7 +97,7 @@ def measure(
         jitter = float(gaps.max() / np.median(gaps))
     return Measures(
         cuts=len(looks.cuts),
-        people=others_seen(people, main),
+        people=None if people is None else others_seen(people, main),
         height=person_height(main) / main.height,
         motion=motion(main),
         sharpness=looks.sharpness,
@@ -99,6 +105,7 @@ def measure(
         hands=float(scores[:, [*_range(LEFT_HAND), *_range(RIGHT_HAND)]].mean()),
         face=float(scores[:, FACE].mean()),
         jitter=jitter,
+        letters=looks.letters,
     )
 
 
@@ -117,6 +124,7 @@ def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
         ("camera", m.camera, s.most_camera, True, "the background moves {0:.2f} widths a second"),
         ("hands", m.hands, s.least_hands, False, "the hands' score is {0:.2f}"),
         ("face", m.face, s.least_face, False, "the face's score is {0:.2f}"),
+        ("text", m.letters, s.most_letters, True, "a line of {0:.0f} letters stays in the picture"),
         ("rate", m.jitter, s.most_jitter, True, "a frame lasts {0:.1f} times as long as the usual"),
     )
     for kind, value, limit, is_most, text in checks:
@@ -126,19 +134,6 @@ def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
             bound = f"{'at most' if is_most else 'at least'} {limit:g}"
             reasons.append(Reason(kind, f"{text.format(value)} ({bound})"))
     return reasons
-
-
-def find_duplicates(prints: Mapping[Path, np.ndarray], least: int | None) -> dict[Path, Path]:
-    """Clips that look like one before them, and that one; in the order given."""
-    kept: list[Path] = []
-    duplicates: dict[Path, Path] = {}
-    for clip, own in prints.items():
-        other = next((k for k in kept if least and distance(prints[k], own) < least), None)
-        if other is None:
-            kept.append(clip)
-        else:
-            duplicates[clip] = other
-    return duplicates
 
 
 def person_boxes(main: PoseSequence) -> np.ndarray:

@@ -12,13 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....pose.drawing import import_cv2
+from .burnt_text import letters_in_a_row
 
 #: Side of the small pictures that cuts are found in, and width of those that the camera is.
 _THUMBNAIL, _CAMERA_WIDTH = 32, 320
 #: Neighbours on each side that a change is compared with.
 _AROUND = 6
 _HASH = 8
-_FEWEST_CORNERS = 12
+#: Frames that are searched for text.
+_READ = 9
+_FEWEST_CORNERS = 8
+#: How sharp a corner is: its smaller change of brightness over its larger one; 0 is an edge.
+_LEAST_CORNER = 0.1
+#: What is left out around the person, in its heights: beside and below, and above.
+_MARGINS = (0.15, 0.35)
+#: A corner that is followed there and back must come home this near, in pixels of the small picture.
+_ASTRAY = 0.5
 #: Where so many corners move less than this, in pixels of the small picture, the camera stands.
 _STILL, _STILL_SHARE = 0.25, 0.3
 #: Share of the background's corners that must move as one.
@@ -36,6 +45,7 @@ class Looks:
         sharpness: How fine edges are against their strength: about 1 where they are a pixel wide,
             1/s where they are blurred over s pixels.
         camera: How fast the background drifts or grows, in widths a frame; None if it shows nothing.
+        letters: How many letters the longest line of text has that stays, see `burnt_text`.
         prints: Bits of the fingerprints at 1/4, 1/2 and 3/4, (3, 64) bool.
         thumbnail: The frame in the middle, (h, w, 3) uint8.
     """
@@ -45,6 +55,7 @@ class Looks:
     cuts: tuple[int, ...]
     sharpness: float
     camera: float | None
+    letters: int
     prints: NDArray[np.bool_]
     thumbnail: np.ndarray
 
@@ -64,6 +75,8 @@ def look(
     thumbnails, prints, sharp, steps = [], [], [], []
     marks = [num_frames * part // 4 for part in (1, 2, 3)]
     every = max(1, num_frames // 24)
+    read_at = set(np.linspace(0, num_frames - 1, _READ).round().astype(int).tolist())
+    written: list[np.ndarray] = []
     before: np.ndarray | None = None
     middle, size, count = np.zeros((1, 1, 3), np.uint8), (1, 1), 0
     for number, frame in enumerate(frames):
@@ -74,15 +87,19 @@ def look(
             prints.append(_fingerprint(cv2, frame))
         if number == marks[1]:
             middle = _thumbnail(cv2, frame)
-        if number % every > 1:
+        if number % every > 1 and number not in read_at:
             continue
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        scene = cv2.resize(gray, _camera_size(size), interpolation=cv2.INTER_AREA)
+        if number in read_at:
+            written.append(_small(cv2, gray, cv2.INTER_CUBIC))
+        if number % every > 1:
+            continue
+        scene = _small(cv2, gray, cv2.INTER_AREA)
         if number % every == 0:
             sharp.append(sharpness(_person(gray.astype(np.float32), boxes, number)))
         if number and before is not None and (number % every == 1 or every == 1):
-            box = boxes[min(number, len(boxes) - 1)] * (_CAMERA_WIDTH / size[0])
-            steps.append(camera_step(cv2, before, scene, box))
+            near = boxes[np.minimum([number - 1, number], len(boxes) - 1)]
+            steps.append(camera_step(cv2, before, scene, near * (_CAMERA_WIDTH / size[0])))
         before = scene
     moved = [step for step in steps if step is not None]
     while len(prints) < len(marks):
@@ -93,6 +110,7 @@ def look(
         cuts=() if cut_least is None else find_cuts(np.array(thumbnails, np.float32), cut_least),
         sharpness=float(np.median(sharp)) if sharp else 0.0,
         camera=_drift(moved),
+        letters=letters_in_a_row(cv2, written),
         prints=np.stack(prints),
         thumbnail=middle,
     )
@@ -130,7 +148,7 @@ def sharpness(gray: np.ndarray) -> float:
 
 
 def camera_step(
-    cv2: Any, before: np.ndarray, after: np.ndarray, box: np.ndarray
+    cv2: Any, before: np.ndarray, after: np.ndarray, boxes: np.ndarray
 ) -> np.ndarray | None:
     """How far the picture's four corners went, (4, 2) in widths; None where too little is seen.
 
@@ -138,20 +156,16 @@ def camera_step(
         cv2: OpenCV.
         before: Gray picture (H, W) uint8.
         after: The next.
-        box: Left, top, right, bottom of the person, left out.
+        boxes: Left, top, right, bottom of the person in each, (2, 4), left out; NaN for none.
     """
     height, width = before.shape
-    mask = np.full(before.shape, 255, np.uint8)
-    if np.isfinite(box).all():
-        margin = 0.15 * (box[3] - box[1])
-        out = np.array([-margin, -margin, margin, margin])
-        left, top, right, bottom = (box + out).round().astype(int)
-        mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = 0
-    corners = cv2.goodFeaturesToTrack(before, 100, 0.02, 5, mask=mask)
-    if corners is None or len(corners) < _FEWEST_CORNERS:
+    corners = _background_corners(cv2, before, boxes)
+    if len(corners) < _FEWEST_CORNERS:
         return None
     found, is_found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None)
-    kept = is_found[:, 0] == 1
+    back, is_back, _ = cv2.calcOpticalFlowPyrLK(after, before, found, None)
+    astray = np.linalg.norm(back - corners, axis=-1)[:, 0]
+    kept = (is_found[:, 0] == 1) & (is_back[:, 0] == 1) & (astray < _ASTRAY)
     if kept.sum() < _FEWEST_CORNERS:
         return None
     went = np.linalg.norm(found[kept] - corners[kept], axis=-1)
@@ -164,16 +178,28 @@ def camera_step(
     return (edges @ change[:, :2].T + change[:, 2] - edges) / width
 
 
+def _background_corners(cv2: Any, gray: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Corners away from the person, (N, 1, 2) float32; edges, which slide along themselves, are none."""
+    mask = np.full(gray.shape, 255, np.uint8)
+    for left, top, right, bottom in boxes[np.isfinite(boxes).all(axis=1)]:
+        side, above = np.array(_MARGINS) * (bottom - top)  # hair and hats are above all joints
+        left, right = max(0, round(left - side)), max(0, round(right + side))
+        top, bottom = max(0, round(top - above)), max(0, round(bottom + side))
+        mask[top:bottom, left:right] = 0
+    corners = cv2.goodFeaturesToTrack(gray, 150, 0.02, 5, mask=mask)
+    if corners is None:
+        return np.empty((0, 1, 2), np.float32)
+    x, y = corners[:, 0].round().astype(int).T
+    values = cv2.cornerEigenValsAndVecs(gray, 3, 3)[y, x, :2]
+    is_corner = values.min(axis=1) >= _LEAST_CORNER * values.max(axis=1)
+    return corners[is_corner]
+
+
 def _drift(steps: list[np.ndarray]) -> float | None:
     """How far the corner that goes furthest goes in a step; what goes to and fro does not count."""
     if len(steps) < 3:
         return None
     return float(np.linalg.norm(np.median(steps, axis=0), axis=1).max())
-
-
-def distance(one: np.ndarray, other: np.ndarray) -> int:
-    """Bits by which two clips' fingerprints differ, of 192."""
-    return int((one != other).sum())
 
 
 def _fingerprint(cv2: Any, frame: np.ndarray) -> np.ndarray:
@@ -192,8 +218,12 @@ def _person(gray: np.ndarray, boxes: np.ndarray, number: int) -> np.ndarray:
     return part if min(part.shape) >= 8 else gray
 
 
-def _camera_size(size: tuple[int, int]) -> tuple[int, int]:
-    return _CAMERA_WIDTH, max(16, round(size[1] * _CAMERA_WIDTH / size[0]))
+def _small(cv2: Any, gray: np.ndarray, enlarged_by: int) -> np.ndarray:
+    """The picture 320 wide; `enlarged_by` is OpenCV's way where it is smaller."""
+    height, width = gray.shape
+    size = _CAMERA_WIDTH, max(16, round(height * _CAMERA_WIDTH / width))
+    way = cv2.INTER_AREA if width > _CAMERA_WIDTH else enlarged_by
+    return cv2.resize(gray, size, interpolation=way)
 
 
 def _thumbnail(cv2: Any, frame: np.ndarray) -> np.ndarray:
