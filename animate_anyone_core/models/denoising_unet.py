@@ -6,6 +6,7 @@ cross-attention to the appearance, temporal layer.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -116,11 +117,11 @@ class DenoisingUNet(UNetParts):
             skips.append(host.after_input_block(h))
             return host.after_skip(skips[-1])
 
-        def layer(path: str, block: Tree, index: int, h: Tensor, skip: Tensor | None) -> Tensor:
-            inputs = (path, block, index, h, emb, context, num_frames, skip)
-            return (
-                checkpoint(_layer, *inputs, use_reentrant=False) if recompute else _layer(*inputs)
-            )
+        # A layer is two calls: what only the first one reads is let go before the second.
+        def space(path: str, block: Tree, index: int, h: Tensor, skip: Tensor | None) -> Tensor:
+            return _begin(recompute, path, block, index, h, emb, context, num_frames, skip)
+
+        time = partial(_end, recompute, num_frames, attention)
 
         # Down. Every layer and every downsampler leaves a skip.
         host.enter_block("input", 0)
@@ -128,7 +129,8 @@ class DenoisingUNet(UNetParts):
         for level, block in enumerate(self.down_blocks if deep is None else ()):
             for index in range(len(block.resnets)):
                 host.enter_block("input", len(skips))
-                h = keep(layer(f"down_blocks.{level}", block, index, h, None))
+                h = space(f"down_blocks.{level}", block, index, h, None)
+                h = keep(time(block, index, h))
             for downsample in block.downsamplers or ():
                 host.enter_block("input", len(skips))
                 h = keep(downsample(h))
@@ -137,7 +139,8 @@ class DenoisingUNet(UNetParts):
         # Middle: resnet, spatial transformer, temporal layer, resnet.
         if deep is None:
             host.enter_block("middle", 0)
-            h = layer("mid_block", self.mid_block, 0, h, None)
+            h = space("mid_block", self.mid_block, 0, h, None)
+            h = time(self.mid_block, 0, h)
             h = host.after_middle_block(resnet(self.mid_block.resnets[1], h, emb))
         else:
             h = deep[-rows:]
@@ -147,8 +150,8 @@ class DenoisingUNet(UNetParts):
             if len(skips) == 1:
                 deep = h
             host.enter_block("output", number)
-            h, skip = host.before_output_block(h, skips.pop())
-            h = layer(path, block, index, h, skip)
+            h = space(path, block, index, *host.before_output_block(h, skips.pop()))
+            h = time(block, index, h)
             for upsampler in _upsamplers_behind(block, index):
                 h = upsample(upsampler, h, *skips[-1].shape[-2:])
 
@@ -192,6 +195,26 @@ def _upsamplers_behind(block: Tree, layer: int) -> list[Tree]:
     return list(block.upsamplers or ()) if layer == len(block.resnets) - 1 else []
 
 
+def _begin(recompute: bool, *inputs: Any) -> Tensor:
+    """A layer as far as it sees frames alone; all of it, where it is computed again on the way back."""
+    if not recompute:
+        return _in_space(*inputs)
+    whole: Tensor = checkpoint(_layer, *inputs, use_reentrant=False)
+    return whole
+
+
+def _end(
+    recompute: bool,
+    num_frames: int,
+    attention: AttentionKernel,
+    block: Tree,
+    index: int,
+    h: Tensor,
+) -> Tensor:
+    """The rest of a layer, where it is not done yet."""
+    return h if recompute else _in_time(block, index, h, num_frames, attention)
+
+
 def _layer(
     path: str,
     block: Tree,
@@ -203,8 +226,23 @@ def _layer(
     skip: Tensor | None,
 ) -> Tensor:
     """One layer: resnet, spatial transformer, temporal layer, where the block has them."""
+    h = _in_space(path, block, index, h, emb, context, num_frames, skip)
+    return _in_time(block, index, h, num_frames, context.attention)
 
-    def in_space(part: slice) -> Tensor:
+
+def _in_space(
+    path: str,
+    block: Tree,
+    index: int,
+    h: Tensor,
+    emb: Tensor,
+    context: SpatialContext,
+    num_frames: int,
+    skip: Tensor | None,
+) -> Tensor:
+    """The part of a layer that sees every frame by itself."""
+
+    def of_frames(part: slice) -> Tensor:
         own, time = (frames_of(x, num_frames, part) for x in (h, emb))
         beside = None if skip is None else frames_of(skip, num_frames, part)
         x = resnet(block.resnets[index], own, time, beside)
@@ -217,7 +255,13 @@ def _layer(
     if not context.interventions.is_active:  # a host sees whole windows
         cells = cells_at_once(h, block.resnets[index].conv1)
         at_once = cells * num_frames // (len(h) * h[0, 0].numel())
-    h = by_frames(in_space, num_frames, at_once)
+    return by_frames(of_frames, num_frames, at_once)
+
+
+def _in_time(
+    block: Tree, index: int, h: Tensor, num_frames: int, attention: AttentionKernel
+) -> Tensor:
+    """The part of a layer that sees every cell by itself, where the block has one."""
     if getattr(block, "motion_modules", None):
-        h = temporal_layer(block.motion_modules[index], h, num_frames, context.attention)
+        h = temporal_layer(block.motion_modules[index], h, num_frames, attention)
     return h

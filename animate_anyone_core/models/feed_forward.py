@@ -9,14 +9,16 @@ from torch import Tensor, nn
 
 from .attention import Tree
 
-#: Tokens at once on a CPU, and elsewhere.
-CPU_TOKENS, MOST_TOKENS = 1024, 65536
+#: Tokens at once on a CPU, and for a host's own layers, which may move their weights at every call.
+CPU_TOKENS, HOST_TOKENS = 1024, 65536
+#: Elsewhere, numbers of the input at once: their products still fill a GPU.
+MOST_NUMBERS = 8192 * 320
 
 
 def feed_forward(module: Tree, tokens: Tensor) -> Tensor:
     """Run diffusers' `FeedForward` on tokens (N, L, D)."""
     flat = tokens.flatten(0, -2)
-    most = _tokens_at_once(module, tokens.device)
+    most = _tokens_at_once(module, tokens.device, flat.shape[-1])
     if len(flat) <= most or tokens.requires_grad:
         return module(tokens)
     out = torch.empty_like(flat)
@@ -26,7 +28,7 @@ def feed_forward(module: Tree, tokens: Tensor) -> Tensor:
     return out.view_as(tokens)
 
 
-def _tokens_at_once(module: Tree, device: torch.device) -> int:
-    """Few on a CPU; a host's own layers may move their weights at every call, so they get many."""
-    is_plain = type(module.net[-1]) is nn.Linear
-    return CPU_TOKENS if device.type == "cpu" and is_plain else MOST_TOKENS
+def _tokens_at_once(module: Tree, device: torch.device, width: int) -> int:
+    if type(module.net[-1]) is not nn.Linear:
+        return HOST_TOKENS
+    return CPU_TOKENS if device.type == "cpu" else MOST_NUMBERS // width

@@ -8,23 +8,22 @@ are computed as matrix products, the columns of the widest convolution.
 import torch
 
 from ..borders.memory import free_memory
+from . import feed_forward, slices
 from .config import UNetConfig
-from .feed_forward import CPU_TOKENS, MOST_TOKENS
-from .slices import CPU_CELLS, MOST_CELLS
 
 #: Live elements for every row, frame, latent cell and channel of the finest level: what is kept of
 #: the whole window (skips, a layer's input and output), and what a layer adds for its slice, in
-#: attention and, beside the hidden layer of 16, in the feed-forward. Counted: 9.4 to 11 in slices, 25
-#: without any.
-_KEPT, _ATTENTION, _BESIDE_HIDDEN, _HIDDEN = 9.5, 7.0, 2.0, 16.0
+#: attention and, beside the hidden layer of 16, in the feed-forward. Counted at the published shapes:
+#: 7.0 to 8.0 in a GPU's slices; 15.6 to 25.8 where layers see whole windows.
+_KEPT, _ATTENTION, _BESIDE_HIDDEN, _HIDDEN = 6.4, 9.2, 4.8, 16.0
 
 #: Likewise beside the columns of a convolution on the way up: its input before and after the norm,
 #: its output, what is left of the skips. 10.7 counted.
 _BESIDE_COLUMNS = 11.0
 _KERNEL_CELLS = 9  # of a 3x3 kernel: the columns hold every input channel so many times
 
-#: What allocators need beyond live tensors: blocks are rounded up and fragmented.
-_ALLOCATOR = 1.28
+#: What allocators and kernels need beyond live tensors: blocks are rounded up, kernels have scratch.
+_ALLOCATOR = 1.08
 
 
 def activation_bytes(
@@ -34,7 +33,7 @@ def activation_bytes(
     width: int,
     element_bytes: int,
     *,
-    tokens_at_once: int = MOST_TOKENS,
+    tokens_at_once: int = feed_forward.HOST_TOKENS,
     cells_at_once: int | None = None,
     unfolds: bool = True,
 ) -> float:
@@ -51,15 +50,16 @@ def activation_bytes(
         unfolds: Whether convolutions may unfold their input, see `may_unfold`.
 
     Returns:
-        Bytes; from the measured peak to twice as much, to four times where they only may unfold.
+        Bytes; at the published shapes on a GPU from the counted peak to a fifth more, elsewhere up to
+        twice as much, to four times where convolutions only may unfold.
     """
     finest, cells = config.block_out_channels[0], rows * height * width
     whole = 1.0 if cells_at_once is None else min(1.0, cells_at_once / cells)
     attention = _KEPT + _ATTENTION * whole
     hidden = _KEPT + _BESIDE_HIDDEN * whole + _HIDDEN * min(1.0, tokens_at_once / cells)
     columns = _BESIDE_COLUMNS + _KERNEL_CELLS * _widest(config) / finest if unfolds else 0.0
-    # a video around the character: in both halves of guidance, and as it was before they were joined
-    extra = 2 * (config.in_channels - config.out_channels)
+    # the input as it came and folded; a video around the character also before it was joined
+    extra = 2 * config.in_channels + (config.in_channels - config.out_channels)
     frames = max(hidden, columns, attention) * cells * finest + extra * cells
     # the reference's keys and values; its tokens, and those of the largest layer, are fewer
     reference = 2 * reference_elements(config, height, width)
@@ -94,14 +94,16 @@ def free_on(device: torch.device) -> int | None:
     return free_memory() if device.type == "cpu" else None
 
 
-def tokens_on(device: torch.device) -> int:
-    """Tokens that a feed-forward with layers of PyTorch's own takes at once on a device."""
-    return CPU_TOKENS if device.type == "cpu" else MOST_TOKENS
+def tokens_on(device: torch.device, config: UNetConfig) -> int:
+    """Tokens of the finest level that a feed-forward of PyTorch's own layers takes at once."""
+    on_gpu = feed_forward.MOST_NUMBERS // config.block_out_channels[0]
+    return feed_forward.CPU_TOKENS if device.type == "cpu" else on_gpu
 
 
-def cells_on(device: torch.device) -> int:
-    """Cells that layers of PyTorch's own see at once on a device."""
-    return CPU_CELLS if device.type == "cpu" else MOST_CELLS
+def cells_on(device: torch.device, config: UNetConfig) -> int:
+    """Cells of the finest level that layers of PyTorch's own see at once on a device."""
+    on_gpu = slices.MOST_NUMBERS // config.block_out_channels[0]
+    return slices.CPU_CELLS if device.type == "cpu" else on_gpu
 
 
 def may_unfold(device: torch.device, dtype: torch.dtype) -> bool:

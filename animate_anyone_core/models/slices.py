@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
-#: Rows times frames times cells at once, on a CPU and elsewhere.
-CPU_CELLS, MOST_CELLS = 4096, 32768
+#: Rows times frames times cells at once on a CPU, which its caches decide.
+CPU_CELLS = 4096
+#: Elsewhere, numbers of a map at once: enough to fill a GPU, whatever the channels.
+MOST_NUMBERS = 16384 * 320
 
 
 def cells_at_once(x: Tensor, layer: nn.Module) -> int:
@@ -21,7 +23,7 @@ def cells_at_once(x: Tensor, layer: nn.Module) -> int:
     is_plain = type(layer) in (nn.Conv2d, nn.Linear, nn.GroupNorm)
     if x.requires_grad or not is_plain:
         return x.shape[0] * x[0, 0].numel()
-    return CPU_CELLS if x.device.type == "cpu" else MOST_CELLS
+    return CPU_CELLS if x.device.type == "cpu" else MOST_NUMBERS // x.shape[1]
 
 
 def parts_of(length: int, at_once: int) -> Iterator[slice]:

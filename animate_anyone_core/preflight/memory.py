@@ -70,8 +70,8 @@ def needed_bytes(unet: DenoisingUNet, width: int, height: int, num_frames: int, 
         height // 8,
         width // 8,
         size,
-        tokens_at_once=tokens_on(weight.device),
-        cells_at_once=cells_on(weight.device),
+        tokens_at_once=tokens_on(weight.device, unet.config),
+        cells_at_once=cells_on(weight.device, unet.config),
         unfolds=may_unfold(weight.device, weight.dtype),
     )
     features = min(num_frames, KEPT_FRAMES) * cells * unet.config.block_out_channels[0] * size
