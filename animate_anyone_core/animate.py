@@ -22,6 +22,7 @@ from .models.pose_features import ClipPose, Pictures, encode_pose_pictures, feat
 from .models.references import Reference
 from .progress import OnStep, silent
 from .replacement.scene import NO_SCENE, Scene, encode_scene, keep_pixels, surroundings
+from .sampling.clip_room import ClipRoom
 from .sampling.deep_features import DeepFeatures
 from .sampling.denoise import Keeper, PredictWindow, denoise, make_noise
 from .sampling.kept_latents import KeptLatents
@@ -76,6 +77,7 @@ def animate(
     profile = models.profile
     extra = encode_scene(models.vae, profile.extra_inputs, scene, len(poses), *size)
     kept = surroundings(profile.extra_inputs, scene, extra) if settings.keep_surroundings else None
+    room = ClipRoom()
     latents = sample_latents(
         unet if settings.full_every > 1 else CarefulDenoiser(unet),
         unet.project_reference(character),
@@ -88,9 +90,12 @@ def animate(
         keeper,
         ranks,
         kept,
+        room,
     )
     frames = decode_pictures(models.vae, latents[:, :, first_frame:])
-    yield from frames if kept is None else keep_pixels(scene, frames, size, first_frame)
+    for frame in frames if kept is None else keep_pixels(scene, frames, size, first_frame):
+        yield frame
+        room.release()
 
 
 @torch.no_grad()
@@ -115,6 +120,7 @@ def sample_latents(
     keeper: Keeper | None = None,
     ranks: Ranks = ALONE,
     kept: KeptLatents | None = None,
+    room: ClipRoom | None = None,
 ) -> Tensor:
     """Turn noise into the latents of a clip: what everything that makes frames calls.
 
@@ -131,17 +137,23 @@ def sample_latents(
         keeper: See `on_step`.
         ranks: See `on_step`.
         kept: What stays as it is; None makes all anew.
+        room: Where noise and latents of the clip are kept.
 
     Returns:
         Scaled latents (1, channels, F, h, w).
     """
     generator = torch.Generator().manual_seed(settings.seed)
     num_frames, height, width = pose.shape[2:]
-    noise = make_noise(num_frames, channels, height, width, generator)
+    room = room or ClipRoom()
+    shape, place = (
+        (num_frames, channels, height, width),
+        {"device": pose.device, "dtype": pose.dtype},
+    )
+    noise = make_noise(*shape, generator, **place, room=room)
     deep = DeepFeatures(settings.full_every) if settings.full_every > 1 else None
     return denoise(
         window_predictor(denoiser, reference, pose, extra, deep),
-        noise.to(pose.device, pose.dtype),
+        noise,
         make_solver(noise_schedule, settings.solver),
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
@@ -154,6 +166,7 @@ def sample_latents(
         splits_halves=deep is None,  # what is kept of a window belongs to both halves
         keep_every=settings.full_every,  # a run that goes on begins with a step in full
         kept=kept,
+        room=room,
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import NotFiniteError, SettingsError
 from ..progress import OnStep, silent
 from .blending import Blend, window_weights
+from .clip_room import ClipRoom
 from .clip_solver import ClipSolver, finished_frames
 from .guidance import guide, needs_unconditional
 from .kept_latents import KeptLatents
@@ -39,15 +40,27 @@ class Keeper(Protocol):
 
 
 def make_noise(
-    num_frames: int, channels: int, height: int, width: int, generator: torch.Generator
+    num_frames: int,
+    channels: int,
+    height: int,
+    width: int,
+    generator: torch.Generator,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    room: ClipRoom | None = None,
 ) -> Tensor:
-    """Draw the initial noise (1, C, F, h, w) on the generator's device.
+    """Draw the initial noise (1, C, F, h, w) where the generator is; it is kept in this room.
 
     Convention: drawn frame by frame, each (C, h, w), as ComfyUI does. So a seed gives the same
     noise here and there, and a longer clip starts with the noise of a shorter one.
     """
-    noise = torch.randn(num_frames, channels, height, width, generator=generator)
-    return noise.transpose(0, 1)[None]
+
+    def draw(part: slice) -> Tensor:
+        shape = part.stop - part.start, channels, height, width
+        return torch.randn(shape, generator=generator).to(device, dtype)
+
+    return (room or ClipRoom()).filled(num_frames, draw).transpose(0, 1)[None]
 
 
 @torch.no_grad()
@@ -67,6 +80,7 @@ def denoise(
     splits_halves: bool = True,
     keep_every: int = 1,
     kept: KeptLatents | None = None,
+    room: ClipRoom | None = None,
 ) -> Tensor:
     """Turn noise into the latents of a clip.
 
@@ -85,6 +99,7 @@ def denoise(
         splits_halves: Whether they may share the halves of guidance, too.
         keep_every: Keep after so many steps: those between use what only this run holds.
         kept: What stays as it is, at every step and in the end; None makes all anew.
+        room: Where the latents are made.
 
     Returns:
         Scaled latents (1, C, F, h, w), exactly as many frames as the noise.
@@ -105,8 +120,10 @@ def denoise(
     # of several processes, none finishes a frame alone
     solvers = ClipSolver(solver, plan, noise.shape[2], generator, in_one=ranks.count > 1)
     begun = None if keeper is None else keeper.load(solvers, generator)
-    first, latents = begun or (0, noise * solver.init_noise_sigma)
-    latents = latents.to(noise)
+    first, start = begun or (0, noise)
+    scale = 1.0 if begun else solver.init_noise_sigma
+    room = room or ClipRoom()
+    latents = _frames_first(start, lambda part: part.to(noise) * scale, room)
 
     for number, t in enumerate(solver.timesteps[first:], first):
         if kept is not None:
@@ -127,12 +144,20 @@ def denoise(
                 on_window=told,
             ):
                 latents[:, :, frames] = solvers.step(prediction, t, latents[:, :, frames], group)
+                room.release()
         except NotFiniteError as error:
             step = f"step {number + 1} of {len(solver.timesteps)}"
             raise NotFiniteError(f"In {step}, {error}") from error
         if keeper is not None and (number + 1) % keep_every == 0:
             keeper.save(number + 1, latents, solvers, generator)
     return latents if kept is None else kept.at_the_end(latents)
+
+
+def _frames_first(clip: Tensor, change: Callable[[Tensor], Tensor], room: ClipRoom) -> Tensor:
+    """A changed copy of a clip (1, C, F, h, w), its frames one after the other in a room."""
+    by_frames = clip[0].transpose(0, 1)
+    copied = room.filled(len(by_frames), lambda part: change(by_frames[part]))
+    return copied.transpose(0, 1)[None]
 
 
 def predict_clip(
