@@ -35,7 +35,7 @@ from .optimizers import muon_dtype
 from .run_folder import RunFolder
 from .samples import share_of_steps
 from .scenes import SceneSource
-from .sharding import load_state, shard
+from .sharding import load_state, shard, tell_of_restarts
 from .stages import choose_learning
 from .student import During, add_critic, check_drawing, make_lesson
 
@@ -125,6 +125,7 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         accelerator.num_processes,
     )
     if accelerator.is_main_process:
+        tell_of_restarts()
         (folder.path / "settings.json").write_text(to_text(config), encoding="utf-8")
         _describe(learner, networks, config.stage, config.batch_size)
     if checkpoint:

@@ -5,6 +5,7 @@ here, which also runs on CPUs. Checkpoints are those of `torch.distributed.check
 processes goes on from them, one alone, too.
 """
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 
 from ...errors import MissingDependencyError, SettingsError
 from .ema import EMA
+
+logger = logging.getLogger("animate_anyone")
 
 
 def shard(
@@ -63,6 +66,19 @@ def _mesh(kind: str, device_type: str, num_processes: int) -> Any:
             "on this one. Start as many on each, or set run.shard to full."
         )
     return init_device_mesh(device_type, (machines, here), mesh_dim_names=("replicate", "shard"))
+
+
+def tell_of_restarts() -> None:
+    """Warn if processes that torchrun starts again might wait for those that ended.
+
+    It gives all starts one store (PyTorch 2.13), in which the addresses of the start before still are.
+    """
+    restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
+    if restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        logger.warning(
+            "Processes that torchrun starts again may look for those that ended, and wait. Set "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun."
+        )
 
 
 def is_sharded(network: nn.Module) -> bool:
