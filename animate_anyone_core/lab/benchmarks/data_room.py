@@ -67,13 +67,11 @@ def run(args: argparse.Namespace) -> bool:
 
     for place in filter(None, (args.json, args.report)):
         check_writable(place)
-    networks = partial(
-        load_pose_detector, *built_in_pose_networks(), "cpu", drawn_only=True, num_threads=1
-    )
-    ways: dict[str, Callable[[], Any]] = {
-        "1 process": lambda: OneProcess(networks()),
-        f"{args.processes} processes": lambda: Processes(args.processes, networks),
-    }
+    # whether built-in networks can be trusted is another question: `benchmark pose-trust`
+    networks = partial(load_pose_detector, *built_in_pose_networks(), "cpu", num_threads=1)
+    ways: dict[str, Callable[[], Any]] = {"1 process": lambda: OneProcess(networks())}
+    if args.processes > 1:
+        ways[f"{args.processes} processes"] = lambda: Processes(args.processes, networks)
     if args.ray is not None:
         ways["Ray"] = lambda: RayWorkers(args.ray, networks)
     outcomes, rates = [], {}
@@ -92,6 +90,10 @@ def run(args: argparse.Namespace) -> bool:
     found = {clip: kinds for clip, kinds, _ in outcomes[0][0]}
     scores = score(truth, found)
     checks = judge(scores)
+    good = [clip for clip, kind in truth.items() if not kind]
+    kept = sum(not found[clip] for clip in good)
+    text = f"{kept} of {len(good)} good clips are kept (bar {BAR:.0%})"
+    checks[text] = kept >= BAR * len(good)
     checks["the same verdicts and files, whoever does the work"] = all(
         outcome == outcomes[0] for outcome in outcomes
     )
@@ -120,13 +122,14 @@ def score(truth: Mapping[str, str], found: Mapping[str, Sequence[str]]) -> dict[
 
 
 def judge(scores: Mapping[str, Score]) -> dict[str, bool]:
-    """The bars, and whether they are met."""
+    """The bars of the kinds that were planted, and whether they are met."""
     return {
         f"{kind}: recall {own.recall:.0%}, precision {own.precision:.0%} (bar {BAR:.0%})": min(
             own.recall, own.precision
         )
         >= BAR
         for kind, own in scores.items()
+        if own.planted
     }
 
 

@@ -26,6 +26,8 @@ _SECONDS = (2.0, 2.6)
 _DANCES = 0.06
 #: Side of the pictures that this is looked up in.
 _SMALL = 32
+#: Levels of 255 by which walls differ; the built-in networks know drawn rooms, not wallpaper.
+_WALL = 12
 #: Characters of a caption, at least: nobody would call two letters one.
 _SHORTEST_CAPTION = 8
 _WORDS = [
@@ -105,7 +107,7 @@ def tiny(seed: int) -> Film:
     wall = make_background(int(rng.integers(10**9)), width, height, 0.93)[..., :3]
     wall = _textured(rng, wall[None], np.zeros((1, height, width), np.uint8))
     wide = np.repeat(wall, len(clip.frames), axis=0)
-    size = round(height * rng.uniform(0.2, 0.28))
+    size = round(height * rng.uniform(0.24, 0.32))
     return Film(_filmed(rng, _pasted(wide, clip, size, round(width * rng.uniform(0.1, 0.6)))), fps)
 
 
@@ -256,9 +258,10 @@ def _walled(rng: np.random.Generator, clip: DancerClip) -> np.ndarray:
 def _textured(rng: np.random.Generator, frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Put something on the wall, as in real rooms, behind the person."""
     height, width = frames.shape[1:3]
-    coarse = rng.integers(0, 50, (height // 8, width // 8, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 2 * _WALL, (height // 8, width // 8, 3), dtype=np.uint8)
     wall = (
-        cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32) - 25
+        cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+        - _WALL
     )
     behind = 1 - masks[..., None].astype(np.float32) / 255
     return np.clip(frames + wall * behind, 0, 255).astype(np.uint8)
@@ -266,7 +269,7 @@ def _textured(rng: np.random.Generator, frames: np.ndarray, masks: np.ndarray) -
 
 def _filmed(rng: np.random.Generator, frames: np.ndarray) -> np.ndarray:
     """Add a camera's noise."""
-    noise = rng.normal(0, rng.uniform(0.5, 2.5), frames.shape)
+    noise = rng.normal(0, rng.uniform(0.5, 1.5), frames.shape)
     return np.clip(np.rint(frames + noise), 0, 255).astype(np.uint8)
 
 

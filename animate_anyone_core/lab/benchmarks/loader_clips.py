@@ -92,12 +92,13 @@ def repeat_loop(loop: Path, path: Path, loop_frames: int, count: int) -> None:
 
 def write_clip(folder: Path, dance: Dance, loop: Path, loop_frames: int, count: int) -> None:
     """Write a clip into two folders: `json` with its poses as text, `arrays` with arrays too."""
+    poses = dance.poses(count)
     for name in ("json", "arrays"):
-        place = folder / name
-        place.mkdir(parents=True)
-        repeat_loop(loop, place / "clip.mp4", loop_frames, count)
-        save_poses(dance.poses(count), place / "clip.json")
-    write_pose_arrays(dance.poses(count), folder / "arrays" / "clip.json")
+        (folder / name).mkdir(parents=True)
+        repeat_loop(loop, folder / name / "clip.mp4", loop_frames, count)
+    save_poses(poses, folder / "json" / "clip.json")
+    shutil.copyfile(folder / "json" / "clip.json", folder / "arrays" / "clip.json")
+    write_pose_arrays(poses, folder / "arrays" / "clip.json")
 
 
 def write_copied(folder: Path, name: str, copied: Path, loop_frames: int, count: int) -> None:

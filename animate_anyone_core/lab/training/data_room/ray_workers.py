@@ -57,9 +57,8 @@ class RayWorkers:
                 "one with `ray start --head`, other machines with `ray start --address HOST:6379`."
             ) from error
         self._open = self._ray.put(pickle.dumps(open_detector))
-        self._task = self._ray.remote(_run).options(
-            num_cpus=1, num_gpus=num_gpus, max_calls=0, max_retries=0
-        )
+        as_task = self._ray.remote(num_cpus=1, num_gpus=num_gpus, max_calls=0, max_retries=0)
+        self._task = as_task(_run)
         self._num_gpus = num_gpus
 
     @property

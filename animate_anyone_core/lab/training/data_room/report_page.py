@@ -16,8 +16,9 @@ from .filters import Measures, Reason
 
 _STYLE = """body{font:15px sans-serif;margin:2em;max-width:70em}table{border-collapse:collapse}
 td,th{padding:.2em .8em;text-align:left}.bar{background:#47a;height:1em;display:inline-block}
-figure{display:inline-block;margin:.4em;width:11em;vertical-align:top;font-size:12px}
-img{height:120px}.out{color:#a22}svg{margin:.5em}"""
+figure{display:inline-block;margin:.4em;width:11em;vertical-align:top;font-size:12px;
+overflow-wrap:anywhere}
+img{height:120px;max-width:100%;object-fit:contain}.out{color:#a22}svg{margin:.5em}"""
 _SHOWN = 60
 _BINS = 20
 

@@ -122,12 +122,18 @@ def examine(
     if settings.filters is None:
         return Examined(poses, tuple(reasons))
     found = judge_clip(clip, people, main, settings.filters)
-    own = [reason for reason in found.reasons if unseen is None or reason.kind in _OF_PICTURES]
+    own = found.reasons
+    if unseen is not None:
+        is_there = bool(
+            (main.scores > 0).any()
+        )  # or else the camera is followed on the person, too
+        kinds = _OF_PICTURES if is_there else _OF_PICTURES - {"camera"}
+        own = [reason for reason in own if reason.kind in kinds]
     return Examined(poses, (*own, *reasons), found.measures, found.prints, found.thumbnail)
 
 
 #: What is told of a clip's pictures, whoever is in them.
-_OF_PICTURES = ("cut", "camera", "rate", "text")
+_OF_PICTURES = {"cut", "camera", "rate", "text", "blur"}
 
 
 def write(
