@@ -145,11 +145,8 @@ def sample_latents(
     generator = torch.Generator().manual_seed(settings.seed)
     num_frames, height, width = pose.shape[2:]
     room = room or ClipRoom()
-    shape, place = (
-        (num_frames, channels, height, width),
-        {"device": pose.device, "dtype": pose.dtype},
-    )
-    noise = make_noise(*shape, generator, **place, room=room)
+    shape = num_frames, channels, height, width
+    noise = make_noise(*shape, generator, device=pose.device, dtype=pose.dtype, room=room)
     deep = DeepFeatures(settings.full_every) if settings.full_every > 1 else None
     return denoise(
         window_predictor(denoiser, reference, pose, extra, deep),
