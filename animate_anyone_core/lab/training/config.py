@@ -216,6 +216,8 @@ class DistillationConfig:
         huber: Errors well above this count by their size, not by their square; 0 squares all.
         adversarial: What a small critic of the latents at the end of a step counts beside the error,
             against softness; 0 trains none.
+        steadiness: What it counts beside the error that the student's frames change otherwise than
+            the data's; against trembling of what stands still.
     """
 
     student_steps: int = setting(4, least=1)
@@ -225,6 +227,7 @@ class DistillationConfig:
     start: str = setting("data", choices=("data", "own"))
     huber: float = setting(0.0, least=0)
     adversarial: float = setting(0.0, least=0)
+    steadiness: float = setting(0.0, least=0)
 
     def __post_init__(self) -> None:
         check_limits(self, "distillation.")

@@ -73,6 +73,7 @@ class Distillation:
         solver = make_solver(noise)
         solver.set_timesteps(config.teacher_steps)
         self.times = solver.timesteps.to(device)
+        self.ends = torch.cat([self.times, self.times.new_zeros(1)])  # where steps end
         at_times = solver.alphas_cumprod[solver.timesteps].float()
         levels = torch.cat([at_times, solver.final_alpha_cumprod.float().reshape(1)])
         self.levels = levels.to(device)
@@ -146,11 +147,22 @@ class Distillation:
         wanted = self.needed(x, arrived, start, end)
         return Target(x, self.times[start], wanted, start, end)
 
-    def losses(self, prediction: Tensor, target: Target) -> Tensor:
-        """The error of each sample, (B,): squared, or for `huber` c > 0 √(e² + c²) - c (in float32)."""
+    def losses(self, prediction: Tensor, target: Target, latents: Tensor) -> Tensor:
+        """The error of each sample, (B,): squared, or for `huber` c > 0 √(e² + c²) - c (in float32).
+
+        With `steadiness`, also the mean absolute error of how the clean latents that it means change
+        from frame to frame, against the data's (B, C, F, h, w): what stands still in the data must
+        not tremble. Steps that end in noise count as much less as there is signal.
+        """
         squares = (prediction.float() - target.prediction.float()).square().flatten(1)
         c = self.config.huber
-        return ((squares + c * c).sqrt() - c if c else squares).mean(dim=1)
+        losses = ((squares + c * c).sqrt() - c if c else squares).mean(dim=1)
+        if not self.config.steadiness or latents.shape[2] < 2:
+            return losses
+        clean = torch.full_like(target.end, self.config.teacher_steps)
+        made = self.step(target.sample, prediction.float(), target.start, clean)
+        changes = (made - latents.float()).diff(dim=2).abs().flatten(1).mean(dim=1)
+        return losses + self.config.steadiness * self.levels[target.end] * changes
 
     def _own_start(self, student: Predict, noise: Tensor, start: Tensor) -> Tensor:
         """Where the student's own steps lead from pure noise."""

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...models.attention import AttentionKernel, scaled_dot_product
 from ...models.denoising_unet import DenoisingUNet
+from ...models.folded_frames import unfold_frames
 from ...models.interventions import Interventions
 from ...models.pose_guider import PoseGuider, encode_poses
 from ...models.reference_net import ReferenceNet
@@ -126,17 +127,8 @@ class LearningNetworks(nn.Module):
 
         What is prepared is of 1 or B references; `recompute` is gradient checkpointing.
         """
-        reading = self.read(prepared, question)
-        return self.denoising_unet(
-            question.sample,
-            question.t,
-            Reference(question.appearance, reading.features),
-            strengths=question.rows,
-            pose=pose,
-            attention=self.attention,
-            interventions=reading.interventions,
-            recompute=recompute,
-        )
+        # forward itself, around which weights that are shared out come together
+        return self._run(self.denoising_unet, question, prepared, pose, recompute)
 
     def forward(self, batch: Batch, objective: "Learnt", recompute: bool = False) -> Tensor:
         """The loss of every row, (B·F,) in stage 1 and (B,) in the others.
@@ -175,10 +167,38 @@ class LearningNetworks(nn.Module):
 
     def answer(self, seen: "Seen", noisy: Tensor, t: Tensor, recompute: bool = False) -> Tensor:
         """Predict (B, C, F, h, w) from noisy latents at times (B,)."""
-        dtype = next(self.denoising_unet.parameters()).dtype
-        sample = torch.cat([noisy, seen.extra.to(noisy)], dim=1).to(dtype)
-        question = Question(sample, t, seen.appearance, seen.rows)
-        return self.predict(question, seen.prepared, seen.pose, recompute)
+        return self.predict(_question(self, seen, noisy, t), seen.prepared, seen.pose, recompute)
+
+    def features(self, seen: "Seen", noisy: Tensor, t: Tensor) -> Tensor:
+        """What is seen in noisy latents at times (B,): the prediction, and what enters the last layer.
+
+        Returns:
+            (B, C + D, F, h, w).
+        """
+        question = _question(self, seen, noisy, t)
+        run = self.denoising_unet.predict
+        prediction, deep = self._run(run, question, seen.prepared, seen.pose)
+        return torch.cat([prediction, unfold_frames(deep, noisy.shape[2])], dim=1)
+
+    def _run(
+        self,
+        unet: Callable[..., Any],
+        question: Question,
+        prepared: Prepared,
+        pose: Tensor,
+        recompute: bool = False,
+    ) -> Any:
+        reading = self.read(prepared, question)
+        return unet(
+            question.sample,
+            question.t,
+            Reference(question.appearance, reading.features),
+            strengths=question.rows,
+            pose=pose,
+            attention=self.attention,
+            interventions=reading.interventions,
+            recompute=recompute,
+        )
 
 
 class TrainedNetworks(LearningNetworks):
@@ -241,6 +261,12 @@ ATTENTION_KERNELS: dict[str, AttentionKernel] = {
     "fused": scaled_dot_product,
     "matmul": matmul_attention,
 }
+
+
+def _question(networks: LearningNetworks, seen: Seen, noisy: Tensor, t: Tensor) -> Question:
+    dtype = next(networks.denoising_unet.parameters()).dtype
+    sample = torch.cat([noisy, seen.extra.to(noisy)], dim=1).to(dtype)
+    return Question(sample, t, seen.appearance, seen.rows)
 
 
 def _maybe_again(recompute: bool, function, *inputs):

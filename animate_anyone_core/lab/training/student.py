@@ -11,7 +11,7 @@ from ...errors import SettingsError
 from ...models.denoising_unet import DenoisingUNet
 from ...sampling.guidance import needs_unconditional
 from .config import TrainConfig
-from .critic import Critic, adversarial_losses
+from .critic import Critic, Shown, adversarial_losses
 from .distillation import Distillation, Target, Teacher
 from .lora_layers import without_lora
 from .memory import cast
@@ -52,24 +52,45 @@ class Lesson:
         teacher = self._halves(networks, seen)
         target = self.distillation.target(teacher, latents, noise, seen.t, student, average)
         prediction = networks.answer(seen, target.sample, target.t, recompute)
-        losses = self.distillation.losses(prediction, target)
+        losses = self.distillation.losses(prediction, target, latents)
         critic = getattr(networks, "critic", None)
-        return losses if critic is None else losses + self._told(critic, prediction, target, seen)
+        if critic is None:
+            return losses
+        return losses + self._told(critic, networks, prediction, target, seen)
 
-    def _told(self, critic: Critic, prediction: Tensor, target: Target, seen: Seen) -> Tensor:
+    def _told(
+        self,
+        critic: Critic,
+        student: LearningNetworks,
+        prediction: Tensor,
+        target: Target,
+        seen: Seen,
+    ) -> Tensor:
         """What the critic says of where the student arrives, beside data with as much noise."""
         walk = self.distillation
         made = walk.step(target.sample, prediction.float(), target.start, target.end)
         # mirrored noise is new noise, and the same after a resumed step
         real = walk.noised(seen.latents.float(), seen.noise.float().flip(-1), target.end)
-        level = walk.levels[target.end]
-        return adversarial_losses(critic, made, real, level, walk.config.adversarial)
+        t, level = walk.ends[target.end], walk.levels[target.end]
+        shown = Shown(made, self._features(student, seen, made, t))
+        with torch.no_grad():
+            data = Shown(real, self._features(student, seen, real, t))
+        return adversarial_losses(critic, shown, data, level, walk.config.adversarial)
+
+    def _features(self, student: LearningNetworks, seen: Seen, x: Tensor, t: Tensor) -> Tensor:
+        """What the teacher sees in latents."""
+        with self._as_teacher(student):
+            return (self.teacher or student).features(seen, x, t)
+
+    def _as_teacher(self, student: LearningNetworks) -> AbstractContextManager:
+        """While it lasts, the student without its LoRA is the teacher, where there is no other."""
+        return without_lora(student) if self.teacher is None else nullcontext()
 
     def _halves(self, student: LearningNetworks, seen: Seen) -> Teacher:
         networks, nobody = self.teacher or student, seen.unconditional()
 
         def says(what: Seen, x: Tensor, t: Tensor) -> Tensor:
-            with without_lora(student) if self.teacher is None else nullcontext():
+            with self._as_teacher(student):
                 return networks.answer(what, x, t)
 
         guided = needs_unconditional(self.distillation.guidance)
@@ -85,7 +106,8 @@ def add_critic(networks: TrainedNetworks, config: TrainConfig) -> None:
     unet = networks.denoising_unet
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        networks.critic = Critic(unet.config.out_channels)
+        channels = unet.config.out_channels
+        networks.critic = Critic(channels, channels + unet.config.block_out_channels[0])
     cast(networks.critic, unet.conv_in.weight.dtype)
 
 

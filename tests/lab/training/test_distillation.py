@@ -8,7 +8,7 @@ import torch
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.training.config import DistillationConfig, TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
-from animate_anyone_core.lab.training.critic import Critic, adversarial_losses
+from animate_anyone_core.lab.training.critic import Critic, Shown, adversarial_losses
 from animate_anyone_core.lab.training.distillation import Distillation, Teacher
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.sampling.denoise import denoise
@@ -183,31 +183,60 @@ def test_large_errors_count_by_their_size():
     lesson, x = distillation(), torch.zeros(SHAPE)
     target = lesson.target(Teacher(CONDITIONAL, None), x, x, torch.tensor([999, 0]), nobody, nobody)
     missed = target.prediction + 3.0
-    assert lesson.losses(missed, target).tolist() == pytest.approx([9.0, 9.0], rel=1e-5)
-    soft = distillation(huber=0.1).losses(missed, target)
+    assert lesson.losses(missed, target, x).tolist() == pytest.approx([9.0, 9.0], rel=1e-5)
+    soft = distillation(huber=0.1).losses(missed, target, x)
     assert soft.tolist() == pytest.approx([math.hypot(3, 0.1) - 0.1] * 2, rel=1e-5)
+
+
+def test_what_stands_still_must_not_tremble():
+    """Of two errors of one size, only the one that changes from frame to frame costs more."""
+    latents = normal(12)[:, :, :1].expand(SHAPE)  # a still clip
+    exact = knows_the_deviation(0.0, mean=0.7)
+    plain, steady = distillation(), distillation(steadiness=0.5)
+    target = plain.target(
+        Teacher(exact, None), latents, normal(3), torch.tensor([999, 0]), exact, exact
+    )
+    right = plain.needed(target.sample, latents, target.start, torch.full_like(target.end, 20))
+    target = target._replace(prediction=right)
+    trembling = torch.tensor([0.1, -0.1, 0.1])[:, None, None]  # frame by frame
+    for error, changes in ((0.1, 0.0), (trembling, 0.2)):
+        off = right + error
+        at = plain.levels[target.start].reshape(-1, 1, 1, 1, 1)
+        moved = (1 - at).sqrt().flatten() * changes  # of the clean latents, x_0 = α x - σ v
+        expected = plain.losses(off, target, latents) + 0.5 * plain.levels[target.end] * moved
+        torch.testing.assert_close(
+            steady.losses(off, target, latents), expected, rtol=1e-4, atol=1e-5
+        )
+    one = [x[:, :, :1] for x in (right, latents)]  # a single frame has no changes
+    single = target._replace(sample=target.sample[:, :, :1], prediction=one[0])
+    assert steady.losses(*one[:1], single, one[1]).tolist() == [0.0, 0.0]
+
+
+def shown(latents: torch.Tensor) -> Shown:
+    """Latents with features that depend on them."""
+    return Shown(latents, latents.mean(dim=1, keepdim=True).expand(-1, 2, -1, -1, -1))
 
 
 def test_student_and_critic_learn_against_each_other_in_one_pass():
     torch.manual_seed(0)
-    critic, level = Critic(4), torch.tensor([1.0, 0.5])
-    made = normal(10).requires_grad_()
-    losses = adversarial_losses(critic, made, normal(11), level, weight=0.5)
+    critic, level = Critic(4, 2), torch.tensor([1.0, 0.5])
+    made, real = normal(10).requires_grad_(), shown(normal(11))
+    losses = adversarial_losses(critic, shown(made), real, level, weight=0.5)
     assert losses.shape == (2,)
     losses.sum().backward()
     # the critic's gradients are those of telling both apart alone ...
     told = torch.nn.functional.softplus
-    own = Critic(4)
+    own = Critic(4, 2)
     own.load_state_dict(critic.state_dict())
-    apart = told(own(made.detach(), level)) + told(-own(normal(11), level))
+    apart = told(own(shown(made.detach()), level)) + told(-own(real, level))
     apart.flatten(1).mean(dim=1).sum().backward()
     for mine, theirs in zip(critic.parameters(), own.parameters(), strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad)
     # ... and a step along the student's makes it look more real
     assert made.grad is not None
     with torch.no_grad():
-        better = critic(made - made.grad / made.grad.norm(), level).mean()
-        assert better > critic(made, level).mean()
+        better = critic(shown(made - made.grad / made.grad.norm()), level).mean()
+        assert better > critic(shown(made), level).mean()
 
 
 @pytest.mark.parametrize(
