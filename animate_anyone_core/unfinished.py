@@ -35,7 +35,9 @@ SEGMENT_FRAMES = 120
 _FACTS, _SKELETONS, _STATE = "facts.json", "skeletons.zip", "state.safetensors"
 _GENERATOR, _LATENTS, _SOLVER = "generator", "latents", "solver."
 #: Counts up when what is kept, or what decides the frames, is written otherwise than before.
-_LAYOUT, _LAYOUT_NAME = "2", "layout of this folder"
+_LAYOUT, _LAYOUT_NAME = "3", "layout of this folder"
+#: Frames of a file of latents: writing copies no more of them at once.
+_FRAMES_OF_A_FILE = 120
 _SAMPLED = 32  # numbers of each tensor that are looked at to tell weights apart
 
 
@@ -131,21 +133,33 @@ class UnfinishedVideo:
             generator.set_state(tensors[_GENERATOR])
         steps = int(header["steps"])
         logger.info("%d steps are done.", steps)
-        return steps, tensors[_LATENTS].clone()  # of the file, which the next step replaces
+        parts = [read_weights(part)[_LATENTS] for part in sorted(self._latents(steps).iterdir())]
+        return steps, torch.cat(parts).transpose(0, 1)[None]
 
     def save(
         self, steps: int, latents: Tensor, solver: ClipSolver, generator: torch.Generator | None
     ) -> None:
-        """Keep the latents after a step; see `denoise.Keeper`."""
+        """Keep the latents after a step; see `denoise.Keeper`.
+
+        They go into a folder of this step; the state, which names the step, is replaced when they are
+        all there, and the folder of the step before goes last.
+        """
+        folder = self._latents(steps)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for number, part in enumerate(latents[0].transpose(0, 1).split(_FRAMES_OF_A_FILE)):
+            write_weights(folder / f"{number:05d}.safetensors", {_LATENTS: part})
         tensors, text = solver.state()
         named = {_SOLVER + name: tensor for name, tensor in tensors.items()}
         if generator is not None:
             named[_GENERATOR] = generator.get_state()
-        write_weights(
-            self.folder / _STATE,
-            {**named, _LATENTS: latents},
-            {"steps": str(steps), "solver": text},
-        )
+        write_weights(self.folder / _STATE, named, {"steps": str(steps), "solver": text})
+        for other in self.folder.glob(f"{_LATENTS}-*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def _latents(self, steps: int) -> Path:
+        return self.folder / f"{_LATENTS}-{steps}"
 
     @property
     def frames_done(self) -> int:

@@ -150,6 +150,7 @@ def denoise(
             raise NotFiniteError(f"In {step}, {error}") from error
         if keeper is not None and (number + 1) % keep_every == 0:
             keeper.save(number + 1, latents, solvers, generator)
+            room.release()
     return latents if kept is None else kept.at_the_end(latents)
 
 
