@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Parts of a clip in which strokes must stay; a caption may last for one of them only.
-PARTS = 3
+#: Parts of a clip in which strokes must stay; a caption may last for one of them only. What stays for
+#: a moment is a slow person's shirt as well, so that such a line counts a letter less.
+PARTS, _OF_A_PART = 3, 1
 #: A stroke is at most this wide, in pixels of pictures 320 wide.
 _WIDEST_STROKE = 9
 #: Levels of 255 by which strokes stand out.
@@ -44,7 +45,8 @@ def letters_in_a_row(cv2: Any, grays: Sequence[np.ndarray]) -> int:
         return 0
     size = max(1, len(grays) // PARTS)
     parts = [grays[start : start + size] for start in range(0, size * PARTS, size)]
-    return max(_longest(cv2, part) for part in parts if part)
+    lasting = _longest(cv2, grays)
+    return max(lasting, *(_longest(cv2, part) - _OF_A_PART for part in parts if part))
 
 
 def _longest(cv2: Any, grays: Sequence[np.ndarray]) -> int:

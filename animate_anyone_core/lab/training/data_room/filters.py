@@ -42,7 +42,7 @@ class FilterSettings:
     least_face: float | None = None
     most_jitter: float | None = 1.5
     most_letters: int | None = 4
-    least_difference: int | None = 12
+    least_difference: int | None = 16
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -113,6 +113,8 @@ def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
     """All reasons to leave a clip out; none if it is good."""
     m, s = measures, settings
     reasons = []
+    # where nothing moves, all strokes stay
+    is_still = s.least_motion is not None and m.motion < s.least_motion
     if s.cut is not None and m.cuts:
         text = f"it has {m.cuts} cut{'s' * (m.cuts > 1)}, so it is several shots"
         reasons.append(Reason("cut", text))
@@ -124,7 +126,13 @@ def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
         ("camera", m.camera, s.most_camera, True, "the background moves {0:.2f} widths a second"),
         ("hands", m.hands, s.least_hands, False, "the hands' score is {0:.2f}"),
         ("face", m.face, s.least_face, False, "the face's score is {0:.2f}"),
-        ("text", m.letters, s.most_letters, True, "a line of {0:.0f} letters stays in the picture"),
+        (
+            "text",
+            None if is_still else m.letters,
+            s.most_letters,
+            True,
+            "a line of {0:.0f} letters stays in the picture",
+        ),
         ("rate", m.jitter, s.most_jitter, True, "a frame lasts {0:.1f} times as long as the usual"),
     )
     for kind, value, limit, is_most, text in checks:
