@@ -34,9 +34,9 @@ class FilterSettings:
 
     cut: float | None = 18.0
     most_people: float | None = 0.1
-    least_height: float | None = 0.3
+    least_height: float | None = 0.33
     least_motion: float | None = 0.03
-    least_sharpness: float | None = 0.4
+    least_sharpness: float | None = 0.5
     most_camera: float | None = 0.15
     least_hands: float | None = None
     least_face: float | None = None
