@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -134,7 +133,7 @@ def _workers(args: argparse.Namespace, networks: partial[PoseDetector]) -> Worke
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use: as many as PyTorch would, which heeds OMP_NUM_THREADS."""
+    import torch
+
+    return torch.get_num_threads()
