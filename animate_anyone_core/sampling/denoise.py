@@ -124,6 +124,7 @@ def denoise(
     scale = 1.0 if begun else solver.init_noise_sigma
     room = room or ClipRoom()
     latents = _frames_first(start, lambda part: part.to(noise) * scale, room)
+    del begun, start  # the latents that a run goes on from are in the room now
 
     for number, t in enumerate(solver.timesteps[first:], first):
         if kept is not None:
