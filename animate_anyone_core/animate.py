@@ -75,9 +75,9 @@ def animate(
     character = encode_reference(models, fit(reference, *size, settings.fit))
     pose = encode_pose_pictures(models.pose_guider, poses, *size)
     profile = models.profile
-    extra = encode_scene(models.vae, profile.extra_inputs, scene, len(poses), *size)
-    kept = surroundings(profile.extra_inputs, scene, extra) if settings.keep_surroundings else None
-    room = ClipRoom()
+    room, inputs = ClipRoom(), profile.extra_inputs
+    extra = encode_scene(models.vae, inputs, scene, len(poses), *size, room)
+    kept = surroundings(inputs, scene, extra, room) if settings.keep_surroundings else None
     latents = sample_latents(
         unet if settings.full_every > 1 else CarefulDenoiser(unet),
         unet.project_reference(character),

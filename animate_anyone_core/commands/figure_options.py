@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from PIL import Image
 from ..animate_settings import AnimateSettings
 from ..checkpoints.families import MADE_ELSEWHERE, FamilyProfile
 from ..errors import SettingsError
+from ..frames import ChangedFrames, FirstFrames, Frames, frame_size
 from ..images import fit_clip, read_picture
 from ..replacement.figure import CutFigure, cut_figure, square_character, whole_pictures
 from ..replacement.scene import Scene
 from .driving_options import Driving
-from .videos_beside import read_beside
+from .videos_beside import open_beside
 
 
 @dataclass(frozen=True)
@@ -24,19 +26,19 @@ class FigureVideo:
 
     Attributes:
         cut: Where the figure is cut out.
-        bodies: Rendered pictures of the body (F, H, W, 3) uint8.
-        background: What is behind (F, H, W, 3) uint8; None is white.
-        occlusion: White where `original` lies in front (F, H, W, 3) uint8, or None.
-        original: (F, H, W, 3) uint8, or None.
+        bodies: Rendered pictures of the body; all are frames that are read when they are needed.
+        background: What is behind; None is white.
+        occlusion: White where `original` lies in front, or None.
+        original: The video itself, or None.
         reference_path: The character's picture.
         is_pasted: Whether the result is pasted over the background.
     """
 
     cut: CutFigure
-    bodies: np.ndarray
-    background: np.ndarray | None
-    occlusion: np.ndarray | None
-    original: np.ndarray | None
+    bodies: Frames
+    background: Frames | None
+    occlusion: Frames | None
+    original: Frames | None
     reference_path: Path
     is_pasted: bool
 
@@ -62,13 +64,13 @@ class FigureVideo:
         """The background in the squares."""
         if self.background is None:
             return Scene()
-        return Scene(background=self.cut.background(self.background, *size))
+        return Scene(background=self.cut.background_squares(self.background, *size))
 
     def pictures(
         self, reference: Image.Image, settings: AnimateSettings, style: str
     ) -> Iterator[np.ndarray]:
         """The body in the squares."""
-        return iter(self.cut.poses(self.bodies, settings.width, settings.height))
+        return iter(self.cut.pose_squares(self.bodies, settings.width, settings.height))
 
     def first_needed(self, frame: int) -> int:
         """All, where pieces are joined."""
@@ -79,8 +81,8 @@ class FigureVideo:
         if not self.is_pasted:
             return iter(frames)
         assert self.background is not None  # nothing else is pasted over
-        made = np.stack(list(frames))
-        return iter(self.cut.paste(made, self.background, self.occlusion, self.original)[first:])
+        pasted = self.cut.pasted(frames, self.background, self.occlusion, self.original)
+        return islice(pasted, first, None)
 
     def result_size(self, made: tuple[int, int]) -> tuple[int, int]:
         """The background's, where it is pasted."""
@@ -131,26 +133,28 @@ def is_figure(args: argparse.Namespace, driving: Driving, profile: FamilyProfile
 
 
 def read_figure(args: argparse.Namespace, driving: Driving) -> FigureVideo:
-    """Read the videos around a figure, and find where to cut it out.
+    """Open the videos around a figure, and find where to cut it out.
 
     Raises:
         MediaError: If a video is shorter than the pictures of the body.
     """
     assert driving.clip is not None
-    bodies = np.stack(list(driving.clip))
+    driven = FirstFrames(driving.clip, driving.count_frames(), driving.clip.name)
     background, occlusion, original = (
-        None if path is None else read_beside(args, path, driving)
+        None if path is None else open_beside(args, path, driving)
         for path in (args.background_video, args.occlusion, args.original)
     )
     is_pasted = background is not None and args.paste
-    if background is not None:
-        size = background.shape[2], background.shape[1]
-        bodies = fit_clip(bodies, *size)
-        occlusion, original = (
-            None if v is None else fit_clip(v, *size) for v in (occlusion, original)
-        )
+    size = frame_size(driven if background is None else background)
+    bodies = _fitted(driven, size)
+    cut = whole_pictures(len(bodies), size)
     if args.crop:
         cut = cut_figure(bodies, in_pieces=is_pasted)
-    else:
-        cut = whole_pictures(len(bodies), (bodies.shape[2], bodies.shape[1]))
-    return FigureVideo(cut, bodies, background, occlusion, original, args.reference, is_pasted)
+    front, whole = (
+        None if video is None else _fitted(video, size) for video in (occlusion, original)
+    )
+    return FigureVideo(cut, bodies, background, front, whole, args.reference, is_pasted)
+
+
+def _fitted(frames: Frames, size: tuple[int, int]) -> Frames:
+    return ChangedFrames(frames, lambda frame: fit_clip(frame[None], *size)[0])

@@ -13,7 +13,7 @@ from ..checkpoints.families import FamilyProfile
 from ..images import fit
 from ..replacement.scene import NO_SCENE, Scene
 from .driving_options import Driving, skeleton_pictures
-from .videos_beside import read_beside
+from .videos_beside import open_beside
 
 
 class Placement(Protocol):
@@ -105,4 +105,4 @@ def alone(args: argparse.Namespace, driving: Driving) -> Alone:
     """The character alone, with the video of `--background-video` where there is one."""
     if args.background_video is None:
         return Alone(args, driving)
-    return Alone(args, driving, Scene(background=read_beside(args, args.background_video, driving)))
+    return Alone(args, driving, Scene(background=open_beside(args, args.background_video, driving)))

@@ -12,20 +12,20 @@ from PIL import Image
 from ..animate_settings import AnimateSettings
 from ..checkpoints.families import FamilyProfile
 from ..errors import SettingsError
-from ..pose.drawing import draw_poses
+from ..frames import ChangedFrames, Frames, frame_size
+from ..pose.drawing import draw_frames
 from ..pose.skeleton import PoseSequence
-from ..replacement.person_boxes import check_somebody, person_boxes
+from ..replacement.person_boxes import PersonBoxes, check_somebody
 from ..replacement.region import (
     Region,
     boxes_of_poses,
     choose_region,
-    masks_of_boxes,
     paste_region,
     scaled_boxes,
 )
 from ..replacement.scene import Scene
 from .driving_options import Driving, poses_of_clip
-from .videos_beside import read_beside
+from .videos_beside import open_beside
 
 logger = logging.getLogger("animate_anyone")
 
@@ -37,8 +37,8 @@ class Replacement:
     """What was read of the video in which a person is replaced; see `Placement`.
 
     Attributes:
-        target: (F, H, W, 3) uint8.
-        masks: The person (F, H', W').
+        target: Its frames, read when they are needed.
+        person: Where the person is, in the video or in masks of another size.
         boxes: The person's box in every frame, in pixels of the video.
         region: The part that is made anew.
         driving: What drives.
@@ -46,8 +46,8 @@ class Replacement:
         is_pasted: Whether the result is pasted into the video.
     """
 
-    target: np.ndarray
-    masks: np.ndarray
+    target: Frames
+    person: PersonBoxes
     boxes: np.ndarray
     region: Region
     driving: Driving
@@ -56,8 +56,9 @@ class Replacement:
 
     @property
     def given(self) -> Scene:
-        """The part of video and masks."""
-        return Scene(target=self.region.cut(self.target), masks=self.region.cut(self.masks))
+        """The part of the video, and the person in it."""
+        part = ChangedFrames(self.target, self.region.cut_frame)
+        return Scene(target=part, masks=self.region.cut_person(self.person))
 
     def size(self, profile: FamilyProfile) -> tuple[int, int]:
         """Of the part's shape, with the family's short side, in multiples of 64."""
@@ -80,9 +81,9 @@ class Replacement:
         """Of the part, where the person is in the video."""
         if self.poses is None:
             assert self.driving.clip is not None
-            return iter(self.region.cut(np.stack(list(self.driving.clip))))
+            return map(self.region.cut_frame, self.driving.clip)
         size = settings.width, settings.height
-        return iter(draw_poses(self.region.poses(self.poses), style, size, fit="stretch"))
+        return draw_frames(self.region.poses(self.poses), style, size, fit="stretch")
 
     def first_needed(self, frame: int) -> int:
         """That frame itself."""
@@ -92,7 +93,7 @@ class Replacement:
         """Pasted into the video, or as they were made."""
         if not self.is_pasted:
             return iter(frames)
-        return paste_region(self.target[first:], frames, self.region, self.boxes[first:])
+        return paste_region(self.target, frames, self.region, self.boxes, first_frame=first)
 
     def result_size(self, made: tuple[int, int]) -> tuple[int, int]:
         """The video's, where it is pasted."""
@@ -162,22 +163,22 @@ def check_replace_options(args: argparse.Namespace) -> None:
 
 
 def read_replacement(args: argparse.Namespace, driving: Driving) -> Replacement:
-    """Read the video of `--replace` and its mask, and find the person's poses.
+    """Open the video of `--replace`, and find the person in it and its poses.
 
     Raises:
         SettingsError: If there is neither a mask nor poses.
         MediaError: If a video is shorter than what drives.
     """
     poses = poses_of_clip(args, driving)
-    target = read_beside(args, args.replace, driving)
-    size = target.shape[2], target.shape[1]
+    target = open_beside(args, args.replace, driving)
+    size = frame_size(target)
     if args.mask is not None:
-        masks = read_beside(args, args.mask, driving).max(axis=-1)
-        boxes = scaled_boxes(person_boxes(masks), (masks.shape[2], masks.shape[1]), size)
+        person = PersonBoxes.in_pictures(open_beside(args, args.mask, driving))
+        boxes = scaled_boxes(person.boxes, person.size, size)
         check_somebody(boxes)
     elif poses is not None:
         boxes = scaled_boxes(boxes_of_poses(poses), (poses.width, poses.height), size)
-        masks = masks_of_boxes(boxes, size)
+        person = PersonBoxes.around(boxes, size)
     else:
         raise SettingsError(
             "Who is replaced? Skeleton pictures do not tell. Give --mask, a video that is white "
@@ -188,4 +189,4 @@ def read_replacement(args: argparse.Namespace, driving: Driving) -> Replacement:
         what = "%d of %d frames show nobody to replace and stay as they are."
         logger.info(what, empty, len(target))
     region = choose_region(boxes, size, crop=args.crop and args.paste)
-    return Replacement(target, masks, boxes, region, driving, poses, args.paste)
+    return Replacement(target, person, boxes, region, driving, poses, args.paste)

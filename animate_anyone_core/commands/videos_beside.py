@@ -5,10 +5,9 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from ..clips import open_clip, read_clip
+from ..clips import open_clip
 from ..errors import MediaError
+from ..frames import FirstFrames
 from ..media.stream import VideoStream
 from .driving_options import Driving
 from .excerpt_options import read_excerpt
@@ -18,8 +17,8 @@ logger = logging.getLogger("animate_anyone")
 _SAME_RATE = 0.01  # as a share: 29.97 is 30
 
 
-def read_beside(args: argparse.Namespace, path: Path, driving: Driving) -> np.ndarray:
-    """Read as many frames as drive, (F, H, W, 3) uint8.
+def open_beside(args: argparse.Namespace, path: Path, driving: Driving) -> FirstFrames:
+    """Open as many frames as drive, to be read when they are needed.
 
     A video of another rate is taken by time, unless it has as many frames as the one that drives:
     then they belong together one by one, whatever rate a tool wrote. So do pictures, which have none.
@@ -32,13 +31,14 @@ def read_beside(args: argparse.Namespace, path: Path, driving: Driving) -> np.nd
     if excerpt.fps is None and _is_of_another_rate(args, path, driving, rate):
         logger.info("%s is taken by time, at %g frames per second.", path.name, rate)
         excerpt = replace(excerpt, fps=rate)
-    clip = read_clip(path, count, excerpt)
-    if len(clip.frames) < count:
+    clip = open_clip(path, count, excerpt)
+    there = sum(1 for _ in clip)  # a header may promise others
+    if there < count:
         raise MediaError(
-            f"{path.name} has {len(clip.frames)} frames, but {count} poses drive. Give videos of "
-            f"one length, or --max-frames {len(clip.frames)}."
+            f"{path.name} has {there} frames, but {count} poses drive. Give videos of "
+            f"one length, or --max-frames {there}."
         )
-    return clip.frames
+    return FirstFrames(clip, count, path.name)
 
 
 def _is_of_another_rate(

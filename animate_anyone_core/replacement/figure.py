@@ -3,17 +3,18 @@
 Symbols: F frames of the video, N frames of all squares: where pieces overlap a frame is made twice.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ShapeError
+from ..frames import Frames, frame_size
 from ..images import fit_clip
 from .mimo_boxes import character_box, clean_mask, figure_boxes, figure_mask
-from .paste import paste_pieces
-from .pieces import Piece, split_clip, whole_clip_box
+from .paste import pasted_frames
+from .pieces import Piece, frames_of_pieces, split_clip, whole_clip_box
 from .squares import pad_to_square
 
 _BLACK, _WHITE = 0, 255
@@ -38,11 +39,19 @@ class CutFigure:
 
     def poses(self, pictures: np.ndarray, width: int, height: int) -> np.ndarray:
         """Pose pictures (F, H, W, 3) uint8 as the networks see them: (N, height, width, 3)."""
-        return self._squares(pictures, _BLACK, width, height)
+        return np.stack(list(self.pose_squares(pictures, width, height)))
 
     def background(self, frames: np.ndarray, width: int, height: int) -> np.ndarray:
         """The same of the video behind the figure."""
-        return self._squares(frames, _WHITE, width, height)
+        return np.stack(list(self.background_squares(frames, width, height)))
+
+    def pose_squares(self, pictures: Frames, width: int, height: int) -> "Squares":
+        """As `poses`, one by one when they are read."""
+        return Squares(self, pictures, _BLACK, width, height)
+
+    def background_squares(self, frames: Frames, width: int, height: int) -> "Squares":
+        """As `background`, one by one when they are read."""
+        return Squares(self, frames, _WHITE, width, height)
 
     def paste(
         self,
@@ -51,13 +60,7 @@ class CutFigure:
         occlusion: np.ndarray | None = None,
         original: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Put what was made of the squares (N, h, w, 3) uint8 over the background: (F, H, W, 3).
-
-        Args:
-            made: Of any size.
-            background: (F, H, W, 3) uint8.
-            occlusion: (F, H, W, 3) uint8, whose red says where `original` lies in front.
-            original: (F, H, W, 3) uint8; needed with `occlusion`.
+        """As `pasted`, all at once: (F, H, W, 3) uint8.
 
         Raises:
             ShapeError: If these are not as many frames as were cut.
@@ -67,33 +70,83 @@ class CutFigure:
                 f"{self.num_frames} frames were cut out, but {len(made)} came back. Give all that were "
                 "made of them."
             )
-        ends = np.cumsum([0, *(len(piece.frames) for piece in self.pieces)])
-        parts = [made[start:end] for start, end in pairwise(ends)]
-        return paste_pieces(parts, self.pieces, background, None, occlusion, original)
+        return np.stack(list(self.pasted(made, background, occlusion, original)))
 
-    def _squares(self, clip: np.ndarray, value: int, width: int, height: int) -> np.ndarray:
-        if (clip.shape[2], clip.shape[1]) != self.size:
-            raise ShapeError(
-                f"The figure was cut out of {self.size[0]}x{self.size[1]}, this video is "
-                f"{clip.shape[2]}x{clip.shape[1]}. Give videos of one size."
-            )
-        squares = (pad_to_square(piece.cut(clip), value) for piece in self.pieces)
-        return np.concatenate([fit_clip(square, width, height) for square in squares])
+    def pasted(
+        self,
+        made: Iterable[np.ndarray],
+        background: Iterable[np.ndarray],
+        occlusion: Iterable[np.ndarray] | None = None,
+        original: Iterable[np.ndarray] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Put what was made of the squares over the background, frame by frame.
+
+        Args:
+            made: N frames (h, w, 3) uint8, of any size.
+            background: F frames (H, W, 3) uint8.
+            occlusion: (H, W, 3) uint8, whose red says where `original` lies in front.
+            original: (H, W, 3) uint8; needed with `occlusion`.
+
+        Yields:
+            F frames (H, W, 3) uint8.
+        """
+        return pasted_frames(made, self.pieces, background, None, occlusion, original)
 
 
-def cut_figure(pictures: np.ndarray, *, in_pieces: bool) -> CutFigure:
+@dataclass(frozen=True)
+class Squares:
+    """What the networks see of a video with a figure: squares that are cut when they are read.
+
+    Attributes:
+        cut: Where.
+        frames: The video.
+        padding: Its value.
+        width: Of the squares.
+        height: Of the squares.
+    """
+
+    cut: CutFigure
+    frames: Frames
+    padding: int
+    width: int
+    height: int
+
+    def __len__(self) -> int:
+        return self.cut.num_frames
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Go over them, (height, width, 3) uint8.
+
+        Raises:
+            ShapeError: If the figure was cut out of a video of another size.
+        """
+        pieces = (piece for piece in self.cut.pieces for _ in piece.frames)
+        frames = frames_of_pieces(self.frames, self.cut.pieces)
+        for piece, frame in zip(pieces, frames, strict=False):
+            if (frame.shape[1], frame.shape[0]) != self.cut.size:
+                raise ShapeError(
+                    f"The figure was cut out of {self.cut.size[0]}x{self.cut.size[1]}, this video is "
+                    f"{frame.shape[1]}x{frame.shape[0]}. Give videos of one size."
+                )
+            square = pad_to_square(piece.cut_frame(frame)[None], self.padding)
+            yield fit_clip(square, self.width, self.height)[0]
+
+
+def cut_figure(pictures: Frames, *, in_pieces: bool) -> CutFigure:
     """Find the figure in rendered pose pictures on black.
 
     Args:
-        pictures: (F, H, W, 3) uint8.
+        pictures: F frames (H, W, 3) uint8.
         in_pieces: Whether the clip is split where the figure would become small, to be pasted back;
             else one box follows the figure's whole way.
     """
-    size = pictures.shape[2], pictures.shape[1]
-    masks = figure_mask(pictures)
+    size = frame_size(pictures)
+    masks = (figure_mask(picture[None]) for picture in pictures)
+    clean = (clean_mask(mask) if in_pieces else mask for mask in masks)
+    boxes = np.concatenate([figure_boxes(mask) for mask in clean])
     if in_pieces:
-        return CutFigure(tuple(split_clip(figure_boxes(clean_mask(masks)), size)), size)
-    box = whole_clip_box(figure_boxes(masks), size)
+        return CutFigure(tuple(split_clip(boxes, size)), size)
+    box = whole_clip_box(boxes, size)
     return CutFigure((Piece(tuple(range(len(pictures))), box),), size)
 
 

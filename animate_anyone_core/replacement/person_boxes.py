@@ -6,11 +6,49 @@ Convention: boxes are (x0, y0, x1, y1) in pixels, ends exclusive, and leave the 
 column out, as the published weights were trained.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import PoseError, ShapeError
+
+
+@dataclass(frozen=True)
+class PersonBoxes:
+    """Where a person is: what the networks see of masks.
+
+    Attributes:
+        boxes: In every frame (F, 4) int64; zeros for a frame without the person.
+        size: (width, height) of the pictures.
+    """
+
+    boxes: np.ndarray
+    size: tuple[int, int]
+
+    @classmethod
+    def in_masks(cls, masks: "np.ndarray | PersonBoxes") -> "PersonBoxes":
+        """Of masks (F, H, W) as `person_boxes` takes them; of boxes, these themselves."""
+        if isinstance(masks, PersonBoxes):
+            return masks
+        return cls(person_boxes(masks), (masks.shape[2], masks.shape[1]))
+
+    @classmethod
+    def in_pictures(cls, pictures: Iterable[np.ndarray]) -> "PersonBoxes":
+        """Of pictures (H, W, 3) uint8 of masks, one after the other."""
+        found = [cls.in_masks(picture.max(axis=-1)[None]) for picture in pictures]
+        return cls(np.concatenate([one.boxes for one in found]), found[0].size)
+
+    @classmethod
+    def around(cls, boxes: np.ndarray, size: tuple[int, int]) -> "PersonBoxes":
+        """As they would be found in masks of boxes (F, 4) whose ends may lie on the pictures' border."""
+        is_there = (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdims=True)
+        return cls(np.where(is_there, np.minimum(boxes, np.tile(size, 2) - 1), 0), size)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
 
 
 def person_boxes(masks: np.ndarray) -> np.ndarray:

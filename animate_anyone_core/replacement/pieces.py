@@ -5,11 +5,17 @@ Symbols: F frames.
 Convention: boxes are (x0, y0, x1, y1) in pixels, ends exclusive.
 """
 
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
 from .squares import grow_to_square
+
+T = TypeVar("T")
 
 OVERLAP = 4
 _SMALLEST_SHARE = 0.5  # of a figure's box in the box of its piece
@@ -31,13 +37,28 @@ class Piece:
 
     def cut(self, clip: np.ndarray) -> np.ndarray:
         """The piece of a clip (F, H, W, 3): (f, h, w, 3); an empty box cuts nearly the whole."""
-        x0, y0, x1, y1 = self.pixels(clip.shape[2], clip.shape[1])
-        return clip[list(self.frames), y0:y1, x0:x1]
+        return np.stack([self.cut_frame(clip[number]) for number in self.frames])
+
+    def cut_frame(self, frame: np.ndarray) -> np.ndarray:
+        """Cut out of a frame (H, W, 3): (h, w, 3), a view."""
+        x0, y0, x1, y1 = self.pixels(frame.shape[1], frame.shape[0])
+        return frame[y0:y1, x0:x1]
 
     def pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
         """The box that is cut out; of an empty box, the picture but for its last row and column."""
         x0, y0, x1, y1 = self.box
         return self.box if x1 > x0 and y1 > y0 else (0, 0, width - 1, height - 1)
+
+
+def frames_of_pieces(frames: Iterable[T], pieces: Sequence[Piece]) -> Iterator[T]:
+    """The frames of one piece after the other, those of two twice; goes over the clip once."""
+    rest = iter(frames)
+    last: deque[T] = deque(maxlen=max(piece.overlap for piece in pieces))
+    for piece in pieces:
+        yield from list(last)[len(last) - piece.overlap :]
+        for frame in islice(rest, len(piece.frames) - piece.overlap):
+            last.append(frame)
+            yield frame
 
 
 def split_clip(

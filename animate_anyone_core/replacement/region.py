@@ -7,14 +7,17 @@ Convention: boxes are (x0, y0, x1, y1) in pixels, ends exclusive.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 from PIL import Image
 
 from ..errors import PoseError, ShapeError
+from ..frames import Frames
 from ..images import stretch
 from ..pose.pose_keypoint import SEEN_SCORE
 from ..pose.skeleton import PoseSequence
+from .person_boxes import PersonBoxes
 
 _SMALL = 0.5  # a person lower than this share of the picture is cut out
 _ROOM = 0.35  # around the person, as a share of the box around all frames
@@ -45,10 +48,29 @@ class Region:
 
     def cut(self, clip: np.ndarray) -> np.ndarray:
         """Cut out of a clip (F, H, W, …), also of another size; a view."""
-        across, down = clip.shape[2] / self.size[0], clip.shape[1] / self.size[1]
+        x0, y0, x1, y1 = self._pixels(clip.shape[2], clip.shape[1])
+        return clip[:, y0:y1, x0:x1]
+
+    def cut_frame(self, frame: np.ndarray) -> np.ndarray:
+        """Cut out of a frame (H, W, …)."""
+        return self.cut(frame[None])[0]
+
+    def cut_person(self, person: PersonBoxes) -> PersonBoxes:
+        """A person in the video, as it is found in the part: a box ends where the part does."""
+        x0, y0, x1, y1 = self._pixels(*person.size)
+        start, last = np.tile((x0, y0), 2), np.tile((x1 - x0, y1 - y0), 2) - 1
+        moved = person.boxes - start
+        is_seen = person.boxes.any(axis=1) & (moved[:, 2:] >= 0).all(axis=1)
+        is_seen &= (moved[:, :2] <= last[:2]).all(axis=1)
+        boxes = np.where(is_seen[:, None], np.clip(moved, 0, last), 0)
+        return PersonBoxes(boxes, (x1 - x0, y1 - y0))
+
+    def _pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The box in a clip of this size, at least one pixel."""
+        across, down = width / self.size[0], height / self.size[1]
         x0, x1 = round(self.box[0] * across), round(self.box[2] * across)
         y0, y1 = round(self.box[1] * down), round(self.box[3] * down)
-        return clip[:, y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+        return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
 
     def poses(self, poses: PoseSequence) -> PoseSequence:
         """Poses of the video, also of another size, on the part's own canvas."""
@@ -126,20 +148,22 @@ def masks_of_boxes(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def paste_region(
-    target: np.ndarray,
+    target: Frames,
     made: Iterable[np.ndarray],
     region: Region,
     boxes: np.ndarray,
     feather: float = 0.08,
+    first_frame: int = 0,
 ) -> Iterator[np.ndarray]:
     """Put what was made of a part back, so that all but the person stays as it was.
 
     Args:
-        target: The video (F, H, W, 3) uint8.
-        made: Its frames (h, w, 3) uint8, made of the part, of any size.
+        target: The video, frames (H, W, 3) uint8.
+        made: Its frames (h, w, 3) uint8 from the first one on, made of the part, of any size.
         region: The part.
         boxes: The person's box in every frame (F, 4), in pixels of the video.
         feather: Width of the soft border around the box, as a share of its longer side.
+        first_frame: The number of the first frame that was made.
 
     Yields:
         Frames (H, W, 3) uint8. Pixels further from the box than the feather are the video's own.
@@ -150,7 +174,8 @@ def paste_region(
     if len(boxes) != len(target):
         raise ShapeError(f"There are {len(target)} frames, but {len(boxes)} boxes. Give one each.")
     x0, y0, x1, y1 = region.box
-    for frame, picture, box in zip(target, made, boxes, strict=True):
+    rest = islice(target, first_frame, None), made, boxes[first_frame:]
+    for frame, picture, box in zip(*rest, strict=True):
         result = frame.copy()
         if box[2] > box[0] and box[3] > box[1]:
             soft = max(1.0, feather * float(max(box[2] - box[0], box[3] - box[1])))

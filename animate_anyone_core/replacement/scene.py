@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from ..errors import SettingsError, ShapeError
+from ..frames import ChangedFrames, Frames, some_at_once
 from ..images import fit_clip
 from ..models.autoencoder import Autoencoder, encode_picture
 from ..pixels import pixels_01, signed_from_unit
+from ..sampling.clip_room import ClipRoom, parts_of
 from ..sampling.kept_latents import KeptLatents
-from .person_boxes import box_cells, box_shares, person_boxes
+from .person_boxes import PersonBoxes, box_cells, box_shares
 from .region import Region, paste_region, scaled_boxes
 
 _CHUNK = 4  # frames encoded at once: bounds the memory, not the result
@@ -26,14 +28,19 @@ class Scene:
     """Videos around the character; every one as many frames as there are poses, of any size.
 
     Attributes:
-        target: The video in which a person is replaced, that person included (F, H, W, 3) uint8.
-        masks: That person, as `person_boxes` takes them (F, H, W), of any size.
-        background: What is behind the character (F, H, W, 3) uint8; None is white.
+        target: The video in which a person is replaced, that person included.
+        masks: That person, as `person_boxes` takes them (F, H, W), of any size, or as found there.
+        background: What is behind the character; None is white.
     """
 
-    target: np.ndarray | None = None
-    masks: np.ndarray | None = None
-    background: np.ndarray | None = None
+    target: Frames | None = None
+    masks: np.ndarray | PersonBoxes | None = None
+    background: Frames | None = None
+
+    @property
+    def person(self) -> PersonBoxes | None:
+        """Where that person is."""
+        return None if self.masks is None else PersonBoxes.in_masks(self.masks)
 
 
 #: Nothing but the character.
@@ -48,6 +55,7 @@ def encode_scene(
     num_frames: int,
     width: int,
     height: int,
+    room: ClipRoom | None = None,
 ) -> Tensor | None:
     """Encode what a family's denoising UNet sees behind the noisy latents.
 
@@ -58,6 +66,7 @@ def encode_scene(
         num_frames: F.
         width: Of the video to make.
         height: Of the video to make.
+        room: Where the result is kept.
 
     Returns:
         (1, C', F, h, w); None for families without extra channels.
@@ -67,31 +76,41 @@ def encode_scene(
         ShapeError: If a video has another number of frames, or is none.
     """
     check_scene(extra_inputs, scene)
-    parts = []
-    for name in extra_inputs:
+    if not extra_inputs:
+        return None
+    room = room or ClipRoom()
+    channels = [1 if name == "mask" else vae.config.latent_channels for name in extra_inputs]
+    shape = sum(channels), height // 8, width // 8
+    extra = room.frames(num_frames, shape, next(vae.parameters()))
+    for name, part in zip(extra_inputs, extra.split(channels, dim=1), strict=True):
         if name == "mask":
-            masks = scene.masks
-            assert masks is not None  # checked above
-            _check_count("masks", len(masks), num_frames)
-            size = masks.shape[2], masks.shape[1]
-            parts.append(box_cells(person_boxes(masks), size, height // 8, width // 8))
+            person = scene.person
+            assert person is not None  # checked above
+            _check_count("masks", len(person), num_frames)
+            for some in parts_of(num_frames):
+                cells = box_cells(person.boxes[some], person.size, *shape[1:])
+                part[some] = cells[0].transpose(0, 1)
+                room.release()
             continue
         frames = scene.target if name == "target" else scene.background
         if frames is None:
             white = np.full((1, height, width, 3), 255, np.uint8)
-            cells = encode_frames(vae, white, width, height)
-            parts.append(cells.expand(-1, -1, num_frames, -1, -1))
+            part[:] = next(_encoded(vae, white, width, height))
             continue
         _check_count(f"frames of the {name} video", len(frames), num_frames)
-        parts.append(encode_frames(vae, frames, width, height))
-    if not parts:
-        return None
-    like = parts[0]
-    return torch.cat([part.to(like) for part in parts], dim=1)
+        start = 0
+        for cells in _encoded(vae, frames, width, height):
+            part[start : start + len(cells)] = cells
+            start += len(cells)
+            room.release()
+    return extra.transpose(0, 1)[None]
 
 
 def surroundings(
-    extra_inputs: Sequence[str], scene: Scene, extra: Tensor | None
+    extra_inputs: Sequence[str],
+    scene: Scene,
+    extra: Tensor | None,
+    room: ClipRoom | None = None,
 ) -> KeptLatents | None:
     """What lies around the person to be replaced, to be kept: the target's latents outside its box.
 
@@ -101,14 +120,21 @@ def surroundings(
         extra_inputs: As of `encode_scene`.
         scene: The videos.
         extra: What they were encoded to (1, C', F, h, w).
+        room: Where the mask is kept.
 
     Returns:
         None for weights that see no target video.
     """
-    if "target" not in extra_inputs or extra is None or scene.masks is None:
+    person = scene.person
+    if "target" not in extra_inputs or extra is None or person is None:
         return None
-    size = scene.masks.shape[2], scene.masks.shape[1]
-    mask = box_shares(person_boxes(scene.masks), size, *extra.shape[-2:])
+    cells = extra.shape[-2:]
+
+    def shares(part: slice) -> Tensor:
+        of_part = box_shares(person.boxes[part], person.size, *cells)
+        return of_part[0].transpose(0, 1).to(extra.device)
+
+    mask = (room or ClipRoom()).filled(len(person), shares).transpose(0, 1)[None]
     return KeptLatents(extra[:, :-1], mask)  # behind the target is the mask
 
 
@@ -123,33 +149,34 @@ def keep_pixels(
         size: Their (width, height).
         first_frame: Its number.
     """
+    person = scene.person
     assert scene.target is not None  # else nothing is kept
-    assert scene.masks is not None
-    seen = person_boxes(scene.masks[first_frame:])
-    boxes = scaled_boxes(seen, (scene.masks.shape[2], scene.masks.shape[1]), size)
-    target = fit_clip(scene.target[first_frame:], *size)
-    return paste_region(target, made, Region((0, 0, *size), size), boxes)
+    assert person is not None
+    boxes = scaled_boxes(person.boxes, person.size, size)
+    target = ChangedFrames(scene.target, lambda frame: fit_clip(frame[None], *size)[0])
+    whole = Region((0, 0, *size), size)
+    return paste_region(target, made, whole, boxes, first_frame=first_frame)
 
 
 @torch.no_grad()
-def encode_frames(vae: Autoencoder, frames: np.ndarray, width: int, height: int) -> Tensor:
-    """Stretch frames (F, H, W, 3) uint8 to the video's size and encode them: (1, C, F, h, w), scaled.
+def encode_frames(vae: Autoencoder, frames: Frames, width: int, height: int) -> Tensor:
+    """Stretch frames (H, W, 3) uint8 to the video's size and encode them: (1, C, F, h, w), scaled.
 
     Raises:
         ShapeError: If these are no frames.
     """
-    if frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
-        raise ShapeError(
-            f"A video must have the shape (frames, height, width, 3), got {tuple(frames.shape)}."
-        )
+    return torch.cat(list(_encoded(vae, frames, width, height))).transpose(0, 1)[None]
+
+
+@torch.no_grad()
+def _encoded(vae: Autoencoder, frames: Frames, width: int, height: int) -> Iterator[Tensor]:
+    """Latents (f, C, h, w) of a few frames after the others."""
     weight = next(vae.parameters())
-    chunks = []
-    for start in range(0, len(frames), _CHUNK):
-        stretched = fit_clip(frames[start : start + _CHUNK], width, height)
+    _check_picture(next(iter(frames), np.empty(0)), len(frames))
+    for some in some_at_once(frames, _CHUNK):
         # Contiguous: channels-last norms on a CPU are off by 1e-2 on plain pictures
-        pixels = signed_from_unit(pixels_01(stretched)).contiguous()
-        chunks.append(encode_picture(vae, pixels.to(weight)))
-    return torch.cat(chunks).transpose(0, 1)[None]
+        pixels = signed_from_unit(pixels_01(fit_clip(some, width, height))).contiguous()
+        yield encode_picture(vae, pixels.to(weight))
 
 
 def check_scene(extra_inputs: Sequence[str], scene: Scene) -> None:
@@ -165,6 +192,13 @@ def check_scene(extra_inputs: Sequence[str], scene: Scene) -> None:
                 f"These weights cannot see a {name} video: their denoising UNet has no input "
                 f"channels for it. {_WHO[name]}"
             )
+
+
+def _check_picture(frame: np.ndarray, count: int) -> None:
+    if frame.ndim != 3 or frame.shape[-1] != 3:
+        raise ShapeError(
+            f"A video must have the shape (frames, height, width, 3), got {(count, *frame.shape)}."
+        )
 
 
 _WHO = {

@@ -44,13 +44,12 @@ class ClipRoom:
 
     def filled(self, num_frames: int, of_frames: Callable[[slice], Tensor]) -> Tensor:
         """Frames (F, ...), a few at a time from a function that is asked for them in order."""
-        starts = [_AT_ONCE * number for number in range(max(1, num_frames // _AT_ONCE))]
         made: Tensor | None = None
-        for start, end in zip(starts, (*starts[1:], num_frames), strict=True):
-            some = of_frames(slice(start, end))
+        for part in parts_of(num_frames):
+            some = of_frames(part)
             if made is None:
                 made = self.frames(num_frames, tuple(some.shape[1:]), some)
-            made[start:end] = some
+            made[part] = some
             self.release()
         assert made is not None
         return made
@@ -59,6 +58,12 @@ class ClipRoom:
         """Give back the memory of what is in files; tensors stay as they are."""
         for file in self._files:
             file.madvise(mmap.MADV_DONTNEED)
+
+
+def parts_of(num_frames: int) -> list[slice]:
+    """The frames of a clip, a few at a time, in order."""
+    starts = [_AT_ONCE * number for number in range(max(1, num_frames // _AT_ONCE))]
+    return [slice(*ends) for ends in zip(starts, (*starts[1:], num_frames), strict=True)]
 
 
 def _mapped_file(size: int) -> mmap.mmap | None:

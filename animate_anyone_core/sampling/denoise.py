@@ -13,7 +13,7 @@ from .blending import Blend, window_weights
 from .clip_room import ClipRoom
 from .clip_solver import ClipSolver, finished_frames
 from .guidance import guide, needs_unconditional
-from .kept_latents import KeptLatents
+from .kept_latents import KeptLatents, kept_parts
 from .ranks import ALONE, Ranks
 from .windows import Window, WindowSettings
 
@@ -127,8 +127,10 @@ def denoise(
     del begun, start  # the latents that a run goes on from are in the room now
 
     for number, t in enumerate(solver.timesteps[first:], first):
-        if kept is not None:
-            latents = kept.before_step(latents, noise, solver, t)
+        for part, stays in kept_parts(kept):
+            made, drawn = latents[:, :, part], noise[:, :, part]
+            latents[:, :, part] = stays.before_step(made, drawn, solver, t)
+            room.release()
         guidance = guidance_scale if number >= guided_from * len(solver.timesteps) else 1.0
         told = _in_step(on_step, number, len(solver.timesteps))
         try:
@@ -152,7 +154,10 @@ def denoise(
         if keeper is not None and (number + 1) % keep_every == 0:
             keeper.save(number + 1, latents, solvers, generator)
             room.release()
-    return latents if kept is None else kept.at_the_end(latents)
+    for part, stays in kept_parts(kept):
+        latents[:, :, part] = stays.at_the_end(latents[:, :, part])
+        room.release()
+    return latents
 
 
 def _frames_first(clip: Tensor, change: Callable[[Tensor], Tensor], room: ClipRoom) -> Tensor:

@@ -4,11 +4,14 @@ Blended latent diffusion (Avrahami et al. 2022): before every step, what stays i
 much of the same noise as the rest has; at the end it is the clip itself.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .clip_room import parts_of
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,11 @@ class KeptLatents:
 
     def _mixed(self, made: Tensor, kept: Tensor) -> Tensor:
         return torch.lerp(kept, made, self.mask.to(made))
+
+
+def kept_parts(kept: KeptLatents | None) -> Iterator[tuple[slice, KeptLatents]]:
+    """What stays, a few frames at a time, and which they are; nothing where all is made anew."""
+    if kept is None:
+        return
+    for part in parts_of(kept.latents.shape[2]):
+        yield part, KeptLatents(kept.latents[:, :, part], kept.mask[:, :, part])

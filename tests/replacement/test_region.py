@@ -5,7 +5,7 @@ import pytest
 
 from animate_anyone_core.errors import PoseError, ShapeError
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
-from animate_anyone_core.replacement.person_boxes import person_boxes
+from animate_anyone_core.replacement.person_boxes import PersonBoxes, person_boxes
 from animate_anyone_core.replacement.region import (
     Region,
     boxes_of_poses,
@@ -69,6 +69,31 @@ def test_boxes_of_poses_are_around_what_is_seen():
     assert boxes.tolist() == [[44, 14, 66, 76], [0, 0, 0, 0]]
     with pytest.raises(PoseError, match="The poses show nobody"):
         boxes_of_poses(PoseSequence(points, scores * 0, *SIZE))
+
+
+@pytest.mark.parametrize("size", [SIZE, (100, 50), (231, 77)])
+def test_a_person_is_cut_out_as_its_mask_is(size):
+    """Whether masks are cut and then searched, or the boxes found in them are."""
+    width, height = size
+    masks = np.zeros((5, height, width), np.uint8)
+    masks[0, height // 3 : height // 2, width // 3 : width // 2] = 255
+    masks[1, height // 2, width // 2] = 255  # one pixel
+    masks[2, :, :] = 255  # ends where the part does
+    masks[3, :3, :3] = 255  # outside of the part
+    region = Region((50, 20, 150, 70), SIZE)
+    expected = PersonBoxes.in_masks(region.cut(masks))
+    found = region.cut_person(PersonBoxes.in_masks(masks))
+    assert found.size == expected.size
+    assert np.array_equal(found.boxes, expected.boxes)
+
+
+def test_boxes_are_as_if_found_in_their_masks():
+    """At the pictures' border, too, where a mask ends before its box."""
+    boxes = np.concatenate([SMALL, [[0, 0, 200, 100], [150, 60, 200, 90], [7, 7, 7, 9]]])
+    expected = PersonBoxes.in_masks(masks_of_boxes(boxes, SIZE))
+    assert np.array_equal(PersonBoxes.around(boxes, SIZE).boxes, expected.boxes)
+    pictures = masks_of_boxes(boxes, SIZE)[..., None].repeat(3, axis=-1).astype(np.uint8) * 255
+    assert np.array_equal(PersonBoxes.in_pictures(pictures).boxes, expected.boxes)
 
 
 def test_masks_of_boxes_are_found_as_these_boxes():
