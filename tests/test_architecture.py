@@ -17,6 +17,7 @@ FLOORS = {
     "pixels": 0,
     "borders": 1,
     "files": 1,
+    "workers": 1,
     "media": 2,
     "sampling": 3,
     "video": 3,
