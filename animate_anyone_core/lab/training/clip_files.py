@@ -147,7 +147,8 @@ def count_both(clip: Clip) -> int:
     """
     if clip.num_frames is not None:
         return clip.num_frames
-    assert isinstance(clip.frames, Path) and isinstance(clip.poses, Path)
+    assert isinstance(clip.frames, Path)
+    assert isinstance(clip.poses, Path)
     count, poses = count_frames(clip.frames), count_frames(clip.poses)
     if count != poses:
         raise SettingsError(

@@ -125,7 +125,8 @@ def write_shards(
 
 
 def _facts(clip: Clip, root: Path) -> list[Any]:
-    assert isinstance(clip.frames, Path) and isinstance(clip.poses, Path)
+    assert isinstance(clip.frames, Path)
+    assert isinstance(clip.poses, Path)
     inside = clip.frames.is_relative_to(root)
     name = clip.frames.relative_to(root).as_posix() if inside else clip.frames.name
     stats = [place.stat() for place in (clip.frames, clip.poses) if place.exists()]
@@ -192,7 +193,8 @@ def _look(source: _Source) -> tuple[dict[str, Any], list[_Member]]:
         AnimateAnyoneError: If it cannot be packed.
     """
     clip = source.clip
-    assert isinstance(clip.frames, Path) and isinstance(clip.poses, Path)
+    assert isinstance(clip.frames, Path)
+    assert isinstance(clip.poses, Path)
     for place in (clip.frames, clip.poses):
         if place.is_dir():
             raise SettingsError(

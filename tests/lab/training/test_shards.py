@@ -110,7 +110,7 @@ def test_what_cannot_be_packed_is_told(prepared, tmp_path):
 def test_a_folder_of_pictures_is_left_out(prepared, tmp_path):
     listed = [{"video_path": str(prepared / "pictures"), "kps_path": str(prepared / "a.json")}]
     (tmp_path / "meta.json").write_text(json.dumps(listed))
-    with pytest.raises(SettingsError, match="None of the 1 clips .* is a folder of pictures"):
+    with pytest.raises(SettingsError, match=r"None of the 1 clips .* is a folder of pictures"):
         write_shards(tmp_path / "meta.json", tmp_path / "shards", BIG)
     assert not list((tmp_path / "shards").glob("*"))
 
@@ -154,7 +154,7 @@ class TestGoingOn:
         (shards / "shards.json").unlink()
         (shards / "shard-000001.json").unlink()  # as if killed before it was written
         kept = (shards / "shard-000000.tar").stat().st_mtime_ns
-        with pytest.raises(SettingsError, match="are not finished.*`pack` command once more"):
+        with pytest.raises(SettingsError, match=r"are not finished.*`pack` command once more"):
             is_shards(shards)
         report = write_shards(prepared, shards, SMALL)
         assert report.kept > 0
@@ -220,7 +220,7 @@ class TestDamage:
     def test_arrays_that_are_none_are_told(self, shards):
         poses = read_shards(shards)[0].poses
         moved = poses._replace(points=poses.points._replace(start=poses.points.start + 8))
-        with pytest.raises(PoseError, match="a.mp4.points.npy in .* holds no array"):
+        with pytest.raises(PoseError, match=r"a.mp4.points.npy in .* holds no array"):
             moved.load([0])
 
     def test_a_damaged_video_is_told_by_its_own_name(self, shards):
