@@ -27,10 +27,14 @@ from .shard_index import (
     SHARD_FORMAT,
     is_shards,
     read_index,
+    read_shard,
     shard_name,
 )
 
 logger = logging.getLogger("animate_anyone")
+
+#: Bytes that a tar holds beside those of a file: its header, and the rest of its last block.
+_AROUND = 1024
 
 
 @dataclass
@@ -140,9 +144,13 @@ def _kept(stem: Path, sources: list[_Source]) -> dict[str, Any] | None:
         SettingsError: If it holds other clips.
     """
     path = stem.with_suffix(".json")
-    if not (path.is_file() and stem.with_suffix(".tar").is_file()):
+    if not path.is_file():
         return None
-    index = read_index(path)
+    try:
+        read_shard(path)
+        index = read_index(path)
+    except SettingsError:
+        return None  # damaged, or without its tar
     made_of = index.get("made_of")
     if not made_of or made_of != [source.facts for source in sources[: len(made_of)]]:
         raise SettingsError(
@@ -157,33 +165,43 @@ def _write_shard(
 ) -> dict[str, Any]:
     """Write as many clips as fit, and the index; a shard of which nothing is left is not written."""
     clips: list[dict[str, Any]] = []
-    made_of: list[list[Any]] = []
-    left_out: dict[str, str] = {}
+    index = {"format": SHARD_FORMAT, "clips": clips, "made_of": [], "left_out": {}}
     tar_path = stem.with_suffix(".tar")
     with whole_file(tar_path) as part:
         with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as tar:
-            for source in sources:
-                try:
-                    entry, members = _look(source)
-                except AnimateAnyoneError as error:
-                    left_out[source.name] = " ".join(str(error).split())
-                    made_of.append(source.facts)
-                    continue
-                # a header of 512 bytes each, and the end of the last block
-                if clips and tar.fileobj.tell() + sum(m.size + 1024 for m in members) > shard_bytes:
-                    break
-                key = f"{first + len(clips):09d}"
-                for member in members:
-                    _add(tar, f"{key}.{member.suffix}", member.content)
-                clips.append({"key": key, **entry})
-                made_of.append(source.facts)
+            _fill(tar, index, sources, first, shard_bytes)
         _note_places(part, clips)
-    index = {"format": SHARD_FORMAT, "clips": clips, "made_of": made_of, "left_out": left_out}
     if clips:
         write_json(index, stem.with_suffix(".json"), indent=None)
     else:
         tar_path.unlink()
     return index
+
+
+def _fill(
+    tar: tarfile.TarFile,
+    index: dict[str, Any],
+    sources: list[_Source],
+    first: int,
+    shard_bytes: int,
+) -> None:
+    """Add clips to a tar and its index until the next one would be too much."""
+    size = 0
+    for source in sources:
+        try:
+            entry, members = _look(source)
+        except AnimateAnyoneError as error:
+            index["left_out"][source.name] = " ".join(str(error).split())
+            index["made_of"].append(source.facts)
+            continue
+        size += sum(member.size + _AROUND for member in members)
+        if index["clips"] and size > shard_bytes:
+            return
+        key = f"{first + len(index['clips']):09d}"
+        for member in members:
+            _add(tar, f"{key}.{member.suffix}", member.content)
+        index["clips"].append({"key": key, **entry})
+        index["made_of"].append(source.facts)
 
 
 def _look(source: _Source) -> tuple[dict[str, Any], list[_Member]]:

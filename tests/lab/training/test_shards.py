@@ -161,6 +161,12 @@ class TestGoingOn:
         assert (shards / "shard-000000.tar").stat().st_mtime_ns == kept
         assert {path.name: path.read_bytes() for path in shards.iterdir()} == whole
 
+    def test_a_damaged_shard_is_written_again(self, prepared, shards):
+        whole = {path.name: path.read_bytes() for path in shards.iterdir()}
+        os.truncate(shards / "shard-000000.tar", 3000)
+        write_shards(prepared, shards, SMALL)
+        assert {path.name: path.read_bytes() for path in shards.iterdir()} == whole
+
     def test_what_is_stopped_leaves_whole_shards_only(self, prepared, tmp_path):
         def stop(done, total):
             raise KeyboardInterrupt
