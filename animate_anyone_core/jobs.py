@@ -2,14 +2,16 @@
 
 A list is JSON Lines (an object a line) or CSV (a header, then a row a job). Beside it, NAME.done.jsonl
 holds a line for every finished job; a job is done if such a line has its options and the size and time
-of the files that they name, and its output is there. Processes that share a list each take every n-th
-job of it and append to the same file.
+of the files that they name, and its output is there. Any workers do the jobs; who does one changes
+nothing. Processes of a launcher that share a list each take every n-th job of it and append to the same
+file.
 """
 
 import csv
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +21,15 @@ from .borders.files import check_file
 from .borders.json_text import parse_json
 from .borders.limits import JOBS_BYTES
 from .errors import AnimateAnyoneError, SettingsError
+from .progress import OnStep
+from .workers.tasks import OpenTools, Workers
 
 logger = logging.getLogger("animate_anyone")
 
 #: Option -> value, as they stand in the list.
 Row = Mapping[str, Any]
+#: Does a job, with the tools of the worker that it falls to; it can be sent to another process.
+Work = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,27 @@ class Job:
             except (OSError, ValueError):
                 continue  # no file's name
         return facts
+
+
+@dataclass(frozen=True)
+class JobTask:
+    """A job as a task of workers; its answer is None, or why it failed."""
+
+    job: Job
+    work: Work
+
+    @property
+    def name(self) -> str:
+        """Its output's."""
+        return str(self.job.output)
+
+    def run(self, open_tools: OpenTools, on_step: OnStep) -> str | None:
+        """Do it. Whatever goes wrong is the job's own fault; Ctrl-C and SIGTERM are none."""
+        try:
+            self.work(open_tools())
+        except Exception as error:
+            return _reason(error)
+        return None
 
 
 @dataclass(frozen=True)
@@ -137,7 +164,8 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Row]]:
 
 def run_jobs(
     path: Path,
-    make_job: Callable[[int, Row], tuple[Job, Callable[[], None]]],
+    make_job: Callable[[int, Row], tuple[Job, Work]],
+    workers: Workers,
     process: tuple[int, int] = (0, 1),
 ) -> JobReport:
     """Run the jobs of a list that are not done yet.
@@ -145,6 +173,7 @@ def run_jobs(
     Args:
         path: The list.
         make_job: Line and options -> the job, and what does it; either may raise.
+        workers: Who does them.
         process: (which, of how many) processes share the list; job n is that of process n modulo
             their number.
 
@@ -155,38 +184,54 @@ def run_jobs(
         SettingsError: As `read_rows`, or if two jobs make the same file.
     """
     begun, which = time.monotonic(), slice(process[0], None, process[1])
-    jobs: list[tuple[Job, Callable[[], None]]] = []
+    tasks: list[JobTask] = []
     faults: list[tuple[int, str]] = []
     for number, row in read_rows(path):
         try:
-            jobs.append(make_job(number, row))
-        except _FAULTS as error:
+            tasks.append(JobTask(*make_job(number, row)))
+        except Exception as error:
             faults.append((number, _reason(error)))
-    _check_outputs([job for job, _ in jobs])
+    _check_outputs([task.job for task in tasks])
     faults = faults if process[0] == 0 else []  # one process tells of them
-    ledger = path.with_name(path.name + ".done.jsonl")
-    finished = _read_ledger(ledger)
-    done = skipped = 0
-    for job, work in jobs[which]:
-        facts = job.facts()
-        if _key(facts) in finished and job.output.is_file():
-            skipped += 1
-            continue
-        logger.info("Job of line %d: %s", job.number, job.output)
-        try:
-            work()
-        except _FAULTS as error:
-            faults.append((job.number, _reason(error)))
-            logger.info("Job of line %d failed: %s", job.number, faults[-1][1])
-            continue
-        with ledger.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
-        done += 1
-    return JobReport(done, skipped, sorted(faults), time.monotonic() - begun)
+    waiting = _Waiting(tasks[which], path.with_name(path.name + ".done.jsonl"))
+    done = 0
+    for task, answer in workers.run(waiting.next_task):
+        assert isinstance(task, JobTask)
+        if answer is None:
+            waiting.note_done(task)
+            done += 1
+        else:
+            faults.append((task.job.number, str(answer)))
+            logger.info("Job of line %d failed: %s", *faults[-1])
+    return JobReport(done, waiting.skipped, sorted(faults), time.monotonic() - begun)
 
 
-#: Whatever goes wrong in a job is its own fault; Ctrl-C and SIGTERM are none.
-_FAULTS = (Exception,)
+class _Waiting:
+    """Jobs that are not begun yet, and the ledger of those that are done."""
+
+    def __init__(self, tasks: Sequence[JobTask], ledger: Path) -> None:
+        self.skipped = 0
+        self._tasks, self._ledger = deque(tasks), ledger
+        self._finished = _read_ledger(ledger)
+        self._facts: dict[int, dict[str, str]] = {}  # when they were begun
+
+    def next_task(self) -> JobTask | None:
+        """The next job that is not done yet."""
+        while self._tasks:
+            task = self._tasks.popleft()
+            facts = task.job.facts()
+            if _key(facts) in self._finished and task.job.output.is_file():
+                self.skipped += 1
+                continue
+            logger.info("Job of line %d: %s", task.job.number, task.job.output)
+            self._facts[task.job.number] = facts
+            return task
+        return None
+
+    def note_done(self, task: JobTask) -> None:
+        """Write a job into the ledger."""
+        with self._ledger.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(self._facts.pop(task.job.number)) + "\n")
 
 
 def _reason(error: Exception) -> str:

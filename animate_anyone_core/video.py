@@ -18,6 +18,7 @@ from .errors import MediaError
 from .files import check_writable, whole_file
 from .media.color import Bt709Writer, RgbReader
 from .media.container import average_rate, open_input, picture_track, promised_frames
+from .media.file_part import FilePlace
 from .media.sound import Sound, SoundTrack
 from .media.stream import VideoStream, in_a_sentence
 from .media.timing import WHOLE, Excerpt
@@ -88,7 +89,9 @@ def read_video(
         return VideoClip(np.stack(frames), stream.fps, stream.sound)
 
 
-def stored_frames(path: Path, numbers: set[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+def stored_frames(
+    path: FilePlace, numbers: set[int] | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
     """Go over the frames that a video stores, whatever their times.
 
     Args:
@@ -111,7 +114,7 @@ def stored_frames(path: Path, numbers: set[int] | None = None) -> Iterator[tuple
                 return
 
 
-def count_stored_frames(path: Path) -> int:
+def count_stored_frames(path: FilePlace) -> int:
     """How many frames a video stores.
 
     Raises:

@@ -18,6 +18,7 @@ FLOORS = {
     "borders": 1,
     "files": 1,
     "frames": 1,
+    "workers": 1,
     "media": 2,
     "sampling": 3,
     "video": 3,

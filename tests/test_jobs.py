@@ -5,7 +5,13 @@ import json
 import pytest
 
 from animate_anyone_core.errors import MediaError, SettingsError
-from animate_anyone_core.jobs import Job, read_rows, run_jobs
+from animate_anyone_core.jobs import Job, JobReport, read_rows
+from animate_anyone_core.jobs import run_jobs as run_by
+from animate_anyone_core.workers.tasks import OneProcess
+
+
+def run_jobs(path, make_job, process=(0, 1)) -> JobReport:
+    return run_by(path, make_job, OneProcess(None), process)
 
 
 def write(path, *rows):
@@ -21,7 +27,7 @@ def work(tmp_path):
     def make_job(number, row):
         output = tmp_path / row["output"]
 
-        def run():
+        def run(_):
             ran.append(number)
             if "fault" in row:
                 raise (
@@ -98,10 +104,10 @@ class TestRunning:
         def stopped(number, row):
             job, run = make_job(number, {k: v for k, v in row.items() if k != "fault"})
 
-            def run_or_stop():
+            def run_or_stop(tools):
                 if "fault" in row:
                     raise KeyboardInterrupt
-                run()
+                run(tools)
 
             return job, run_or_stop
 

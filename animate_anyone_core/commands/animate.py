@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -32,16 +31,17 @@ from ..sampling.windows import SCHEDULES
 from ..unfinished import UnfinishedVideo, file_digest, weights_digest
 from ..video import check_video_output, write_video
 from .animate_jobs import Load, animate_jobs
+from .devices import DTYPES, choose_device, choose_dtype
 from .driving_options import Driving, add_driving_options, read_driving
 from .figure_options import add_figure_options, check_figure_options, is_figure, read_figure
+from .job_options import OF_LISTS
+from .job_workers import add_worker_options, check_no_workers
 from .number_option import add_max_frames
 from .placement import Placement, alone
 from .progress_bar import progress_bar
 from .replace_options import add_replace_options, check_replace_options, read_replacement
 
 logger = logging.getLogger("animate_anyone")
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make many videos: a line of JSON, or a row of a .csv, holds the options of one; what "
         "it leaves out is taken from here, a fault ends its own job, done jobs are not done again",
     )
+    add_worker_options(parser)
     add(
         "--lora", type=Path, metavar="FILE", help="LoRA for the denoising UNet, such as a student's"
     )
@@ -110,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.jobs is not None:
         return animate_jobs(args, add_arguments, make_video)
+    check_no_workers(args)
     if args.reference is None:
         raise SettingsError("--reference is missing: give a picture of the character.")
     ranks = launched()
@@ -264,7 +266,7 @@ def _facts(
     args: argparse.Namespace, models: Models, device: torch.device, dtype: torch.dtype
 ) -> dict[str, str]:
     """What decides the frames: the options, and what is in the files that they name."""
-    ways = ("command", "output", "resume", "sound", "jobs")
+    ways = ("command", "output", "resume", "sound", *OF_LISTS)
     facts = {f"--{k.replace('_', '-')}": str(v) for k, v in vars(args).items() if k not in ways}
     facts |= {"--device": device.type, "--dtype": str(dtype).removeprefix("torch.")}
     beside = ("replace", "mask", "background_video", "occlusion", "original", "lora")
@@ -275,31 +277,3 @@ def _facts(
     networks = (models.denoising_unet, models.reference_net, models.pose_guider, models.vae)
     facts["the weights"] = weights_digest((*networks, models.image_encoder))
     return facts
-
-
-def choose_device(name: str) -> torch.device:
-    """The device by name; "auto" takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        SettingsError: If there is no such device here.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            place = os.environ.get("LOCAL_RANK", "")  # of several processes, each has its own
-            count = torch.cuda.device_count()
-            return torch.device("cuda", int(place) % count if place.isdecimal() else 0)
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).item()  # also refuses what holds no numbers
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"--device {name} cannot be used here: {reason}") from error
-    return device
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The precision by name; "auto" is float32 on the CPU, where half is slow, else float16."""
-    if name != "auto":
-        return DTYPES[name]
-    return torch.float32 if device.type == "cpu" else torch.float16

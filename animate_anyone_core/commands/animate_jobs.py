@@ -9,16 +9,17 @@ from pathlib import Path
 from ..checkpoints.model_folder import Models, load_models
 from ..checkpoints.report import LoadReport
 from ..errors import SettingsError
-from ..jobs import Job, Row, run_jobs
+from ..jobs import Job, Row, Work, run_jobs
 from ..sampling.ranks import launched
-from .job_options import row_options, row_parser
+from .job_options import OF_LISTS, row_options, row_parser
+from .job_workers import choose_workers
 
 logger = logging.getLogger("animate_anyone")
 
 #: Loads networks as `load_models` does.
 Load = Callable[..., tuple[Models, list[LoadReport]]]
 #: Options of the list or of the machine: they decide no result.
-_WAYS = ("command", "jobs", "resume")
+_WAYS = ("command", "resume", *OF_LISTS)
 
 
 def animate_jobs(
@@ -39,9 +40,9 @@ def animate_jobs(
     Raises:
         SettingsError: If the list cannot be read, or two jobs make the same file.
     """
-    parser, load = row_parser(add_arguments), _LastModels()
+    parser = row_parser(add_arguments)
 
-    def make_job(number: int, row: Row) -> tuple[Job, Callable[[], None]]:
+    def make_job(number: int, row: Row) -> tuple[Job, Work]:
         options = row_options(parser, row, args)
         if options.reference is None:
             raise SettingsError("The job says no reference, and --reference is not given.")
@@ -50,12 +51,29 @@ def animate_jobs(
             for name, value in vars(options).items()
             if name not in _WAYS and value is not None
         }
-        return Job(number, decisive, options.output), partial(make_video, options, load)
+        return Job(number, decisive, options.output), partial(_work, options, make_video)
 
-    ranks = launched()
-    report = run_jobs(args.jobs, make_job, (ranks.number, ranks.count))
+    ranks, workers = launched(), choose_workers(args, _Bench)
+    report = run_jobs(args.jobs, make_job, workers, (ranks.number, ranks.count))
     logger.info("%s", report)
     return 1 if report.faults else 0
+
+
+class _Bench:
+    """What the jobs of a worker share: its device, and the networks that are loaded there."""
+
+    def __init__(self, device: str | None) -> None:
+        self.device, self.load = device, _LastModels()
+
+
+def _work(
+    options: argparse.Namespace,
+    make_video: Callable[[argparse.Namespace, Load], None],
+    bench: _Bench,
+) -> None:
+    if bench.device is not None:
+        options.device = bench.device
+    make_video(options, bench.load)
 
 
 class _LastModels:

@@ -26,7 +26,7 @@ from ..pose.drawing import draw_poses
 from ..pose.skeleton import PoseSequence
 from ..pose.tracking import choose_person
 from ..video import VideoClip, write_video
-from .animate import choose_device, choose_dtype
+from .devices import choose_device, choose_dtype
 from .number_option import add_max_frames
 from .pose_networks import open_default_detector
 from .progress_bar import progress_bar

@@ -38,6 +38,7 @@ from ..pose.skeleton import PoseSequence
 from ..video import VideoClip, read_video, write_video
 from .clip_folders import ClipFiles, find_clips
 from .evaluate_jobs import SCORES, check_needed, evaluate_jobs
+from .job_workers import add_worker_options, check_no_workers
 from .number_option import add_max_frames
 from .progress_bar import progress_bar
 
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a list of such options, .jsonl or .csv, a clip a line: what a line leaves out is taken "
         "from here, a fault ends its own job, done jobs are not done again",
     )
+    add_worker_options(parser)
     add("--reference", type=Path, metavar="PATH", help="the character: for identity, shown beside")
     add("--poses", type=Path, metavar="PATH", help="poses that drove the result, JSON")
     add(
@@ -99,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns 1 if a job of a list failed."""
     if args.jobs is not None:
         return evaluate_jobs(args, add_arguments, _open_tools, _evaluate_job)
+    check_no_workers(args)
     check_needed(args, "evaluate")
     _check(args)
     check_writable(args.output / SCORES)

@@ -6,16 +6,15 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from ..errors import SettingsError
 from ..files import write_json
-from ..jobs import Job, Row, run_jobs
-from .job_options import row_options, row_parser
+from ..jobs import Job, Row, Work, run_jobs
+from .job_options import OF_LISTS, row_options, row_parser
+from .job_workers import choose_workers
 
 logger = logging.getLogger("animate_anyone")
-
-Tools = TypeVar("Tools")
 
 SCORES = "scores.json"
 #: Options that decide which networks measure.
@@ -43,8 +42,8 @@ def check_needed(options: argparse.Namespace, whose: str) -> None:
 def evaluate_jobs(
     args: argparse.Namespace,
     add_arguments: Callable[[argparse.ArgumentParser], None],
-    open_tools: Callable[[argparse.Namespace], Tools],
-    evaluate: Callable[[argparse.Namespace, Tools], None],
+    open_tools: Callable[[argparse.Namespace], Any],
+    evaluate: Callable[[argparse.Namespace, Any], None],
 ) -> int:
     """Measure the clips of a list.
 
@@ -62,27 +61,19 @@ def evaluate_jobs(
     """
     parser = row_parser(add_arguments)
     outputs: dict[int, Path] = {}
-    tools: dict[tuple[str, ...], Tools] = {}
 
-    def measure(options: argparse.Namespace) -> None:
-        key = tuple(str(getattr(options, name)) for name in NETWORKS)
-        if key not in tools:
-            tools.clear()  # two sets of networks may be more than there is room for
-            tools[key] = open_tools(options)
-        evaluate(options, tools[key])
-
-    def make_job(number: int, row: Row) -> tuple[Job, Callable[[], None]]:
+    def make_job(number: int, row: Row) -> tuple[Job, Work]:
         options = row_options(parser, row, args)
         check_needed(options, "A job")
         decisive = {
             name: str(value)
             for name, value in vars(options).items()
-            if name not in ("command", "jobs") and value is not None
+            if name not in ("command", *OF_LISTS) and value is not None
         }
         outputs[number] = options.output / SCORES
-        return Job(number, decisive, outputs[number]), partial(measure, options)
+        return Job(number, decisive, outputs[number]), partial(_work, options, evaluate)
 
-    report = run_jobs(args.jobs, make_job)
+    report = run_jobs(args.jobs, make_job, choose_workers(args, partial(_Bench, open_tools)))
     failed = {number for number, _ in report.faults}
     measured = [path for number, path in outputs.items() if number not in failed]
     summary, means = args.jobs.with_name(args.jobs.name + ".scores.json"), mean_of(measured)
@@ -91,6 +82,32 @@ def evaluate_jobs(
     lines = [f"  {part} {name}: {x:.4g}" for part, row in means.items() for name, x in row.items()]
     logger.info("Means over %d clips: %s", len(measured), "\n".join([str(summary), *lines]))
     return 1 if report.faults else 0
+
+
+class _Bench:
+    """What the jobs of a worker share: its device, and what was loaded last."""
+
+    def __init__(self, open_tools: Callable[[argparse.Namespace], Any], device: str | None) -> None:
+        self.device, self._open = device, open_tools
+        self._last: tuple[tuple[str, ...], Any] | None = None
+
+    def tools(self, options: argparse.Namespace) -> Any:
+        """What these options ask for."""
+        key = tuple(str(getattr(options, name)) for name in NETWORKS)
+        if self._last is None or self._last[0] != key:
+            self._last = None  # two sets of networks may be more than there is room for
+            self._last = key, self._open(options)
+        return self._last[1]
+
+
+def _work(
+    options: argparse.Namespace,
+    evaluate: Callable[[argparse.Namespace, Any], None],
+    bench: _Bench,
+) -> None:
+    if bench.device is not None:
+        options.device = bench.device
+    evaluate(options, bench.tools(options))
 
 
 def mean_of(documents: Sequence[Path]) -> dict[str, dict[str, float]]:

@@ -9,6 +9,9 @@ from ..borders.options import check_options
 from ..errors import SettingsError
 from ..jobs import Row
 
+#: Options of a whole list: no job has them.
+OF_LISTS = ("jobs", "devices", "processes", "ray")
+
 
 class _RowParser(argparse.ArgumentParser):
     """Raises what is wrong with a job instead of ending the program."""
@@ -48,6 +51,8 @@ def _arguments(row: Row) -> list[str]:
         option = "--" + str(name).strip().removeprefix("--").replace("_", "-")
         if option == "--jobs":
             raise SettingsError("A job cannot be a list of jobs: leave out its jobs.")
+        if option.removeprefix("--") in OF_LISTS:
+            raise SettingsError(f"{option} is of the whole list: give it to the command.")
         if isinstance(value, list | dict):
             raise SettingsError(f"{option} must be a text, a number or true, got {value!r}.")
         if value is True or str(value).lower() == "true":

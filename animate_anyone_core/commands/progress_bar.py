@@ -1,5 +1,6 @@
 """A progress bar with the time left, for work that reports through `OnStep`."""
 
+import multiprocessing
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -13,7 +14,11 @@ Item = TypeVar("Item")
 
 @contextmanager
 def progress_bar(label: str, is_shown: bool = True) -> Iterator[OnStep]:
-    """Show a bar on stderr from the first step on; yields what the work should call."""
+    """Show a bar on stderr from the first step on; yields what the work should call.
+
+    Bars of several processes would be written over each other: only the first one shows any.
+    """
+    is_shown = is_shown and multiprocessing.parent_process() is None
     with tqdm(desc=label, unit="", dynamic_ncols=True, delay=1e-6, disable=not is_shown) as bar:
 
         def on_step(done: int, total: int) -> None:

@@ -9,7 +9,7 @@ import torch
 from ..errors import MissingDependencyError
 from ..self_test.precision import PRECISIONS
 from ..self_test.run import SelfTest, run_self_test
-from .animate import choose_device
+from .devices import choose_device
 
 logger = logging.getLogger("animate_anyone")
 
@@ -58,7 +58,7 @@ def test_device(device: str, dtype: str, *, with_clip: bool) -> SelfTest:
 
 
 def self_test_device(name: str) -> torch.device:
-    """The device by name, as `animate.choose_device`; "dml" is DirectML's first.
+    """The device by name, as `devices.choose_device`; "dml" is DirectML's first.
 
     Raises:
         SettingsError: If there is no such device here.

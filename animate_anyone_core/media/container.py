@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.container import InputContainer
@@ -11,6 +10,7 @@ from av.stream import Disposition
 
 from ..borders import limits
 from ..errors import MediaError
+from .file_part import FilePart, FilePlace
 from .timing import Timed
 
 logger = logging.getLogger("animate_anyone")
@@ -27,11 +27,14 @@ _DECODER_OPTIONS = {"max_pixels": str(limits.VIDEO_PIXELS)}
 DEFAULT_FPS = 25.0
 
 
-def open_input(path: Path) -> InputContainer:
-    """Open a local file to read; to be closed by the caller.
+def open_input(path: FilePlace) -> InputContainer:
+    """Open a local file, or a part of one, to read; to be closed by the caller.
 
     An absolute path is never taken for a protocol, whatever the file's name.
     """
+    if isinstance(path, FilePart):
+        options = _CONTAINER_OPTIONS | {"protocol_whitelist": "file,subfile"}
+        return av.open(path.url, mode="r", container_options=options)
     return av.open(str(path.absolute()), mode="r", container_options=_CONTAINER_OPTIONS)
 
 

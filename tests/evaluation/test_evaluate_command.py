@@ -264,9 +264,20 @@ class TestJobs:
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return path
 
-    def run(self, files, jobs) -> int:
+    def run(self, files, jobs, *options: str) -> int:
         truth = str(files / "truth.mp4")
-        return main(["evaluate", "--jobs", str(jobs), "--truth", truth, "--no-lpips"])
+        return main(["evaluate", "--jobs", str(jobs), "--truth", truth, "--no-lpips", *options])
+
+    @pytest.mark.slow
+    def test_two_processes_measure_what_one_does(self, files, jobs, tmp_path, caplog):
+        scores = ("a/scores.json", "f/scores.json", "jobs.jsonl.scores.json")
+        assert self.run(files, jobs) == 1
+        alone = [(tmp_path / name).read_bytes() for name in scores]
+        (tmp_path / "jobs.jsonl.done.jsonl").unlink()
+        caplog.set_level("INFO", "animate_anyone")
+        assert self.run(files, jobs, "--processes", "2") == 1
+        assert "6 jobs: 2 done" in caplog.text
+        assert [(tmp_path / name).read_bytes() for name in scores] == alone
 
     def test_clips_are_measured_faults_are_their_own_and_done_ones_stay(
         self, files, jobs, tmp_path, caplog

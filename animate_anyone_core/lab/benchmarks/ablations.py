@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> bool:
     """Train what is missing, score, print; True, as the numbers are not judged."""
     from ...checkpoints.builtin import built_in_pose_networks
-    from ...commands.animate import choose_device
+    from ...commands.devices import choose_device
     from ...files import check_writable, write_json
     from ...pose.detection import load_pose_detector
     from ..evaluation.model_scores import MODEL_METRICS, ModelScores

@@ -64,9 +64,9 @@ def run(args: argparse.Namespace) -> bool:
     """Write clips, prepare them, print, and return whether all bars are met."""
     from ...checkpoints.builtin import built_in_pose_networks
     from ...pose.detection import load_pose_detector
-    from ..training.data_room.ray_workers import RayWorkers
+    from ...workers.tasks import OneProcess
     from ..training.data_room.report_page import write_report
-    from ..training.data_room.workers import OneProcess, Processes
+    from ..training.data_room.workers import in_processes, on_cluster
     from .data_room_clips import write_clips
 
     for place in filter(None, (args.json, args.report)):
@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> bool:
     networks = partial(load_pose_detector, *built_in_pose_networks(), "cpu", num_threads=1)
     ways: dict[str, Callable[[], Any]] = {"1 process": lambda: OneProcess(networks())}
     if args.processes > 1:
-        ways[f"{args.processes} processes"] = lambda: Processes(args.processes, networks)
+        ways[f"{args.processes} processes"] = lambda: in_processes(args.processes, networks)
     if args.ray is not None:
-        ways["Ray"] = lambda: RayWorkers(args.ray, networks)
+        ways["Ray"] = lambda: on_cluster(args.ray, networks)
     outcomes, rates = [], {}
     with tempfile.TemporaryDirectory(prefix="data-room-", dir=args.folder) as name:
         truth = write_clips(Path(name) / "clips", args.seed, args.good, args.each)

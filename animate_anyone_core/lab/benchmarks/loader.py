@@ -23,6 +23,7 @@ STARTS = "from the start, JSON"
 SEEKS = "seeking, JSON"
 ARRAYS = "seeking, arrays"
 COPIES = "copies, arrays"
+SHARDS = "copies in shards"
 CACHED = "cached latents"
 
 # What the project promises: against decoding from the start for a clip of 20 s, and how much longer
@@ -34,6 +35,7 @@ _JUDGED_SECONDS = 20
 # sample is measured.
 _LONGEST_FROM_START = 30
 _CACHED_SCENES = 2
+_SHARD_BYTES = 10**9
 
 
 class Rate(NamedTuple):
@@ -63,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether all bars are met."""
     from ..training.clip_copies import write_copy
+    from ..training.shard_writing import write_shards
     from .loader_clips import FPS, Dance, write_clip, write_copied, write_loop
 
     if args.json is not None:
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> bool:
             write_clip(folder, dance, loop, loop_frames, round(seconds * FPS))
             for size, copied in copies.items():
                 write_copied(folder, f"copies{size}", copied, loop_frames, round(seconds * FPS))
+                write_shards(folder / f"copies{size}", folder / f"shards{size}", _SHARD_BYTES)
             for stage in (1, 2):
                 rates += _measure(folder, seconds, stage, args.size[stage - 1], args.samples)
     checks = judge(rates)
@@ -116,6 +120,7 @@ def judge(rates: list[Rate]) -> dict[str, bool]:
 def _measure(folder: Path, seconds: float, stage: int, size: int, count: int) -> list[Rate]:
     rates = []
     ways = [(SEEKS, "json"), (ARRAYS, "arrays"), (COPIES, f"copies{size}")]
+    ways.append((SHARDS, f"shards{size}"))
     if seconds <= _LONGEST_FROM_START:
         ways.insert(0, (STARTS, "json"))
     for way, kind in ways:
@@ -144,7 +149,7 @@ def _samples(path: Path, stage: int, size: int, seeks: bool) -> Any:
     from ..training.samples import Samples
 
     class FromTheStart(ClipScenes):
-        def _index_of(self, path: Path) -> FrameIndex | None:
+        def _index_of(self, path: Any) -> FrameIndex | None:
             return None
 
     data = _data(path, stage, size)

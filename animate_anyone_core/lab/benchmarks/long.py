@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> bool:
     """Animate, measure, print; return whether nothing drifts, shows or grows."""
     from ...animate_settings import AnimateSettings
     from ...checkpoints.model_folder import load_models
-    from ...commands.animate import choose_device, choose_dtype
+    from ...commands.devices import choose_device, choose_dtype
     from ...files import whole_file, write_json
     from ..evaluation.held_out import FPS, held_out_clip
     from .long_report import curves_svg, period_table

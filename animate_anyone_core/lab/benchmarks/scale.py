@@ -169,8 +169,8 @@ def describe(rates: Rates) -> str:
 def _measured(args: argparse.Namespace) -> tuple[Rates, dict[str, bool]]:
     from ...checkpoints.builtin import built_in_pose_networks
     from ...pose.detection import load_pose_detector
+    from ...workers.tasks import OneProcess
     from ..training.data_room.filters import FilterSettings
-    from ..training.data_room.workers import OneProcess
     from ..training.prepare_clips import PrepareSettings, prepare_clips
 
     size = parse_size(args.clip_size, "--clip-size")

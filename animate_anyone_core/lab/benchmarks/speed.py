@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether our results are the plain call's."""
-    from ...commands.animate import choose_device
+    from ...commands.devices import choose_device
     from ...files import whole_file, write_json
     from .speed_report import bars_svg, report_table
 

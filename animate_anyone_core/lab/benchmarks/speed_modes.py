@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> bool:
     from ...animate_settings import AnimateSettings
     from ...checkpoints.builtin import built_in_pose_networks
     from ...checkpoints.model_folder import load_models
-    from ...commands.animate import choose_device, choose_dtype
+    from ...commands.devices import choose_device, choose_dtype
     from ...files import write_json
     from ...pose.detection import load_pose_detector
     from ..evaluation.model_scores import ModelScores

@@ -12,11 +12,11 @@ from ...errors import SettingsError
 from ...files import check_writable
 from ...pose.detection import PoseDetector
 from ...pose.smoothing import SmoothingSettings
+from ...workers.tasks import OneProcess, Workers
 from ..training.clip_files import find_sources
 from ..training.data_room.filters import FilterSettings
-from ..training.data_room.ray_workers import RayWorkers
 from ..training.data_room.report_page import write_report
-from ..training.data_room.workers import OneProcess, Processes, Workers
+from ..training.data_room.workers import in_processes, on_cluster
 from ..training.prepare_clips import LIST_NAME, PrepareSettings, explain_clip, prepare_clips
 
 logger = logging.getLogger("animate_anyone")
@@ -121,14 +121,14 @@ def _workers(args: argparse.Namespace, networks: partial[PoseDetector]) -> Worke
     in_worker = partial(networks, num_threads=1)
     if args.ray is not None:
         num_gpus = 1.0 if args.device.startswith("cuda") else 0.0
-        return RayWorkers(args.ray, in_worker, num_gpus)
+        return on_cluster(args.ray, in_worker, num_gpus)
     detector = networks()  # tells what is wrong with a network, before any process starts
     size = args.processes or (_cores() if detector.is_on_cpu else 1)
     size = min(size, len(find_sources(args.videos)))
     if size > 1:
         detector.release()
         logger.info("%d processes find poses.", size)
-        return Processes(size, in_worker)
+        return in_processes(size, in_worker)
     return OneProcess(detector)
 
 

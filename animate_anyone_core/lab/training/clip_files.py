@@ -9,6 +9,8 @@ Known layouts, `path` being a folder or a JSON file:
     clips/a/0.png  clips_dwpose/a/0.png         folders of frames (UBC), skeletons in a sibling
     clips/a/images/0.png  clips/a/dwpose/0.png  folders of frames (TikTok, Champ); or poses/
     clips/a/0.png  clips/a.json        folders of frames with poses beside
+
+Shards are of `shard_index`.
 """
 
 import logging
@@ -22,7 +24,9 @@ from ...borders import limits
 from ...borders.json_text import read_json_file
 from ...errors import MediaError, SettingsError
 from ...images import pictures_in, read_picture
+from ...media.file_part import FilePlace
 from ...video import VIDEO_SUFFIXES, count_stored_frames, stored_frames, stored_rate
+from .packed_poses import PackedPoses
 from .pose_arrays import count_poses
 
 logger = logging.getLogger("animate_anyone")
@@ -37,11 +41,14 @@ class Clip:
 
     Attributes:
         frames: A video, or a folder of pictures.
-        poses: A skeleton video, a folder of skeleton pictures, or a JSON file of poses.
+        poses: A skeleton video, a folder of skeleton pictures, a JSON file of poses, or arrays of
+            them within a shard.
+        num_frames: Frames of both, where an index tells; None if they are to be counted.
     """
 
-    frames: Path
-    poses: Path
+    frames: FilePlace
+    poses: FilePlace | PackedPoses
+    num_frames: int | None = None
 
 
 def find_clips(path: Path | str) -> list[Clip]:
@@ -131,6 +138,26 @@ def count_frames(path: Path) -> int:
     return count_stored_frames(path)
 
 
+def count_both(clip: Clip) -> int:
+    """How many frames a clip and its poses have.
+
+    Raises:
+        SettingsError: If they do not have as many.
+        MediaError, PoseError: If they cannot be read.
+    """
+    if clip.num_frames is not None:
+        return clip.num_frames
+    assert isinstance(clip.frames, Path)
+    assert isinstance(clip.poses, Path)
+    count, poses = count_frames(clip.frames), count_frames(clip.poses)
+    if count != poses:
+        raise SettingsError(
+            f"{clip.frames.name} has {count} frames, its poses {clip.poses.name} have {poses}. "
+            "Detect the poses again."
+        )
+    return count
+
+
 def frame_rate(path: Path) -> float | None:
     """Frames per second of a video; None for pictures, or if it does not tell."""
     if path.is_dir():
@@ -150,13 +177,13 @@ def iterate_frames(path: Path) -> Iterator[np.ndarray]:
     yield from (frame for _, frame in stored_frames(path))
 
 
-def read_frames(path: Path, indices: list[int]) -> list[np.ndarray]:
+def read_frames(path: FilePlace, indices: list[int]) -> list[np.ndarray]:
     """Read single frames (H, W, 3) uint8 of a video or a folder of pictures.
 
     Raises:
         MediaError: If one of them cannot be read.
     """
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         pictures = pictures_in(path)
         return [np.asarray(read_picture(pictures[index])) for index in indices]
     numbers = set(indices)

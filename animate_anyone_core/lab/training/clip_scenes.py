@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import AnimateAnyoneError, SettingsError
+from ...media.file_part import FilePlace
 from ...pose.drawing import draw_frames
-from .clip_files import Clip, count_frames, find_clips, read_frames
+from .clip_files import Clip, count_both, find_clips, read_frames
 from .config import DataConfig
 from .cuts import Cut
 from .frame_seeking import FrameIndex, index_frames, read_cuts
+from .packed_poses import PackedPoses
 from .pose_arrays import load_picks
 from .scenes import Scene, picture_rng
+from .shard_index import is_shards, read_shards
 
 logger = logging.getLogger("animate_anyone")
 
@@ -23,7 +26,7 @@ _MOST_INDEXES = 20_000
 
 
 class ClipScenes:
-    """Scenes from clips on disk.
+    """Scenes from clips on disk, in folders or in shards.
 
     Clips that cannot be used (unreadable, poses of another length, shorter than the window) are
     left out with a warning that counts them. A frame that turns out to be damaged later is warned
@@ -42,10 +45,10 @@ class ClipScenes:
         assert config.path is not None
         self._config, self.stage, self.seed = config, stage, seed
         self._reported: set[Clip] = set()
-        self._indexes: dict[Path, FrameIndex | None] = {}
+        self._indexes: dict[FilePlace, FrameIndex | None] = {}
         self._clips: list[tuple[Clip, int]] = []  # with the number of its frames
         reasons: list[str] = []
-        clips = find_clips(config.path)
+        clips = read_shards(config.path) if is_shards(config.path) else find_clips(config.path)
         for clip in clips:
             try:
                 self._clips.append((clip, self._usable_frames(clip)))
@@ -86,12 +89,7 @@ class ClipScenes:
         )
 
     def _usable_frames(self, clip: Clip) -> int:
-        count, poses = count_frames(clip.frames), count_frames(clip.poses)
-        if count != poses:
-            raise SettingsError(
-                f"{clip.frames.name} has {count} frames, its poses {clip.poses.name} have {poses}. "
-                "Detect the poses again."
-            )
+        count = count_both(clip)
         needed = self._config.num_frames if self.stage != 1 else 2
         if count < needed:
             raise SettingsError(
@@ -122,19 +120,27 @@ class ClipScenes:
         return Scene(np.stack(frames), np.stack(self._skeletons(clip.poses, picks, cut, size)))
 
     def _skeletons(
-        self, path: Path, picks: list[int], cut: Cut, size: tuple[int, int]
+        self,
+        place: FilePlace | PackedPoses,
+        picks: list[int],
+        cut: Cut,
+        size: tuple[int, int],
     ) -> list[np.ndarray]:
-        if path.suffix == ".json":
-            drawn = draw_frames(load_picks(path, picks, size), self._config.drawing, size)
-            return [cut.of_whole(skeleton) for skeleton in drawn]
-        index = self._index_of(path)
-        if index is None:
-            return [cut.of_whole(frame) for frame in read_frames(path, picks)]
-        return read_cuts(path, index, picks, cut, self._config.decoder_threads)
+        if isinstance(place, PackedPoses):
+            poses = place.load(picks)
+        elif isinstance(place, Path) and place.suffix == ".json":
+            poses = load_picks(place, picks, size)
+        else:
+            index = self._index_of(place)
+            if index is None:
+                return [cut.of_whole(frame) for frame in read_frames(place, picks)]
+            return read_cuts(place, index, picks, cut, self._config.decoder_threads)
+        drawn = draw_frames(poses, self._config.drawing, size)
+        return [cut.of_whole(skeleton) for skeleton in drawn]
 
-    def _index_of(self, path: Path) -> FrameIndex | None:
+    def _index_of(self, path: FilePlace) -> FrameIndex | None:
         """Where a video's frames are, found once; None for pictures, or if seeking is no way."""
-        if path.is_dir():
+        if isinstance(path, Path) and path.is_dir():
             return None
         if path not in self._indexes:
             while len(self._indexes) >= _MOST_INDEXES:

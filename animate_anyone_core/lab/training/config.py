@@ -431,12 +431,6 @@ class TrainConfig:
                 "LoRA changes a trained model: set init.kind to files and name its weights "
                 "(--init-from)."
             )
-        learns = self.lora.networks if self.lora.rank else ()
-        if self.stage == 2 and self.run.shard != "no" and "reference_net" in learns:
-            raise SettingsError(
-                "Where networks are shared out, LoRA of ReferenceNet does not learn in stage 2 what it "
-                "does in one process. Leave reference_net out of lora.networks, or set run.shard to no."
-            )
         if self.optimizer.kind == "muon" and self.run.mixed_precision == "fp16":
             raise SettingsError(
                 "optimizer.kind muon is two optimizers, and fp16's gradient scaling goes with one: "

@@ -5,7 +5,6 @@ stamps, interlaced pictures, a frame that does not arrive), the video is decoded
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import av
@@ -14,6 +13,7 @@ from av.container import InputContainer
 
 from ...media.color import RgbReader
 from ...media.container import open_input, picture_track
+from ...media.file_part import FilePlace
 from .clip_files import read_frames
 from .cuts import Cut
 
@@ -41,7 +41,7 @@ class _UncertainError(Exception):
     """Seeking gives no certain answer."""
 
 
-def index_frames(path: Path) -> FrameIndex | None:
+def index_frames(path: FilePlace) -> FrameIndex | None:
     """Read where a video's frames are, decoding only the first; None if seeking is no way."""
     try:
         with open_input(path) as container:
@@ -64,7 +64,7 @@ def index_frames(path: Path) -> FrameIndex | None:
 
 
 def read_cuts(
-    path: Path, index: FrameIndex, picks: Sequence[int], cut: Cut, num_threads: int = 1
+    path: FilePlace, index: FrameIndex, picks: Sequence[int], cut: Cut, num_threads: int = 1
 ) -> list[np.ndarray]:
     """Read the same part of some frames.
 
@@ -91,7 +91,7 @@ def read_cuts(
 
 
 def _by_seeking(
-    path: Path, index: FrameIndex, wanted: list[int], cut: Cut, num_threads: int
+    path: FilePlace, index: FrameIndex, wanted: list[int], cut: Cut, num_threads: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     with open_input(path) as container:
         stream = picture_track(container, path.name)

@@ -94,8 +94,6 @@ class LearningNetworks(nn.Module):
     denoising_unet: DenoisingUNet
     pose_guider: PoseGuider
     attention: AttentionKernel
-    #: Where processes share a network out, all must go back through it, though one saw no reference.
-    all_go_back = False
 
     def prepare(
         self, latents: Tensor, appearance: Tensor, recompute: bool = False
@@ -141,9 +139,10 @@ class LearningNetworks(nn.Module):
         """
         seen = self.look(batch, recompute)
         losses = objective.row_losses(self, seen, recompute)
-        if self.all_go_back:
-            losses = losses + 0 * sum(part.float().sum() for part in seen.prepared.values())
-        return losses
+        # a batch that saw no reference goes back through it, too: gradients are zero then, not missing
+        # (an optimizer's steps count alike in all processes, and shared-out weights meet)
+        read = [part.float().sum() for part in seen.prepared.values() if part.requires_grad]
+        return losses + 0 * sum(read) if read else losses
 
     def look(self, batch: Batch, recompute: bool = False) -> "Seen":
         """What is known of a batch before anything is denoised; arguments are those of `forward`."""

@@ -14,12 +14,12 @@ from ...errors import SettingsError
 from ...files import write_json
 from ...pose.detection import PoseDetector
 from ...progress import OnStep, silent
+from ...workers.tasks import Workers
 from .clip_files import find_sources
 from .data_room.filters import FilterSettings
 from .data_room.line import Line, Places
 from .data_room.report_page import Judged, explain
 from .data_room.stages import PrepareSettings, examine, probe
-from .data_room.workers import Workers
 
 LIST_NAME = "meta.json"
 

@@ -64,7 +64,7 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     """Build everything; go on from the newest checkpoint in the folder, if there is one."""
     memory = MEMORY[config.run.memory]
     precision = "no" if memory.is_small else config.run.mixed_precision
-    accelerator = _accelerator(precision, config.stage)
+    accelerator = _accelerator(precision)
     micro_batch = config.micro_batch(accelerator.num_processes)
     forwards = config.batch_size // (micro_batch * accelerator.num_processes)
     check_pieces(config.run.memory, accelerator.num_processes, forwards)
@@ -99,7 +99,6 @@ def start_run(config: TrainConfig, output: Path) -> Run:
     if is_shared:
         units = (networks.denoising_unet, networks.reference_net)
         shard(networks, units, config.run.shard, device, accelerator.num_processes)
-        networks.all_go_back = True
     learner = Learner(
         networks,
         denoising_loss(objective, config.run.recomputes),
@@ -166,10 +165,10 @@ def check_same_start(accelerator: Any, step: int, folder: RunFolder) -> None:
         )
 
 
-def _accelerator(mixed_precision: str, stage: int) -> Any:
+def _accelerator(mixed_precision: str) -> Any:
     try:
         from accelerate import Accelerator
-        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+        from accelerate.utils import InitProcessGroupKwargs
     except ImportError as error:
         raise MissingDependencyError(
             "Training needs accelerate: pip install 'animate-anyone[train]'."
@@ -178,11 +177,7 @@ def _accelerator(mixed_precision: str, stage: int) -> Any:
         mixed_precision=mixed_precision,
         # unless told, accelerate does not let processes without a GPU find each other
         cpu=_has_only_a_cpu(),
-        kwargs_handlers=[
-            # in stage 1 a batch without conditional samples leaves ReferenceNet out
-            DistributedDataParallelKwargs(find_unused_parameters=stage == 1),
-            InitProcessGroupKwargs(timeout=_PATIENCE),
-        ],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
     )
 
 

@@ -10,6 +10,7 @@ from animate_anyone_core.lab.benchmarks.loader import (
     CACHED,
     COPIES,
     SEEKS,
+    SHARDS,
     STARTS,
     Rate,
     judge,
@@ -54,6 +55,6 @@ def test_every_way_is_measured(tmp_path):
     )
     found = json.loads((tmp_path / "out.json").read_text())
     ways = {(rate["seconds"], rate["stage"], rate["way"]) for rate in found["rates"]}
-    assert len(ways) == 2 * 2 * 5
-    assert {way for *_, way in ways} == {STARTS, SEEKS, ARRAYS, COPIES, CACHED}
+    assert len(ways) == 2 * 2 * 6
+    assert {way for *_, way in ways} == {STARTS, SEEKS, ARRAYS, COPIES, SHARDS, CACHED}
     assert all(rate["cost"] > 0 for rate in found["rates"])

@@ -14,11 +14,11 @@ from animate_anyone_core.lab.training.clip_copies import KEY_FRAMES, copy_size, 
 from animate_anyone_core.lab.training.clip_files import find_clips, iterate_frames
 from animate_anyone_core.lab.training.clip_scenes import ClipScenes
 from animate_anyone_core.lab.training.config import DataConfig
-from animate_anyone_core.lab.training.data_room.workers import OneProcess
 from animate_anyone_core.lab.training.frame_seeking import index_frames
 from animate_anyone_core.lab.training.prepare_clips import PrepareSettings, prepare_clips
 from animate_anyone_core.pose.detection import load_pose_detector
 from animate_anyone_core.video import write_video
+from animate_anyone_core.workers.tasks import OneProcess
 
 FRAMES = 30
 

@@ -19,7 +19,6 @@ from animate_anyone_core.lab.training.data_room.filters import (
 from animate_anyone_core.lab.training.data_room.fingerprints import Fingerprints
 from animate_anyone_core.lab.training.data_room.looks import find_cuts, look, sharpness
 from animate_anyone_core.lab.training.data_room.report_page import Judged, explain, write_report
-from animate_anyone_core.lab.training.data_room.workers import OneProcess
 from animate_anyone_core.lab.training.prepare_clips import (
     PrepareSettings,
     explain_clip,
@@ -27,6 +26,7 @@ from animate_anyone_core.lab.training.prepare_clips import (
 )
 from animate_anyone_core.pose.skeleton import PoseSequence
 from animate_anyone_core.video import write_video
+from animate_anyone_core.workers.tasks import OneProcess
 
 pytestmark = pytest.mark.slow
 

@@ -14,12 +14,12 @@ from animate_anyone_core.lab.synthetic.dancers import render_clip
 from animate_anyone_core.lab.training.clip_files import find_clips, find_sources, frame_rate
 from animate_anyone_core.lab.training.clip_scenes import ClipScenes
 from animate_anyone_core.lab.training.config import DataConfig
-from animate_anyone_core.lab.training.data_room.workers import OneProcess
 from animate_anyone_core.lab.training.prepare_clips import PrepareSettings, prepare_clips
 from animate_anyone_core.pose.detection import load_pose_detector
 from animate_anyone_core.pose.openpose_json import load_poses
 from animate_anyone_core.pose.skeleton import BODY, PoseSequence
 from animate_anyone_core.video import write_video
+from animate_anyone_core.workers.tasks import OneProcess
 
 FRAMES = 8
 #: In per cent of the person's height: the built-in estimator's median is 1 to 2 (model card).

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ....errors import AnimateAnyoneError, SettingsError
+from ....workers.tasks import Task, WorkerLostError
 from .filters import Reason
 from .fingerprints import Fingerprints
 from .report_page import Judged
 from .stages import Examined, PrepareSettings
 from .tasks import Examine, Probe, Write
-from .workers import Task, WorkerLostError
 
 logger = logging.getLogger("animate_anyone")
 

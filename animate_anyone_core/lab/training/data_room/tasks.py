@@ -10,10 +10,21 @@ from .workers import OpenDetector
 
 
 @dataclass(frozen=True)
-class Probe:
-    """See `stages.probe`."""
+class _OfClip:
+    """What is done to one clip."""
 
     clip: Path
+
+    @property
+    def name(self) -> str:
+        """The clip's."""
+        return self.clip.name
+
+
+@dataclass(frozen=True)
+class Probe(_OfClip):
+    """See `stages.probe`."""
+
     min_frames: int
 
     def run(self, open_detector: OpenDetector, on_step: OnStep) -> int:
@@ -22,10 +33,9 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Examine:
+class Examine(_OfClip):
     """See `stages.examine`."""
 
-    clip: Path
     target: Path
     num_frames: int
     settings: PrepareSettings
@@ -38,10 +48,9 @@ class Examine:
 
 
 @dataclass(frozen=True)
-class Write:
+class Write(_OfClip):
     """See `stages.write`."""
 
-    clip: Path
     target: Path
     poses: PoseSequence | None
     copy: Path | None

@@ -1,53 +1,59 @@
-"""The tasks of a data room on a Ray cluster: any number of machines that see the same files.
+"""Tasks on a Ray cluster: any number of machines that see the same files.
 
-Plain Ray tasks, no Ray Data: a clip goes in and an answer comes out, in the order in which workers are
-done, so there are no blocks to make batches of, and nothing but clips would flow between stages. As many
+Plain Ray tasks, no Ray Data: a task goes in and an answer comes out, in the order in which workers are
+done, so there are no blocks to make batches of, and nothing else would flow between stages. As many
 tasks are at work as the cluster has room for now; a machine that comes later is used, one that goes
-loses nothing. Networks stay open in a Ray worker from one task to the next.
+loses nothing. Tools stay open in a Ray worker from one task to the next.
 """
 
 import pickle
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from ....errors import MissingDependencyError, SettingsError
-from ....progress import OnStep, silent
-from .workers import (
+from ..errors import MissingDependencyError, SettingsError
+from ..progress import OnStep, silent
+from .tasks import (
     LIVES,
     Done,
     NextTask,
-    OpenDetector,
+    OpenTools,
     Task,
     WorkerFailedError,
     attempt,
-    keep_to_one_core,
     lost,
+    nothing,
 )
 
 #: Tasks that wait at the cluster for each that is at work, so that no worker waits for the next.
 _AHEAD = 1.25
-#: A clip is given up after so many machines that went while it was there: that is not its fault.
+#: A task is given up after so many machines that went while it was there: that is not its fault.
 _MOST_MACHINES = 10
 
 
-class RayWorkers:
+class RayCluster:
     """Workers of a Ray cluster.
 
     Args:
         address: Of its head ("10.0.0.1:6379"), or "auto" for the one that this machine belongs to.
-        open_detector: Opens the networks, in each of them.
-        num_gpus: What a task takes of a GPU; 0 needs none.
+        open_tools: Opens the tools, in each of them.
+        num_gpus: What a task takes of a GPU; 0 needs none, None takes one where the cluster has any.
+        begin: What each does first, before any task.
 
     Raises:
         MissingDependencyError: If Ray is not installed.
         SettingsError: If there is no cluster at the address.
     """
 
-    def __init__(self, address: str, open_detector: OpenDetector, num_gpus: float = 0.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        open_tools: OpenTools,
+        num_gpus: float | None = 0.0,
+        begin: Callable[[], None] = nothing,
+    ) -> None:
         self._ray = _import_ray()
         try:
             self._ray.init(address, log_to_driver=False, logging_level="ERROR")
@@ -56,7 +62,9 @@ class RayWorkers:
                 f"There is no Ray cluster at {address} ({' '.join(str(error).split())[:200]}). Start "
                 "one with `ray start --head`, other machines with `ray start --address HOST:6379`."
             ) from error
-        self._open = self._ray.put(pickle.dumps(open_detector))
+        self._open = self._ray.put(pickle.dumps((open_tools, begin)))
+        if num_gpus is None:
+            num_gpus = float("GPU" in self._ray.cluster_resources())
         as_task = self._ray.remote(num_cpus=1, num_gpus=num_gpus, max_calls=0, max_retries=0)
         self._task = as_task(_run)
         self._num_gpus = num_gpus
@@ -74,7 +82,7 @@ class RayWorkers:
         """See `workers.Workers`."""
         busy: dict[Any, Task] = {}
         again: list[Task] = []
-        deaths: dict[Path, float] = defaultdict(float)
+        deaths: dict[int, float] = defaultdict(float)  # by the task's identity
         try:
             while True:
                 while len(busy) < max(self.size + 1, round(_AHEAD * self.size)):
@@ -94,11 +102,12 @@ class RayWorkers:
                 except errors.RayError as error:
                     is_its_fault = isinstance(error, errors.WorkerCrashedError)
                     is_its_fault = is_its_fault or isinstance(error, errors.OutOfMemoryError)
-                    deaths[task.clip] += 1 if is_its_fault else LIVES / _MOST_MACHINES
-                    if deaths[task.clip] < LIVES:
+                    deaths[id(task)] += 1 if is_its_fault else LIVES / _MOST_MACHINES
+                    if deaths[id(task)] < LIVES:
                         again.append(task)
                         continue
-                    answer = lost(task.clip)
+                    answer = lost(task)
+                deaths.pop(id(task), None)
                 yield task, answer
         finally:
             for reference in busy:
@@ -107,13 +116,14 @@ class RayWorkers:
 
 
 @cache
-def _opened(open_detector: bytes) -> OpenDetector:
-    keep_to_one_core()
-    return cache(pickle.loads(open_detector))
+def _opened(pickled: bytes) -> OpenTools:
+    open_tools, begin = pickle.loads(pickled)
+    begin()
+    return cache(open_tools)
 
 
-def _run(task: Task, open_detector: bytes) -> Any:
-    return attempt(task, _opened(open_detector))
+def _run(task: Task, pickled: bytes) -> Any:
+    return attempt(task, _opened(pickled))
 
 
 def _import_ray() -> Any:
