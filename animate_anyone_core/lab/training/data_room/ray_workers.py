@@ -11,11 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from ....errors import MissingDependencyError, SettingsError
 from ....progress import OnStep, silent
+from ..footage import Shot
 from .workers import (
     LIVES,
     Done,
@@ -74,7 +74,7 @@ class RayWorkers:
         """See `workers.Workers`."""
         busy: dict[Any, Task] = {}
         again: list[Task] = []
-        deaths: dict[Path, float] = defaultdict(float)
+        deaths: dict[Shot, float] = defaultdict(float)
         try:
             while True:
                 while len(busy) < max(self.size + 1, round(_AHEAD * self.size)):

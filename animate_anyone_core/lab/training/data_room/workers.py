@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, Protocol
 
 from ....errors import AnimateAnyoneError
 from ....pose.detection import PoseDetector
 from ....pose.opencv import import_cv2
 from ....progress import OnStep, silent
+from ..footage import Shot
 
 OpenDetector = Callable[[], PoseDetector]
 #: A task is given up with the worker that dies of it so many times.
@@ -31,7 +31,7 @@ class Task(Protocol):
     """What is done to one clip; it can be sent to another process, and so can its answer."""
 
     @property
-    def clip(self) -> Path:
+    def clip(self) -> Shot:
         """The clip."""
 
     def run(self, open_detector: OpenDetector, on_step: OnStep) -> Any:
@@ -71,7 +71,7 @@ class WorkerFailedError(RuntimeError):
     """A task failed in a way that it should not; the text is the worker's traceback."""
 
 
-def lost(clip: Path) -> WorkerLostError:
+def lost(clip: Shot) -> WorkerLostError:
     """The error of a clip that its workers died of."""
     return WorkerLostError(
         f"{clip.name}: {LIVES} processes that worked on it were killed or ended. Is there too little "
@@ -125,7 +125,7 @@ class Processes:
         free: list[_Process] = []
         busy: dict[Connection, tuple[_Process, Task]] = {}
         again: list[Task] = []
-        deaths: Counter[Path] = Counter()
+        deaths: Counter[Shot] = Counter()
         try:
             while True:
                 while len(busy) < self._size:

@@ -1,0 +1,153 @@
+"""A film's shots: found from small pictures of its frames, by cuts, dissolves and fades.
+
+A cut is a change from one frame to the next that is large, and alone in its neighborhood. While one shot
+dissolves into another, or fades, frames between two of its frames are mixtures of these; what only moves
+is none. Frames of a passage belong to no shot. Where pictures are the same before and after a short
+passage, it was a flash, and no passage.
+
+Convention: spans are [start, end), frame 0 first.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ....pose.opencv import import_cv2
+
+#: Side of the pictures that shots are found in, and of those that mixtures are.
+SIDE, _COARSE = 32, 16
+#: Neighbours on each side that a change is compared with.
+_AROUND = 6
+#: Frames from one end of a mixture to the other.
+_REACHES = (2, 3, 5, 8, 12, 18, 27, 40)
+#: Frames between them that are looked at.
+_LOOKS = 5
+#: How far they may be from a mixture, as a share of the change, and how unevenly it may go on.
+_OFF, _SLOWEST, _FASTEST = 0.18, 0.5, 2.0
+#: What is shorter, in frames, lies within one passage.
+_SHORTEST = 5
+#: A passage no longer than this, with less than this part of a cut's change in the end, is a flash.
+_FLASH, _BACK = 12, 0.5
+#: Frames whose changes are computed at a time.
+_CHUNK = 2048
+
+
+class Span(NamedTuple):
+    """Frames [start, end) of a film."""
+
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+def small_picture(frame: np.ndarray) -> np.ndarray:
+    """A frame (H, W, 3) uint8 as shots are found in it."""
+    cv2 = import_cv2()
+    return cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def find_shots(thumbnails: np.ndarray, least: float) -> list[Span]:
+    """The shots of a film, in order; one if there is nothing else.
+
+    Args:
+        thumbnails: (F, SIDE, SIDE, 3) in [0, 255].
+        least: Mean change of a pixel, in levels, that can be a passage.
+    """
+    passages = [Span(i, i + 1) for i in _cuts(thumbnails, least)] + _mixtures(thumbnails, least)
+    real = _without_flashes(_joined(passages, 0), thumbnails, least)
+    shots, start = [], 0
+    for before, after in _joined(real, _SHORTEST):
+        shots.append(Span(start, before + 1))
+        start = after
+    shots.append(Span(start, len(thumbnails)))
+    return [shot for shot in shots if len(shot) > 0]
+
+
+def _cuts(thumbnails: np.ndarray, least: float) -> list[int]:
+    """The frames before cuts."""
+    changes = _changes(thumbnails, 1)
+    cuts = []
+    for i in np.flatnonzero(changes >= least):
+        around = [changes[max(0, i - _AROUND) : i], changes[i + 1 : i + 1 + _AROUND]]
+        beside = np.concatenate(around)
+        if changes[i] >= 4 * (float(np.median(beside)) if beside.size else 0.0):
+            cuts.append(int(i))
+    return cuts
+
+
+def _mixtures(thumbnails: np.ndarray, least: float) -> list[Span]:
+    """First and last frames that what lies between is evenly mixed of; many overlap."""
+    count = len(thumbnails)
+    coarse = thumbnails.reshape(count, _COARSE, 2, _COARSE, 2, 3)
+    spans = []
+    for reach in _REACHES:
+        far = np.flatnonzero(_changes(thumbnails, reach) >= least)
+        between = np.unique(np.linspace(0, reach, _LOOKS + 2).round().astype(int))[1:-1]
+        for chunk in (far[i : i + _CHUNK] for i in range(0, len(far), _CHUNK)):
+            first, last = (_flat(coarse[chunk + step]) for step in (0, reach))
+            way = last - first
+            length = (way**2).sum(axis=1)
+            off, shares = np.zeros(len(chunk)), [np.zeros(len(chunk))]
+            for step in between:
+                gone = _flat(coarse[chunk + step]) - first
+                share = (gone * way).sum(axis=1) / length
+                off += np.abs(gone - share[:, None] * way).mean(axis=1) / len(between)
+                shares.append(share)
+            steps = np.diff(np.stack([*shares, np.ones(len(chunk))]), axis=0)
+            even = np.diff([0, *between, reach])[:, None] / reach
+            is_even = ((steps >= _SLOWEST * even) & (steps <= _FASTEST * even)).all(axis=0)
+            is_mixed = off <= _OFF * np.abs(way).mean(axis=1)
+            spans += [Span(int(i), int(i) + reach) for i in chunk[is_even & is_mixed]]
+    return spans
+
+
+def _joined(passages: list[Span], apart: int) -> list[Span]:
+    """Passages, from the last frame before to the first after; what is nearer than `apart` is one."""
+    joined: list[Span] = []
+    for before, after in sorted(passages):
+        if joined and before + 1 - joined[-1].end < max(apart, 1):
+            joined[-1] = Span(joined[-1].start, max(joined[-1].end, after))
+        else:
+            joined.append(Span(before, after))
+    return joined
+
+
+def _without_flashes(passages: list[Span], thumbnails: np.ndarray, least: float) -> list[Span]:
+    """Passages, but for those that lead, some together, back to the picture before them."""
+    left, i = [], 0
+    while i < len(passages):
+        before = passages[i].start
+        for j in range(i, len(passages)):
+            after = passages[j].end
+            if after - before > _FLASH:
+                left.append(passages[i])
+                break
+            if _change(thumbnails[before], thumbnails[after]) < _BACK * least:
+                i = j
+                break
+        else:
+            left.append(passages[i])
+        i += 1
+    return left
+
+
+def _changes(thumbnails: np.ndarray, reach: int) -> np.ndarray:
+    """Mean change of a pixel from each frame to the one that is `reach` later, (F - reach,)."""
+    count = max(0, len(thumbnails) - reach)
+    parts = [
+        _change(thumbnails[i : min(i + _CHUNK, count)], thumbnails[i + reach :][:_CHUNK])
+        for i in range(0, count, _CHUNK)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _change(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean change of a pixel, over the last three axes."""
+    return np.abs(other.astype(np.float32) - one.astype(np.float32)).mean(axis=(-3, -2, -1))
+
+
+def _flat(coarse: np.ndarray) -> np.ndarray:
+    """Pictures (N, h, 2, w, 2, 3) as rows of means, float32."""
+    return coarse.mean(axis=(2, 4), dtype=np.float32).reshape(len(coarse), -1)
