@@ -127,7 +127,8 @@ def score_films(films: Mapping[str, MadeFilm], judged: Sequence[Judged]) -> Film
                 place = f"{name}, frames {shot.start} to {shot.end}"
                 wrong.append(f"{place}: planted {shot.defect or 'none'}, found {sorted(told)}")
         totals += [len(wanted), hits, false, len(made.shots), right]
-    return FilmScore(*totals.tolist(), tuple(wrong))
+    passages, hits, false, shots, right = map(int, totals)
+    return FilmScore(passages, hits, false, shots, right, tuple(wrong))
 
 
 def _span(clip: Footage | None) -> tuple[int, int]:

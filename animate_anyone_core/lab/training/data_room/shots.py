@@ -19,15 +19,18 @@ SIDE, _COARSE = 32, 16
 #: Neighbours on each side that a change is compared with.
 _AROUND = 6
 #: Frames from one end of a mixture to the other.
-_REACHES = (2, 3, 5, 8, 12, 18, 27, 40)
+_REACHES = (2, 3, 5, 8, 12, 18, 27, 40, 60)
 #: Frames between them that are looked at.
 _LOOKS = 5
 #: How far they may be from a mixture, as a share of the change, and how unevenly it may go on.
-_OFF, _SLOWEST, _FASTEST = 0.18, 0.5, 2.0
+_OFF, _SLOWEST, _FASTEST = 0.25, 0.5, 2.0
 #: What is shorter, in frames, lies within one passage.
 _SHORTEST = 5
-#: A passage no longer than this, with less than this part of a cut's change in the end, is a flash.
-_FLASH, _BACK = 12, 0.5
+#: A change over some reach is so many times that before or after it.
+_ALONE = 2.0
+#: A passage no longer than this is a flash if its change is in the end less than so much of a cut's, or
+#: of the largest meanwhile.
+_FLASH, _BACK = 12, (0.5, 0.25)
 #: Frames whose changes are computed at a time.
 _CHUNK = 2048
 
@@ -83,7 +86,8 @@ def _mixtures(thumbnails: np.ndarray, least: float) -> list[Span]:
     coarse = thumbnails.reshape(count, _COARSE, 2, _COARSE, 2, 3)
     spans = []
     for reach in _REACHES:
-        far = np.flatnonzero(_changes(thumbnails, reach) >= least)
+        changes = _changes(thumbnails, reach)
+        far = np.flatnonzero((changes >= least) & (changes >= _ALONE * _beside(changes, reach)))
         between = np.unique(np.linspace(0, reach, _LOOKS + 2).round().astype(int))[1:-1]
         for chunk in (far[i : i + _CHUNK] for i in range(0, len(far), _CHUNK)):
             first, last = (_flat(coarse[chunk + step]) for step in (0, reach))
@@ -101,6 +105,14 @@ def _mixtures(thumbnails: np.ndarray, least: float) -> list[Span]:
             is_mixed = off <= _OFF * np.abs(way).mean(axis=1)
             spans += [Span(int(i), int(i) + reach) for i in chunk[is_even & is_mixed]]
     return spans
+
+
+def _beside(changes: np.ndarray, reach: int) -> np.ndarray:
+    """For changes over some reach, the smaller of those that end or begin where each begins or ends."""
+    none = np.full(min(reach, len(changes)), np.inf)
+    before, after = np.append(none, changes[:-reach]), np.append(changes[reach:], none)
+    beside = np.minimum(before, after)
+    return np.where(np.isfinite(beside), beside, 0.0)
 
 
 def _joined(passages: list[Span], apart: int) -> list[Span]:
@@ -124,13 +136,20 @@ def _without_flashes(passages: list[Span], thumbnails: np.ndarray, least: float)
             if after - before > _FLASH:
                 left.append(passages[i])
                 break
-            if _change(thumbnails[before], thumbnails[after]) < _BACK * least:
+            if _is_back(thumbnails[before : after + 1], least):
                 i = j
                 break
         else:
             left.append(passages[i])
         i += 1
     return left
+
+
+def _is_back(thumbnails: np.ndarray, least: float) -> bool:
+    """Whether a passage ends where it began; what moved meanwhile is little beside a flash."""
+    change = _change(thumbnails[0], thumbnails[-1])
+    most = _change(thumbnails[0], thumbnails[1:]).max()
+    return bool(change < _BACK[0] * least or change < min(least, _BACK[1] * most))
 
 
 def _changes(thumbnails: np.ndarray, reach: int) -> np.ndarray:
