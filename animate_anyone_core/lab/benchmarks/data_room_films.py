@@ -29,7 +29,7 @@ NEAR = 2
 
 
 @dataclass(frozen=True)
-class Shot:
+class MadeShot:
     """A shot as it was made: frames [start, end) that show nothing else, and what it is left out for."""
 
     start: int
@@ -42,7 +42,7 @@ class MadeFilm:
     """A film, its shots, and for each pair of neighbors how one goes over into the other."""
 
     film: Film
-    shots: tuple[Shot, ...]
+    shots: tuple[MadeShot, ...]
     passages: tuple[str, ...]
 
 
@@ -56,7 +56,7 @@ def make_film(seed: int) -> MadeFilm:
     start = 0
     for defect, following in zip(defects, [*defects[1:], None], strict=True):
         if following is None:
-            shots.append(Shot(start, len(frames), defect))
+            shots.append(MadeShot(start, len(frames), defect))
             break
         after = _shot(rng, fps, following)
         can_blend = "short" not in (defect, following)
@@ -64,7 +64,7 @@ def make_film(seed: int) -> MadeFilm:
         passage = passage if can_blend else "cut"
         passages.append(passage)
         end, frames, begin = _joined(rng, frames, after, passage)
-        shots.append(Shot(start, end, defect))
+        shots.append(MadeShot(start, end, defect))
         start = begin
     return MadeFilm(Film(filmed(rng, frames), fps), tuple(shots), tuple(passages))
 

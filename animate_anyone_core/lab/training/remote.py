@@ -131,7 +131,7 @@ def at_hand(place: Place) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="in-use-", dir=cache) as name:
         own = Path(name) / place.name  # stays when others make room
         if not _linked(held, own):
-            with _reached(place, "fetched") as (files, path), whole_file(held) as part:
+            with whole_file(held) as part, _reached(place, "fetched") as (files, path):
                 files.get_file(path, str(part))
             _make_room(cache, held)
             if not _linked(held, own):
@@ -223,7 +223,7 @@ def _cache() -> Path:
 def _linked(held: Path, own: Path) -> bool:
     """Give a fetched film another name, under which it stays; False if it is not here."""
     with suppress(FileNotFoundError):
-        held.touch()
+        os.utime(held)  # read last now
         os.link(held, own)
         return True
     return False

@@ -121,7 +121,10 @@ def _values(clips: Sequence[Judged]) -> Mapping[str, list[float]]:
 def _histogram(name: str, values: Sequence[float]) -> str:
     if not values:
         return ""
-    counts, edges = np.histogram(values, bins=_BINS)
+    low, high = min(values), max(values)
+    if high - low <= 1e-6 * max(1.0, abs(high)):  # all alike
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(values, _BINS, (low, high))
     bars = "".join(
         f"<rect x='{10 * i}' y='{60 - 60 * n / counts.max():.1f}' width='9' "
         f"height='{60 * n / counts.max():.1f}' fill='#47a'/>"
