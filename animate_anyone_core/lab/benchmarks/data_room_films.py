@@ -142,7 +142,7 @@ def _near(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def _shot(rng: np.random.Generator, fps: int, defect: str) -> np.ndarray:
-    """Frames (F, HEIGHT, WIDTH, 3) of a shot; a good one may flash."""
+    """Frames (F, HEIGHT, WIDTH, 3) of a shot; a good one may flash in its middle."""
     if defect == "people":
         (one, _), (other, _) = (dancer(rng, SIDE, HEIGHT, fps) for _ in range(2))
         wide = np.stack([room(frame, _APART) for frame in walled(rng, one)])
@@ -152,8 +152,9 @@ def _shot(rng: np.random.Generator, fps: int, defect: str) -> np.ndarray:
     frames = walled(rng, clip)
     if defect == "short":
         return frames[: int(rng.integers(*_SHORT))]
-    if rng.random() < 0.3:
-        at, long = int(rng.integers(4, len(frames) - 6)), int(rng.integers(*_FLASH))
+    if rng.random() < 0.5 and len(frames) > 2 * _DISSOLVE[1] + _FLASH[1]:
+        at = int(rng.integers(_DISSOLVE[1], len(frames) - _DISSOLVE[1] - _FLASH[1]))
+        long = int(rng.integers(*_FLASH))
         light = rng.uniform(0.6, 1.0)
         frames[at : at + long] = frames[at : at + long] * (1 - light) + 255 * light
     return frames

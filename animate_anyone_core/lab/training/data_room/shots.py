@@ -1,9 +1,9 @@
 """A film's shots: found from small pictures of its frames, by cuts, dissolves and fades.
 
-A cut is a change from one frame to the next that is large, and alone in its neighborhood. While one shot
-dissolves into another, or fades, frames between two of its frames are mixtures of these; what only moves
-is none. Frames of a passage belong to no shot. Where pictures are the same before and after a short
-passage, it was a flash, and no passage.
+A cut is a change from one frame to the next that is large, and alone in its neighborhood; a jump within
+the same place is smaller, and more alone. While one shot dissolves into another, or fades, frames between
+two of its frames are mixtures of these; what only moves is none. Frames of a passage belong to no shot.
+Where pictures are the same before and after a short passage, it was a flash, and no passage.
 
 Convention: spans are [start, end), frame 0 first.
 """
@@ -16,14 +16,17 @@ from ....pose.opencv import import_cv2
 
 #: Side of the pictures that shots are found in, and of those that mixtures are.
 SIDE, _COARSE = 32, 16
-#: Neighbours on each side that a change is compared with.
-_AROUND = 6
+#: Neighbors on each side that a change is compared with: a cut is so many times the usual one.
+_AROUND, _MUCH = 6, 4
+#: So much of a cut's change is one, too, if it is that much larger than every neighbor: the same place,
+#: a while later.
+_JUMP = 0.25
 #: Frames from one end of a mixture to the other.
 _REACHES = (2, 3, 5, 8, 12, 18, 27, 40, 60)
 #: Frames between them that are looked at.
 _LOOKS = 5
 #: How far they may be from a mixture, as a share of the change, and how unevenly it may go on.
-_OFF, _SLOWEST, _FASTEST = 0.25, 0.5, 2.0
+_OFF, _SLOWEST, _FASTEST = 0.2, 0.5, 2.0
 #: What is shorter, in frames, lies within one passage.
 _SHORTEST = 5
 #: A change over some reach is so many times that before or after it.
@@ -72,10 +75,11 @@ def _cuts(thumbnails: np.ndarray, least: float) -> list[int]:
     """The frames before cuts."""
     changes = _changes(thumbnails, 1)
     cuts = []
-    for i in np.flatnonzero(changes >= least):
+    for i in np.flatnonzero(changes >= _JUMP * least):
         around = [changes[max(0, i - _AROUND) : i], changes[i + 1 : i + 1 + _AROUND]]
-        beside = np.concatenate(around)
-        if changes[i] >= 4 * (float(np.median(beside)) if beside.size else 0.0):
+        beside = np.concatenate(around) if len(changes) > 1 else np.zeros(1)
+        usual = np.median(beside) if changes[i] >= least else beside.max()
+        if changes[i] >= _MUCH * usual:
             cuts.append(int(i))
     return cuts
 
@@ -147,6 +151,8 @@ def _without_flashes(passages: list[Span], thumbnails: np.ndarray, least: float)
 
 def _is_back(thumbnails: np.ndarray, least: float) -> bool:
     """Whether a passage ends where it began; what moved meanwhile is little beside a flash."""
+    if len(thumbnails) == 2:
+        return False
     change = _change(thumbnails[0], thumbnails[-1])
     most = _change(thumbnails[0], thumbnails[1:]).max()
     return bool(change < _BACK[0] * least or change < min(least, _BACK[1] * most))
