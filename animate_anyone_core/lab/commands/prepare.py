@@ -55,8 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--smooth", action="store_true", help="smooth the poses (published training does not)")
     text = f"leave shorter clips out ({default.min_frames})"
     add("--min-frames", type=int, default=default.min_frames, metavar="N", help=text)
-    text = "leave out clips with cuts, several people, a tiny, still or blurred person, a moving "
-    text += "camera or rate, burnt-in text, and near-duplicates"
+    text = (
+        "leave out clips with several people, a tiny, still or blurred person, a moving camera or "
+    )
+    text += "rate, burnt-in text, and near-duplicates; films with cuts: see --cuts"
     add("--clean", action="store_true", help=text)
     text = "cut films into their shots, each a clip of its own, or, with --clean, leave films with cuts "
     text += "out (default: split with --clean and --output, else leave-out)"

@@ -1,9 +1,9 @@
 """A film's shots: found from small pictures of its frames, by cuts, dissolves and fades.
 
-A cut is a change from one frame to the next that is large, and alone in its neighborhood; a jump within
-the same place is smaller, and more alone. While one shot dissolves into another, or fades, frames between
-two of its frames are mixtures of these; what only moves is none. Frames of a passage belong to no shot.
-Where pictures are the same before and after a short passage, it was a flash, and no passage.
+A cut is a change from one frame to the next that is large, and alone in its neighborhood; a jump
+within the same place is smaller, and more alone. While one shot dissolves into another, or fades, frames
+between two of its frames are mixtures of these; what only moves is none. Frames of a passage belong to
+no shot. Where pictures are the same before and after a short passage, it was a flash, and no passage.
 
 Convention: spans are [start, end), frame 0 first.
 """
