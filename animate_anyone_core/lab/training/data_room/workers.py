@@ -198,6 +198,7 @@ def _serve(connection: Connection, open_detector: OpenDetector) -> None:
         try:
             task = connection.recv()
         except (EOFError, OSError):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # there is nothing to leave any more
             return
         try:
             answer = False, attempt(task, open_once)
