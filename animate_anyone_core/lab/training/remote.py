@@ -7,6 +7,7 @@ whole.
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -224,7 +225,12 @@ def _linked(held: Path, own: Path) -> bool:
     """Give a fetched film another name, under which it stays; False if it is not here."""
     with suppress(FileNotFoundError):
         os.utime(held)  # read last now
-        os.link(held, own)
+        try:
+            os.link(held, own)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a disk that knows no second names
+            shutil.copyfile(held, own)
         return True
     return False
 

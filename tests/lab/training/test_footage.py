@@ -10,6 +10,7 @@ from animate_anyone_core.errors import MediaError
 from animate_anyone_core.images import write_picture
 from animate_anyone_core.lab.training.clip_copies import write_copy
 from animate_anyone_core.lab.training.clip_files import iterate_frames
+from animate_anyone_core.lab.training.data_room.shots import SIDE, small_picture, small_pictures
 from animate_anyone_core.lab.training.data_room.stages import PrepareSettings, probe
 from animate_anyone_core.lab.training.footage import Footage, at_rate, seconds, whole
 from animate_anyone_core.lab.training.frame_seeking import index_frames
@@ -124,6 +125,15 @@ def test_a_copy_of_a_part_has_its_frames_and_rate(film, tmp_path):
     assert np.stack(list(again.frames())).shape[1:3] == (32, 32), "kept: as many frames"
     write_copy(part(film, 0, 20), tmp_path / "copy.mp4", None, is_new=True)
     assert next(again.frames()).shape == (48, 64, 3)
+
+
+def test_small_pictures_show_what_large_ones_do(film, tmp_path):
+    small = small_pictures(film)
+    large = np.array([small_picture(frame) for frame in iterate_frames(film)])
+    assert small.shape == (FRAMES, SIDE, SIDE, 3)
+    assert np.abs(small.astype(int) - large).mean() < 3
+    write_picture(next(iterate_frames(film)), tmp_path / "b" / "0.png")
+    assert (small_pictures(tmp_path / "b")[0] == large[0]).all()
 
 
 def test_a_film_that_ends_early_is_not_cut(film, tmp_path):

@@ -180,6 +180,16 @@ def test_a_film_is_fetched_once_and_the_oldest_make_room(bucket, tmp_path, monke
     assert sorted(path.read_bytes()[:5] for path in held) == [b"b.mp4", b"c.mp4"]
 
 
+def test_a_disk_without_second_names_gets_copies(bucket, monkeypatch):
+    def refuse(*args):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    with at_hand(as_place(f"{bucket}/films/one.mp4")) as own:
+        assert own.stat().st_nlink == 1
+        assert own.read_bytes() == fsspec.filesystem("memory").cat(f"{bucket}/films/one.mp4")
+
+
 def test_only_what_changed_is_uploaded_and_nothing_after_a_failure(bucket):
     files = fsspec.filesystem("memory")
     one, two = (as_place(f"{bucket}/{name}.json") for name in ("one", "two"))

@@ -8,11 +8,15 @@ no shot. Where pictures are the same before and after a short passage, it was a 
 Convention: spans are [start, end), frame 0 first.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ....media.container import open_input, picture_track
+from ....media.stream import in_a_sentence
 from ....pose.opencv import import_cv2
+from ..clip_files import iterate_frames
 
 #: Side of the pictures that shots are found in, and of those that mixtures are.
 SIDE, _COARSE = 32, 16
@@ -52,6 +56,23 @@ def small_picture(frame: np.ndarray) -> np.ndarray:
     """A frame (H, W, 3) uint8 as shots are found in it."""
     cv2 = import_cv2()
     return cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def small_pictures(film: Path) -> np.ndarray:
+    """All frames of a film like that, (F, SIDE, SIDE, 3) uint8; of a video without its large ones.
+
+    Raises:
+        MediaError: If it cannot be read to its end.
+    """
+    if film.is_dir():
+        return np.array([small_picture(frame) for frame in iterate_frames(film)])
+    with in_a_sentence(film.name), open_input(film) as container:
+        stream = picture_track(container, film.name)
+        small = (
+            frame.reformat(SIDE, SIDE, "rgb24", interpolation="AREA")
+            for frame in container.decode(stream)
+        )
+        return np.array([frame.to_ndarray() for frame in small])
 
 
 def find_shots(thumbnails: np.ndarray, least: float) -> list[Span]:

@@ -27,7 +27,7 @@ from ..frame_seeking import index_frames
 from ..pose_arrays import read_origin, write_pose_arrays
 from .crops import choose_window, has_ratio, moved
 from .filters import FilterSettings, Measures, Reason, jitter
-from .shots import find_shots, small_picture
+from .shots import find_shots, small_pictures
 from .verdict import judge_clip
 
 #: A rate so little above the wished one is left as it is: 30.0 is 29.97.
@@ -130,14 +130,18 @@ def probe(film: Path, settings: PrepareSettings) -> dict[int, Footage]:
     if clip.index is not None and len(clip.index.stamps) != clip.num_frames:
         clip = replace(clip, index=None)
     clips = _shots(clip, settings) if settings.cuts == "split" else {0: clip}
-    return {number: _at_wished_rate(own, settings) for number, own in clips.items()}
+    clips = {number: _at_wished_rate(own, settings) for number, own in clips.items()}
+    return {  # where all frames are is found again when it is asked for: there are many films
+        number: replace(own, index=None) if own.is_untouched else own
+        for number, own in clips.items()
+    }
 
 
 def _shots(film: Footage, settings: PrepareSettings) -> dict[int, Footage]:
     least = (settings.filters or FilterSettings()).cut
     if least is None:
         return {0: film}
-    small = np.array([small_picture(frame) for frame in film.frames()])
+    small = small_pictures(film.film)
     check_count(film, len(small))
     shots = find_shots(small, least)
     if len(shots) == 1 and len(shots[0]) == film.num_frames:
