@@ -130,6 +130,7 @@ def _serve(connection: Connection, open_tools: OpenTools, begin: Callable[[], No
         try:
             task = connection.recv()
         except (EOFError, OSError):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # there is nothing to leave any more
             return
         try:
             answer = False, attempt(task, open_once)

@@ -2,7 +2,8 @@
 
 Made-up clips, most of them good, go through `prepare`'s stages with one process, with several and, if
 one is named, on a Ray cluster. Recall and precision are counted by kind: a kind is found where it is
-among the reasons that a clip is left out for, also where another was planted.
+among the reasons that a clip is left out for, also where another was planted. Films of several shots
+are cut into them: passages from one to another are counted, and shots with the right verdict.
 """
 
 import argparse
@@ -10,13 +11,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...commands.number_option import add_numbers
 from ...files import check_writable, write_json
 from .options import add_json, say_checks
+
+if TYPE_CHECKING:
+    from .data_room_films import FilmScore
 
 #: Share of the planted defects that must be found, and of what is found that must be planted.
 BAR = 0.95
@@ -50,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         ("--good", 1, 180, "clips without a defect"),
         ("--each", 1, 12, "clips of each kind of defect"),
+        ("--films", 0, 20, "films of several shots"),
         ("--processes", 1, 2, "processes beside one"),
     )
     add = parser.add_argument
@@ -65,9 +71,12 @@ def run(args: argparse.Namespace) -> bool:
     from ...checkpoints.builtin import built_in_pose_networks
     from ...pose.detection import load_pose_detector
     from ...workers.tasks import OneProcess
+    from ..training.data_room.filters import FilterSettings
     from ..training.data_room.report_page import write_report
     from ..training.data_room.workers import in_processes, on_cluster
+    from ..training.prepare_clips import PrepareSettings, prepare_clips
     from .data_room_clips import write_clips
+    from .data_room_films import LEAST_FRAMES, score_films, write_films
 
     for place in filter(None, (args.json, args.report)):
         check_writable(place)
@@ -78,30 +87,42 @@ def run(args: argparse.Namespace) -> bool:
         ways[f"{args.processes} processes"] = lambda: in_processes(args.processes, networks)
     if args.ray is not None:
         ways["Ray"] = lambda: on_cluster(args.ray, networks)
+    settings = PrepareSettings(filters=FilterSettings())
+    in_shots = replace(settings, cuts="split", min_frames=LEAST_FRAMES)
     outcomes, rates = [], {}
     with tempfile.TemporaryDirectory(prefix="data-room-", dir=args.folder) as name:
         truth = write_clips(Path(name) / "clips", args.seed, args.good, args.each)
+        films = write_films(Path(name) / "films", args.seed, args.films)
         for way, open_workers in ways.items():
             start = time.monotonic()
             output = Path(name) / way.replace(" ", "-")
-            report = _prepared(Path(name) / "clips", open_workers(), output)
+            workers = open_workers()
+            report = prepare_clips(Path(name) / "clips", workers, output / "clips", settings)
             rates[way] = len(truth) / (time.monotonic() - start)
             sys.stdout.write(f"{way}: {rates[way]:.2f} clips a second\n")
             sys.stdout.flush()
-            outcomes.append(_told(report, output))
+            outcomes.append([_told(report, output / "clips")])
+            if films:
+                shots = prepare_clips(Path(name) / "films", workers, output / "films", in_shots)
+                outcomes[-1].append(_told(shots, output / "films"))
+        every = [*report.judged, *(shots.judged if films else [])]
         if args.report is not None:
-            write_report(args.report, report.judged)
-    found = {clip: kinds for clip, kinds, _ in outcomes[0][0]}
+            write_report(args.report, every)
+    found = {clip: kinds for clip, kinds, _ in outcomes[0][0][0]}
     scores = score(truth, found)
     checks = judge(scores)
     good = [clip for clip, kind in truth.items() if not kind]
     kept = sum(not found[clip] for clip in good)
     text = f"{kept} of {len(good)} good clips are kept (bar {BAR:.0%})"
     checks[text] = kept >= BAR * len(good)
+    if films:
+        cutting = score_films(films, shots.judged)
+        checks |= judge_films(cutting)
     checks["the same verdicts and files, whoever does the work"] = all(
         outcome == outcomes[0] for outcome in outcomes
     )
     sys.stdout.write(_table(scores, truth, found))
+    sys.stdout.writelines(f"{line}\n" for line in (cutting.wrong if films else ()))
     say_checks(checks.items())
     if args.json is not None:
         rows = {kind: entry._asdict() for kind, entry in scores.items()}
@@ -140,11 +161,15 @@ def judge(scores: Mapping[str, Score]) -> dict[str, bool]:
     }
 
 
-def _prepared(clips: Path, workers: Any, output: Path) -> Any:
-    from ..training.data_room.filters import FilterSettings
-    from ..training.prepare_clips import PrepareSettings, prepare_clips
-
-    return prepare_clips(clips, workers, output, PrepareSettings(filters=FilterSettings()))
+def judge_films(score: "FilmScore") -> dict[str, bool]:
+    """The bars of films, and whether they are met."""
+    passages = Score(score.passages, score.found + score.false, score.found)
+    text = f"{score.found} of {score.passages} passages between shots, {score.false} others"
+    verdicts = f"{score.right} of {score.shots} shots are kept, or left out for what was planted"
+    return {
+        f"{text} (bar {BAR:.0%})": min(passages.recall, passages.precision) >= BAR,
+        f"{verdicts} (bar {BAR:.0%})": score.right >= BAR * score.shots,
+    }
 
 
 def _told(report: Any, output: Path) -> tuple[Any, Any]:

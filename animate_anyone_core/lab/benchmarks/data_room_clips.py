@@ -66,84 +66,84 @@ class Film:
 def good(seed: int) -> Film:
     """A clip without a defect."""
     rng = np.random.default_rng([1, seed])
-    clip, fps = _dancer(rng, SIDE, HEIGHT)
-    return Film(_filmed(rng, _walled(rng, clip)), fps)
+    clip, fps = dancer(rng, SIDE, HEIGHT)
+    return Film(filmed(rng, walled(rng, clip)), fps)
 
 
 def cut(seed: int) -> Film:
     """Two shots in one clip: another dancer in another room, from some frame on."""
     rng = np.random.default_rng([2, seed])
-    (one, fps), (other, _) = _dancer(rng, SIDE, HEIGHT), _dancer(rng, SIDE, HEIGHT)
-    shots = _walled(rng, one), _walled(rng, other)
+    (one, fps), (other, _) = dancer(rng, SIDE, HEIGHT), dancer(rng, SIDE, HEIGHT)
+    shots = walled(rng, one), walled(rng, other)
     count = len(shots[0])
     at = round(count * rng.uniform(0.25, 0.75))
-    return Film(_filmed(rng, np.concatenate([shots[0][:at], shots[1][: count - at]])), fps)
+    return Film(filmed(rng, np.concatenate([shots[0][:at], shots[1][: count - at]])), fps)
 
 
 def people(seed: int) -> Film:
     """Two dancers side by side, the other a little smaller at times."""
     rng = np.random.default_rng([3, seed])
-    (one, fps), (other, _) = _dancer(rng, SIDE, HEIGHT), _dancer(rng, SIDE, HEIGHT)
-    frames = _walled(rng, one)
+    (one, fps), (other, _) = dancer(rng, SIDE, HEIGHT), dancer(rng, SIDE, HEIGHT)
+    frames = walled(rng, one)
     size = round(HEIGHT * rng.uniform(0.75, 1.0))
     apart = 2 * round(SIDE / 2 * rng.uniform(0.75, 0.95))
-    wide = np.stack([_room(frame, apart) for frame in frames])
-    return Film(_filmed(rng, _pasted(wide, other, size, apart)), fps)
+    wide = np.stack([room(frame, apart) for frame in frames])
+    return Film(filmed(rng, pasted(wide, other, size, apart)), fps)
 
 
 def still(seed: int) -> Film:
     """A photograph, filmed: only the camera's noise moves."""
     rng = np.random.default_rng([4, seed])
-    clip, fps = _dancer(rng, SIDE, HEIGHT)
-    frames = _walled(rng, clip)
-    return Film(_filmed(rng, np.repeat(frames[:1], len(frames), axis=0)), fps)
+    clip, fps = dancer(rng, SIDE, HEIGHT)
+    frames = walled(rng, clip)
+    return Film(filmed(rng, np.repeat(frames[:1], len(frames), axis=0)), fps)
 
 
 def tiny(seed: int) -> Film:
     """Somebody far away in a large picture."""
     rng = np.random.default_rng([5, seed])
-    clip, fps = _dancer(rng, SIDE, HEIGHT)
+    clip, fps = dancer(rng, SIDE, HEIGHT)
     width, height = 2 * SIDE, 2 * HEIGHT
     wall = make_background(int(rng.integers(10**9)), width, height, 0.93)[..., :3]
-    wall = _textured(rng, wall[None], np.zeros((1, height, width), np.uint8))
+    wall = textured(rng, wall[None], np.zeros((1, height, width), np.uint8))
     wide = np.repeat(wall, len(clip.frames), axis=0)
     size = round(height * rng.uniform(0.24, 0.32))
-    return Film(_filmed(rng, _pasted(wide, clip, size, round(width * rng.uniform(0.1, 0.6)))), fps)
+    return Film(filmed(rng, pasted(wide, clip, size, round(width * rng.uniform(0.1, 0.6)))), fps)
 
 
 def blur(seed: int) -> Film:
     """Out of focus."""
     rng = np.random.default_rng([6, seed])
-    clip, fps = _dancer(rng, SIDE, HEIGHT)
+    clip, fps = dancer(rng, SIDE, HEIGHT)
     sigma = rng.uniform(2.0, 4.0)
-    frames = np.stack([cv2.GaussianBlur(f, None, sigma) for f in _walled(rng, clip)])
-    return Film(_filmed(rng, frames), fps)
+    frames = np.stack([cv2.GaussianBlur(f, None, sigma) for f in walled(rng, clip)])
+    return Film(filmed(rng, frames), fps)
 
 
 def text(seed: int) -> Film:
     """A caption or a channel's name, burnt in."""
     rng = np.random.default_rng([7, seed])
-    clip, fps = _dancer(rng, SIDE, HEIGHT)
+    clip, fps = dancer(rng, SIDE, HEIGHT)
     words = ""
     while len(words) < _SHORTEST_CAPTION:
         words = " ".join(rng.choice(_WORDS, int(rng.integers(2, 4)), replace=False))
     size = int(rng.uniform(0.055, 0.08) * HEIGHT)
     color = [(255, 255, 255), (255, 230, 60), (20, 20, 20)][int(rng.integers(3))]
     across, down = rng.uniform(0.03, 0.2), float(rng.choice([0.03, 0.12, 0.78, 0.88]))
-    frames = _walled(rng, clip)
+    frames = walled(rng, clip)
     written = np.stack([_written(f, words, size, color, (across, down)) for f in frames])
-    return Film(_filmed(rng, written), fps)
+    return Film(filmed(rng, written), fps)
 
 
 def zoom(seed: int) -> Film:
     """The camera goes nearer or further, by a quarter to a half of the picture a second."""
     rng = np.random.default_rng([8, seed])
-    clip, fps = _dancer(rng, 2 * SIDE, 2 * HEIGHT)
-    frames = _walled(rng, clip)
+    clip, fps = dancer(rng, 2 * SIDE, 2 * HEIGHT)
+    frames = walled(rng, clip)
     scales = (1 + rng.uniform(0.25, 0.5)) ** (np.arange(len(frames)) / fps)
     scales = scales[::-1] if rng.random() < 0.5 else scales
     return Film(
-        _filmed(rng, np.stack([_scaled(f, s) for f, s in zip(frames, scales, strict=True)])), fps
+        filmed(rng, np.stack([_scaled(f, s) for f, s in zip(frames, scales, strict=True)])), fps
     )
 
 
@@ -240,9 +240,11 @@ def write_clips(folder: Path, seed: int, num_good: int, each: int) -> dict[str, 
     return truth
 
 
-def _dancer(rng: np.random.Generator, width: int, height: int) -> tuple[DancerClip, int]:
-    """Somebody who really dances, and the frame rate."""
-    fps = int(rng.choice(_FPS))
+def dancer(
+    rng: np.random.Generator, width: int, height: int, fps: int | None = None
+) -> tuple[DancerClip, int]:
+    """Somebody who really dances, and the frame rate: drawn, too, if it is not given."""
+    fps = fps or int(rng.choice(_FPS))
     count = round(fps * rng.uniform(*_SECONDS))
     while True:
         seeds = [int(value) for value in rng.integers(10**6, size=2)]
@@ -251,11 +253,12 @@ def _dancer(rng: np.random.Generator, width: int, height: int) -> tuple[DancerCl
             return render_clip(seeds[0], seeds[1], count, width, height, fps=fps), fps
 
 
-def _walled(rng: np.random.Generator, clip: DancerClip) -> np.ndarray:
-    return _textured(rng, clip.frames, clip.masks)
+def walled(rng: np.random.Generator, clip: DancerClip) -> np.ndarray:
+    """A dancer's frames with something on the wall."""
+    return textured(rng, clip.frames, clip.masks)
 
 
-def _textured(rng: np.random.Generator, frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def textured(rng: np.random.Generator, frames: np.ndarray, masks: np.ndarray) -> np.ndarray:
     """Put something on the wall, as in real rooms, behind the person."""
     height, width = frames.shape[1:3]
     coarse = rng.integers(0, 2 * _WALL, (height // 8, width // 8, 3), dtype=np.uint8)
@@ -267,18 +270,18 @@ def _textured(rng: np.random.Generator, frames: np.ndarray, masks: np.ndarray) -
     return np.clip(frames + wall * behind, 0, 255).astype(np.uint8)
 
 
-def _filmed(rng: np.random.Generator, frames: np.ndarray) -> np.ndarray:
+def filmed(rng: np.random.Generator, frames: np.ndarray) -> np.ndarray:
     """Add a camera's noise."""
     noise = rng.normal(0, rng.uniform(0.5, 1.5), frames.shape)
     return np.clip(np.rint(frames + noise), 0, 255).astype(np.uint8)
 
 
-def _room(frame: np.ndarray, more: int) -> np.ndarray:
+def room(frame: np.ndarray, more: int) -> np.ndarray:
     """The picture with its right edge drawn out."""
     return np.concatenate([frame, np.repeat(frame[:, -1:], more, axis=1)], axis=1)
 
 
-def _pasted(frames: np.ndarray, clip: DancerClip, height: int, left: int) -> np.ndarray:
+def pasted(frames: np.ndarray, clip: DancerClip, height: int, left: int) -> np.ndarray:
     """Paste a dancer of this height before frames, its feet where floors are."""
     width = round(clip.frames.shape[2] * height / clip.frames.shape[1])
     top = frames.shape[1] - height if height > 0.5 * frames.shape[1] else frames.shape[1] // 2

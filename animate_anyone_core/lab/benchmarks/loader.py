@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> bool:
     """Measure, print, and return whether all bars are met."""
     from ..training.clip_copies import write_copy
+    from ..training.footage import whole
     from ..training.shard_writing import write_shards
     from .loader_clips import FPS, Dance, write_clip, write_copied, write_loop
 
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> bool:
         write_loop(loop, dance, loop_frames, args.key_frames)
         copies = {size: Path(name) / f"copied{size}.mp4" for size in args.size}
         for size, copied in copies.items():
-            write_copy(loop, copied, size)
+            write_copy(whole(loop), copied, size)
         rate = loop.stat().st_size * 8 / 1e6 / (loop_frames / FPS)
         sys.stdout.write(
             f"{args.clip_size}, a key frame every {args.key_frames}, {rate:.1f} Mbit/s\n"

@@ -217,16 +217,16 @@ def _write_clips(folder: Path, size: tuple[int, int], lengths: Sequence[float]) 
 def _rates_of(clip: Path, size: tuple[int, int], detector: Any, settings: Any) -> Rates:
     from ...pose.openpose_json import save_poses
     from ...self_test.process_memory import read_process_memory
-    from ..training.clip_files import count_frames
     from ..training.data_room.stages import find_people, main_person
     from ..training.data_room.verdict import judge_clip
+    from ..training.footage import whole
     from ..training.pose_arrays import write_pose_arrays
 
-    count, text = count_frames(clip), clip.with_suffix(".json")
+    footage, text = whole(clip), clip.with_suffix(".json")
     reading, _ = _timed(_read, clip)
-    finding, people = _timed(find_people, clip, count, detector, settings)
+    finding, people = _timed(find_people, footage, detector, settings)
     main, _ = main_person(people, settings)
-    judging, _ = _timed(judge_clip, clip, people, main, settings.filters)
+    judging, _ = _timed(judge_clip, footage, people, main, settings.filters)
     save_poses(main, text)
     arrays, memory = write_pose_arrays(main, text), read_process_memory()
     return Rates(
@@ -235,7 +235,7 @@ def _rates_of(clip: Path, size: tuple[int, int], detector: Any, settings: Any) -
         filters=max(0.0, judging - reading),
         video_bytes=float(clip.stat().st_size),
         pose_bytes=float(text.stat().st_size + arrays.stat().st_size),
-        latent_bytes=count * size[0] * size[1] * _LATENT_BYTES_PER_PIXEL,
+        latent_bytes=footage.num_frames * size[0] * size[1] * _LATENT_BYTES_PER_PIXEL,
         memory_bytes=0.0 if memory is None else float(memory.peak),
     )
 

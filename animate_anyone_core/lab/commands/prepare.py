@@ -9,15 +9,20 @@ from pathlib import Path
 from ...commands.pose_networks import add_network_options, choose_networks
 from ...commands.progress_bar import progress_bar
 from ...errors import SettingsError
-from ...files import check_writable
 from ...pose.detection import PoseDetector
 from ...pose.smoothing import SmoothingSettings
 from ...workers.tasks import OneProcess, Workers
-from ..training.clip_files import find_sources
 from ..training.data_room.filters import FilterSettings
 from ..training.data_room.report_page import write_report
 from ..training.data_room.workers import in_processes, on_cluster
-from ..training.prepare_clips import LIST_NAME, PrepareSettings, explain_clip, prepare_clips
+from ..training.prepare_clips import (
+    LIST_NAME,
+    PrepareSettings,
+    explain_clip,
+    find_films,
+    prepare_clips,
+)
+from ..training.remote import as_place, check_place
 
 logger = logging.getLogger("animate_anyone")
 
@@ -29,19 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     default = PrepareSettings()
     add = parser.add_argument
-    add(
-        "--videos",
-        type=Path,
-        required=True,
-        metavar="PATH",
-        help="a video, a folder of frames, or a folder with any number of them",
-    )
-    add(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help=f"write the poses and {LIST_NAME} there (default: poses beside each video)",
-    )
+    text = "a video, a folder of frames, or a folder with any number of them; also "
+    text += "s3://bucket/films, gs://, https:// and what else fsspec reaches, for videos"
+    add("--videos", type=as_place, required=True, metavar="PATH", help=text)
+    text = f"write the poses and {LIST_NAME} there (default: poses beside each video); also s3://, gs://"
+    add("--output", type=as_place, metavar="DIR", help=text)
     add_network_options(parser)
     text = (
         "processes that work at a time, one core each (default: one for each core, where networks "
@@ -58,16 +55,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--smooth", action="store_true", help="smooth the poses (published training does not)")
     text = f"leave shorter clips out ({default.min_frames})"
     add("--min-frames", type=int, default=default.min_frames, metavar="N", help=text)
-    text = "leave out clips with cuts, several people, a tiny, still or blurred person, a moving "
-    text += "camera or rate, burnt-in text, and near-duplicates"
+    text = (
+        "leave out clips with several people, a tiny, still or blurred person, a moving camera or "
+    )
+    text += "rate, burnt-in text, and near-duplicates; films with cuts: see --cuts"
     add("--clean", action="store_true", help=text)
+    text = "cut films into their shots, each a clip of its own, or, with --clean, leave films with cuts "
+    text += "out (default: split with --clean and --output, else leave-out)"
+    add("--cuts", choices=("split", "leave-out"), help=text)
+    text = "with --output: bring clips with more frames a second than X to X, by their time stamps"
+    add("--fps", type=float, metavar="X", help=text)
+    text = "with --output: bring clips of an uneven rate to their mean rate instead of leaving them out"
+    add("--even-rate", action="store_true", help=text)
+    text = (
+        "with --output: cut a window of this shape out around the main person, such as 1:1 or 2:3"
+    )
+    add("--crop", type=_shape, metavar="W:H", help=text)
     text = "with --clean: one HTML page with what was kept, what was left out, and why"
     add("--report", type=Path, metavar="FILE", help=text)
     text = "with --output: also write copies of the videos to train on, their shorter side PIXELS "
     text += "at the most, in which any frame is read quickly"
     add("--copies", type=int, metavar="PIXELS", help=text)
-    text = "print what is measured of this clip and whether --clean keeps it; writes nothing"
-    add("--explain", type=Path, metavar="CLIP", help=text)
+    text = (
+        "print what is measured of this clip, of a film's shots, or of one of them (film-003), and "
+    )
+    text += "whether --clean keeps it; writes nothing"
+    add("--explain", type=as_place, metavar="CLIP", help=text)
     text = f"share of frames that must show the person ({default.min_seen:g})"
     add("--min-seen", type=float, default=default.min_seen, metavar="X", help=text)
 
@@ -78,22 +91,27 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         SettingsError: If no clip can be used.
     """
+    is_clean = args.clean or args.report is not None or args.explain is not None
     settings = PrepareSettings(
         interval=args.interval,
         smoothing=SmoothingSettings() if args.smooth else None,
         min_frames=args.min_frames,
         min_seen=args.min_seen,
-        filters=FilterSettings() if args.clean or args.report else None,
+        filters=FilterSettings() if is_clean else None,
         copy_side=args.copies,
+        cuts=args.cuts or ("split" if is_clean and (args.output or args.explain) else "leave-out"),
+        fps=args.fps,
+        is_evened=args.even_rate,
+        crop=args.crop,
     )
     for place in (args.report, args.output and args.output / LIST_NAME):
         if place is not None:
-            check_writable(place)
-    networks = choose_networks(args, [args.videos])
+            check_place(place)
+    networks = choose_networks(args, [args.videos] if isinstance(args.videos, Path) else [])
     if args.explain is not None:
         sys.stdout.write(explain_clip(args.explain, networks(), settings) + "\n")
         return
-    workers = _workers(args, networks)
+    workers = _workers(args, networks, settings)
     with progress_bar("prepare") as on_step:
         report = prepare_clips(args.videos, workers, args.output, settings, on_step)
     if args.report is not None:
@@ -108,10 +126,15 @@ def run(args: argparse.Namespace) -> None:
         )
     logger.info("%s", report)
     data = args.videos if args.output is None else args.output / LIST_NAME
-    logger.info("Train on them with: train --data %s", data)
+    if isinstance(data, Path):
+        logger.info("Train on them with: train --data %s", data)
+    else:
+        logger.info("They are listed in %s; training reads them from a disk.", data)
 
 
-def _workers(args: argparse.Namespace, networks: partial[PoseDetector]) -> Workers:
+def _workers(
+    args: argparse.Namespace, networks: partial[PoseDetector], settings: PrepareSettings
+) -> Workers:
     """Who does the work: a cluster, this machine's cores, or this process."""
     if args.processes is not None and (args.processes < 1 or args.ray is not None):
         raise SettingsError(
@@ -124,12 +147,22 @@ def _workers(args: argparse.Namespace, networks: partial[PoseDetector]) -> Worke
         return on_cluster(args.ray, in_worker, num_gpus)
     detector = networks()  # tells what is wrong with a network, before any process starts
     size = args.processes or (_cores() if detector.is_on_cpu else 1)
-    size = min(size, len(find_sources(args.videos)))
+    if settings.cuts == "leave-out":
+        size = min(size, len(find_films(args.videos)))
     if size > 1:
         detector.release()
         logger.info("%d processes find poses.", size)
         return in_processes(size, in_worker)
     return OneProcess(detector)
+
+
+def _shape(text: str) -> float:
+    """Width over height, of W:H."""
+    try:
+        width, height = (float(part) for part in text.split(":"))
+        return width / height
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no shape such as 1:1 or 2:3") from error
 
 
 def _cores() -> int:

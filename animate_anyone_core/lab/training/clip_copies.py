@@ -15,7 +15,8 @@ from PIL import Image
 from ...errors import AnimateAnyoneError, MediaError
 from ...files import whole_file
 from ...media.color import Bt709Writer
-from .clip_files import count_frames, frame_rate, iterate_frames
+from .clip_files import count_frames
+from .footage import Footage
 
 #: Frames from one key frame to the next.
 KEY_FRAMES = 12
@@ -25,42 +26,44 @@ _QUALITY = 15
 _FPS = 25.0
 
 
-def copy_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """(width, height) of a copy: even, and the shorter side no longer than `side`."""
-    scale = min(1.0, side / min(width, height))
+def copy_size(width: int, height: int, side: int | None) -> tuple[int, int]:
+    """(width, height) of a copy: even, and the shorter side no longer than `side`, if that is given."""
+    scale = 1.0 if side is None else min(1.0, side / min(width, height))
     across, down = (max(2, 2 * round(scale * length / 2)) for length in (width, height))
     return across, down
 
 
-def write_copy(clip: Path, path: Path, side: int) -> None:
-    """Write a copy of a video, with the same frames; kept if it is there.
+def write_copy(clip: Footage, path: Path, side: int | None, is_new: bool = False) -> None:
+    """Write a copy of a clip, with the same frames.
 
     Args:
-        clip: A video.
-        path: An `.mp4`.
+        clip: What to copy.
+        path: An `.mp4`; one of as many frames is kept if it is there.
         side: See `copy_size`.
+        is_new: Replace what is there in any case.
 
     Raises:
-        MediaError: If the video cannot be read to its end, or the copy not written.
+        MediaError: If the clip cannot be read to its end, or the copy not written.
     """
-    count = count_frames(clip)
-    if _is_there(path, count):
+    count = clip.num_frames
+    if not is_new and _is_there(path, count):
         return
     with whole_file(path, (av.FFmpegError,)) as part, av.open(str(part), "w") as container:
-        rate = Fraction(frame_rate(clip) or _FPS).limit_denominator(1000)
+        rate = Fraction(clip.fps or _FPS).limit_denominator(1000)
         written = 0
-        for packet in _packets(container, iterate_frames(clip), rate, side):
+        for packet in _packets(container, clip.frames(), rate, side):
             container.mux(packet)
             written += 1
         if written != count:
-            raise MediaError(f"{clip.name} should have {count} frames, {written} can be read.")
+            name = clip.film.name
+            raise MediaError(f"{name} should have {count} frames, {written} can be read.")
 
 
 def _packets(
     container: av.container.OutputContainer,
     frames: Iterator[np.ndarray],
     rate: Fraction,
-    side: int,
+    side: int | None,
 ) -> Iterator[av.Packet]:
     stream, to_yuv, size = None, None, (0, 0)
     for number, frame in enumerate(frames):

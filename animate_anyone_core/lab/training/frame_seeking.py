@@ -14,6 +14,7 @@ from av.container import InputContainer
 from ...media.color import RgbReader
 from ...media.container import open_input, picture_track
 from ...media.file_part import FilePlace
+from ...video import stored_frames
 from .clip_files import read_frames
 from .cuts import Cut
 
@@ -30,11 +31,20 @@ class FrameIndex(NamedTuple):
         stamps: Time stamps of its frames in order, (F,) int64.
         keys: Those of its key frames, rising, (K,) int64.
         size: (width, height) of the upright pictures.
+        tick: Seconds from a time stamp to the next number.
     """
 
     stamps: np.ndarray
     keys: np.ndarray
     size: tuple[int, int]
+    tick: float
+
+    def part(self, start: int, end: int) -> "FrameIndex":
+        """That of frames [start, end), which are numbered from 0 then."""
+        stamps = self.stamps[start:end]
+        begin = np.searchsorted(self.keys, stamps[0], side="right") - 1
+        stop = np.searchsorted(self.keys, stamps[-1], side="right")
+        return self._replace(stamps=stamps, keys=self.keys[begin:stop])
 
 
 class _UncertainError(Exception):
@@ -60,7 +70,8 @@ def index_frames(path: FilePlace) -> FrameIndex | None:
     keys = [p.pts for p in packets if p.is_keyframe and p.pts is not None]
     if not keys or min(keys) > min(shown):
         return None
-    return FrameIndex(np.sort(np.array(shown)), np.sort(np.array(keys)), size)
+    tick = float(stream.time_base or 0)
+    return FrameIndex(np.sort(np.array(shown)), np.sort(np.array(keys)), size, tick)
 
 
 def read_cuts(
@@ -88,6 +99,56 @@ def read_cuts(
     if len(found) < len(set(picks)):
         return [cut.of_whole(frame) for frame in read_frames(path, list(picks))]
     return [found[pick] for pick in picks]
+
+
+def iterate_picks(
+    path: FilePlace, index: FrameIndex, picks: np.ndarray, first: int = 0
+) -> Iterator[np.ndarray]:
+    """Go over some frames in their order, from the key frame before the first on.
+
+    Args:
+        path: A video.
+        index: What `index_frames` found in it, or a part of that.
+        picks: Numbers of frames in the index, rising; one that is there twice comes twice.
+        first: Number of the index's first frame in the video.
+
+    Yields:
+        (H, W, 3) uint8 RGB of each.
+
+    Raises:
+        MediaError: If one of them cannot be read.
+    """
+    times = np.bincount(picks)
+    done = -1
+    try:
+        for number, frame in _run(path, index, np.unique(picks)):
+            yield from (frame for _ in range(times[number]))
+            done = number
+    except (_UncertainError, av.FFmpegError, OSError, IndexError):
+        pass  # decoded from the start below
+    left = {int(pick) + first for pick in picks[picks > done]}
+    if left:
+        for number, frame in stored_frames(path, left):
+            yield from (frame for _ in range(times[number - first]))
+
+
+def _run(
+    path: FilePlace, index: FrameIndex, wanted: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode once, from the key frame before the first wanted frame to the last."""
+    with open_input(path) as container:
+        stream = picture_track(container, path.name)
+        to_rgb = RgbReader(path.name, stream.sample_aspect_ratio)
+        stamps = index.stamps[wanted]
+        numbers = dict(zip(stamps.tolist(), wanted.tolist(), strict=True))
+        start = index.keys[np.searchsorted(index.keys, stamps[0], side="right") - 1]
+        for frame in _decoded(container, stream, int(start), set(numbers)):
+            if frame.is_corrupt or frame.interlaced_frame or to_rgb.size(frame) != index.size:
+                raise _UncertainError
+            number = numbers.pop(frame.pts)  # FFmpeg's filters give it another stamp
+            yield number, to_rgb(frame)
+    if numbers:
+        raise _UncertainError
 
 
 def _by_seeking(

@@ -1,13 +1,14 @@
 """Poses as arrays beside their JSON: a sample reads its own frames, and no text.
 
 `a.safetensors` holds `points` (F, P, K, 2) and `scores` (F, P, K) in float64, as `a.json` does, and in
-its header the canvas, the doubts and the size of the JSON file it was made of. A JSON file of another
-size was written since: the arrays are then left alone, and the JSON counts.
+its header the canvas, the doubts, which part of a film they are of where it is not all (`origin`), and
+the size of the JSON file it was made of. A JSON file of another size was written since: the arrays are
+then left alone, and the JSON counts.
 """
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,21 @@ SUFFIX = ".safetensors"
 _FORMAT = "animate_anyone.pose_arrays.1"
 
 
-def write_pose_arrays(poses: PoseSequence, json_path: Path) -> Path:
+def write_pose_arrays(
+    poses: PoseSequence, json_path: Path, origin: Mapping[str, Any] | None = None
+) -> Path:
     """Write arrays beside the JSON file that holds the same poses; kept if they are there.
+
+    Args:
+        poses: The poses.
+        json_path: The JSON file.
+        origin: See `footage.Footage.origin`; None for a whole film.
 
     Raises:
         MediaError: If they cannot be written.
     """
     path = json_path.with_suffix(SUFFIX)
-    if _open(json_path) is not None:
+    if _open(json_path) is not None and read_origin(json_path) == origin:
         return path
     header = {
         "format": _FORMAT,
@@ -41,10 +49,23 @@ def write_pose_arrays(poses: PoseSequence, json_path: Path) -> Path:
         "doubts": json.dumps(poses.doubts),
         "json_bytes": str(json_path.stat().st_size),
     }
+    if origin is not None:
+        header["origin"] = json.dumps(origin)
     content = save({"points": poses.points, "scores": poses.scores}, header)
     with whole_file(path) as part:
         part.write_bytes(content)
     return path
+
+
+def read_origin(json_path: Path) -> dict[str, Any] | None:
+    """Which frames of a film a file of poses is of; None for a whole film, or if nothing tells.
+
+    Raises:
+        PoseError: If the arrays are damaged.
+    """
+    file = _open(json_path)
+    text = None if file is None else file.metadata().get("origin")
+    return None if text is None else json.loads(text)
 
 
 def count_poses(json_path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Give clips their poses: find the main person of every video and write it where training looks.
+"""Give clips their poses: find the main person of every clip and write it where training looks.
 
 A clip that cannot be used is left out with one line that says why; the others go on. What is there
 already is kept, so a stopped run goes on where it was; a file that is not ours is never replaced. Stages
@@ -6,9 +6,10 @@ run on any workers; near-duplicates are decided here, in the order of the clips,
 a clip does not depend on who was quicker.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ...errors import SettingsError
 from ...files import write_json
@@ -17,9 +18,12 @@ from ...progress import OnStep, silent
 from ...workers.tasks import Workers
 from .clip_files import find_sources
 from .data_room.filters import FilterSettings
-from .data_room.line import Line, Places
+from .data_room.line import Line
 from .data_room.report_page import Judged, explain
 from .data_room.stages import PrepareSettings, examine, probe
+from .data_room.tasks import Places
+from .footage import Footage, Shot
+from .remote import Place, Remote, at_hand, at_work, find_videos
 
 LIST_NAME = "meta.json"
 
@@ -37,12 +41,12 @@ class PrepareReport:
         copies: Clips that have a copy to train on, and that.
     """
 
-    written: dict[Path, Path] = field(default_factory=dict)
-    kept: dict[Path, Path] = field(default_factory=dict)
-    left_out: dict[Path, str] = field(default_factory=dict)
-    doubted: list[Path] = field(default_factory=list)
+    written: dict[Shot, Place] = field(default_factory=dict)
+    kept: dict[Shot, Place] = field(default_factory=dict)
+    left_out: dict[Shot, str] = field(default_factory=dict)
+    doubted: list[Shot] = field(default_factory=list)
     judged: list[Judged] = field(default_factory=list)
-    copies: dict[Path, Path] = field(default_factory=dict)
+    copies: dict[Shot, Place] = field(default_factory=dict)
 
     def __str__(self) -> str:
         text = f"{len(self.written) + len(self.kept)} clips have poses"
@@ -55,16 +59,17 @@ class PrepareReport:
 
 
 def prepare_clips(
-    path: Path,
+    path: Place,
     workers: Workers,
-    output: Path | None = None,
+    output: Place | None = None,
     settings: PrepareSettings | None = None,
     on_step: OnStep = silent,
 ) -> PrepareReport:
     """Find the poses of all clips in a folder.
 
     Args:
-        path: A video, a folder of frames, or a folder that holds any number of them at any depth.
+        path: A video, a folder of frames, or a folder that holds any number of them at any depth; also
+            elsewhere, but for folders of frames.
         workers: Who finds the poses; it does not matter for what is found.
         output: Folder for the files of poses and `meta.json`, which lists videos and poses for
             training; None writes each file beside its clip, where training finds it as well.
@@ -73,15 +78,20 @@ def prepare_clips(
             written stays.
 
     Raises:
-        SettingsError: If there are no clips, or copies have no folder to go to.
+        SettingsError: If there are no clips, or what is made of them has no folder to go to.
         MediaError: If poses or copies cannot be written.
+        MissingDependencyError: If a package is missing that reaches a place elsewhere.
     """
     settings = settings or PrepareSettings()
-    if settings.copy_side is not None and output is None:
-        raise SettingsError("Copies of clips need a folder to go to: name it with --output.")
-    clips = find_sources(path)
-    root = path.parent if path in clips else path
-    line = Line({clip: _places(clip, root, output, settings) for clip in clips}, settings)
+    films = find_films(path)
+    _check_output(path, output, settings)
+    is_whole = isinstance(path, Path) and path in films
+    root = path.parent if isinstance(path, Path) and is_whole else path
+
+    def places(clip: Shot, frames: Footage) -> Places:
+        return _places(clip, frames, root, output, settings)
+
+    line = Line(films, places, settings)
 
     def on_frame(frame: int, _: int) -> None:
         done, total = line.frames
@@ -92,55 +102,125 @@ def prepare_clips(
         line.take(task, answer)
         if line.examined > before:
             on_step(*line.frames)
-    report = _report(line, {clip: _places(clip, root, output, settings) for clip in line.written})
+    report = _report(line)
     if output is not None and line.written:
         _write_list(output, report)
     return report
 
 
-def explain_clip(clip: Path, detector: PoseDetector, settings: PrepareSettings) -> str:
-    """What is measured of one clip, and why it would be kept or left out; writes nothing.
+def find_films(path: Place) -> Sequence[Place]:
+    """What there is to prepare at a place, in order; see `find_sources`."""
+    return find_sources(path) if isinstance(path, Path) else find_videos(path)
+
+
+def explain_clip(clip: Place, detector: PoseDetector, settings: PrepareSettings) -> str:
+    """What is measured of a clip, and why it would be kept or left out; writes nothing.
+
+    Args:
+        clip: A film, whose shots are told one by one; or one of its shots, as they are called: film-003.
+        detector: Finds the poses.
+        settings: How, and what it must be like.
 
     Raises:
-        AnimateAnyoneError: If it cannot be read.
+        AnimateAnyoneError: If it cannot be read, or there is no such shot.
     """
     filtered = replace(settings, filters=settings.filters or FilterSettings())
-    num_frames = probe(clip, settings.min_frames)
-    found = examine(clip, None, num_frames, detector, filtered)
-    return explain(Judged(clip, found.reasons, found.measures, found.thumbnail))
+    film, wanted = _film_of(clip)
+    with at_hand(film) as path:
+        clips = probe(path, filtered)
+        if wanted and wanted not in clips:
+            raise SettingsError(f"{film.name} has {len(clips)} shots; there is no shot {wanted}.")
+        chosen = {wanted: clips[wanted]} if wanted else clips
+        texts = [f"{film.name}: {len(clips)} shots"] if len(chosen) > 1 else []
+        for number, footage in chosen.items():
+            texts.append(_explained(Shot(film, number), footage, detector, filtered))
+    return "\n".join(texts)
 
 
-def _places(clip: Path, root: Path, output: Path | None, settings: PrepareSettings) -> Places:
-    """Where a clip's poses go: beside it, or at the same place below another folder; and its copy."""
-    name = f"{clip.name if clip.is_dir() else clip.stem}.json"
+def _explained(
+    clip: Shot, footage: Footage, detector: PoseDetector, settings: PrepareSettings
+) -> str:
+    found = examine(footage, None, detector, settings)
+    return explain(Judged(clip, found.reasons, found.measures, found.thumbnail, found.clip))
+
+
+def _film_of(clip: Place) -> tuple[Place, int]:
+    """The film that a name means, and which of its shots; 0 for all."""
+    if isinstance(clip, Remote) or clip.exists():
+        return clip, 0
+    match = re.fullmatch(r"(.+)-(\d{3,})", clip.name)
+    if match and clip.parent.is_dir():
+        for place in sorted(clip.parent.iterdir()):
+            if Shot(place).stem == match[1] and place in find_sources(clip.parent):
+                return place, int(match[2])
+    return clip, 0
+
+
+def _check_output(path: Place, output: Place | None, settings: PrepareSettings) -> None:
     if output is None:
-        return Places(clip.with_name(name), None)
-    poses = output / clip.relative_to(root).with_name(name)
-    return Places(poses, None if settings.copy_side is None else poses.with_suffix(".mp4"))
+        if settings.copy_side is not None or settings.makes_videos or isinstance(path, Remote):
+            raise SettingsError(
+                "Copies of clips, shots of films, other rates, crops and films from elsewhere need a "
+                "folder to go to: name it with --output."
+            )
+        return
+    if isinstance(path, Remote) or isinstance(output, Remote) or not settings.makes_videos:
+        return
+    if output.resolve().is_relative_to(path.resolve()):
+        raise SettingsError(
+            f"{output} lies within {path}: the next run would take the clips that are written there "
+            "for films. Name another folder with --output, or leave films as they are with --cuts "
+            "leave-out."
+        )
 
 
-def _report(line: Line, places: Mapping[Path, Places]) -> PrepareReport:
+def _places(
+    clip: Shot, frames: Footage, root: Place, output: Place | None, settings: PrepareSettings
+) -> Places:
+    """Where a clip's poses go: beside it, or at the same place below another folder; and its copy."""
+    film = clip.film
+    if output is None:
+        assert isinstance(film, Path)
+        return Places(film.with_name(f"{clip.stem}.json"), None)
+    inside = film.inside if isinstance(film, Remote) else film.relative_to(str(root))
+    stem = PurePosixPath(inside).with_name(clip.stem).as_posix()
+    poses = output / f"{stem}.json"
+    if settings.copy_side is not None or not frames.is_untouched:
+        return Places(poses, output / f"{stem}.mp4")
+    if isinstance(film, Remote) or isinstance(output, Remote):
+        return Places(poses, output / f"{stem}{film.suffix}")
+    return Places(poses, None)
+
+
+def _report(line: Line) -> PrepareReport:
     """What became of the clips, in their order."""
-    done = {clip: place.poses for clip, place in sorted(places.items(), key=lambda one: one[0])}
+    done = sorted(line.written.items())
     return PrepareReport(
-        written={clip: poses for clip, poses in done.items() if line.written[clip]},
-        kept={clip: poses for clip, poses in done.items() if not line.written[clip]},
+        written={clip: line.places[clip].poses for clip, is_new in done if is_new},
+        kept={clip: line.places[clip].poses for clip, is_new in done if not is_new},
         left_out=line.left_out,
         doubted=[j.clip for j in line.judged if any(r.kind == "doubted" for r in j.reasons)],
         judged=line.judged,
-        copies={clip: places[clip].poses.with_suffix(".mp4") for clip in sorted(line.copied)},
+        copies={clip: copy for clip in sorted(line.copied) if (copy := line.places[clip].copy)},
     )
 
 
-def _write_list(output: Path, report: PrepareReport) -> None:
+def _write_list(output: Place, report: PrepareReport) -> None:
     """List videos and poses as training reads them; poses and copies relative to the list."""
-    clips = sorted({**report.written, **report.kept}.items())
-    copies = {clip: copy.relative_to(output).as_posix() for clip, copy in report.copies.items()}
-    entries = [
-        {
-            "video_path": copies.get(clip, str(clip.resolve())),
-            "kps_path": poses.relative_to(output).as_posix(),
-        }
-        for clip, poses in clips
-    ]
-    write_json(entries, output / LIST_NAME, indent=1)
+    entries = []
+    for clip, poses in sorted({**report.written, **report.kept}.items()):
+        copy = report.copies.get(clip)
+        video = str(clip.film.resolve()) if isinstance(clip.film, Path) else clip.film.url
+        entries.append(
+            {
+                "video_path": video if copy is None else _inside(copy, output),
+                "kps_path": _inside(poses, output),
+            }
+        )
+    with at_work([output / LIST_NAME]) as (path,):
+        assert path is not None
+        write_json(entries, path, indent=1)
+
+
+def _inside(place: Place, folder: Place) -> str:
+    return place.inside if isinstance(place, Remote) else place.relative_to(str(folder)).as_posix()

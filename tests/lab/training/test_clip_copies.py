@@ -14,6 +14,7 @@ from animate_anyone_core.lab.training.clip_copies import KEY_FRAMES, copy_size, 
 from animate_anyone_core.lab.training.clip_files import find_clips, iterate_frames
 from animate_anyone_core.lab.training.clip_scenes import ClipScenes
 from animate_anyone_core.lab.training.config import DataConfig
+from animate_anyone_core.lab.training.footage import Shot, whole
 from animate_anyone_core.lab.training.frame_seeking import index_frames
 from animate_anyone_core.lab.training.prepare_clips import PrepareSettings, prepare_clips
 from animate_anyone_core.pose.detection import load_pose_detector
@@ -45,7 +46,7 @@ def test_the_shorter_side_is_bounded_and_sides_are_even(size, side, made):
 
 def test_a_copy_shows_the_same_frames_with_key_frames_near(clip, tmp_path):
     path = tmp_path / "copy.mp4"
-    write_copy(clip, path, 128)
+    write_copy(whole(clip), path, 128)
     index = index_frames(path)
     assert index is not None
     assert (len(index.stamps), index.size) == (FRAMES, (128, 192))
@@ -57,13 +58,13 @@ def test_a_copy_shows_the_same_frames_with_key_frames_near(clip, tmp_path):
 
 def test_a_smaller_copy_is_smaller_and_one_that_is_there_stays(clip, tmp_path):
     path = tmp_path / "copy.mp4"
-    write_copy(clip, path, 64)
+    write_copy(whole(clip), path, 64)
     assert next(iterate_frames(path)).shape == (96, 64, 3)
     before = path.stat().st_mtime_ns
-    write_copy(clip, path, 64)
+    write_copy(whole(clip), path, 64)
     assert path.stat().st_mtime_ns == before
     path.write_bytes(path.read_bytes()[:500])  # cut short
-    write_copy(clip, path, 64)
+    write_copy(whole(clip), path, 64)
     assert len(list(iterate_frames(path))) == FRAMES
 
 
@@ -74,7 +75,7 @@ def test_prepared_copies_are_what_training_reads(clip, tmp_path):
     detector = load_pose_detector(*built_in_pose_networks(), "cpu")
     settings = PrepareSettings(copy_side=64)
     report = prepare_clips(clip.parent, OneProcess(detector), tmp_path / "out", settings)
-    assert report.copies == {clip: tmp_path / "out" / "a.mp4"}, "pictures need none"
+    assert report.copies == {Shot(clip): tmp_path / "out" / "a.mp4"}, "pictures need none"
     listed = json.loads((tmp_path / "out" / "meta.json").read_text())
     assert [entry["kps_path"] for entry in listed] == ["a.json", "pictures.json"]
     assert listed[0]["video_path"] == "a.mp4"

@@ -17,8 +17,9 @@ from animate_anyone_core.lab.training.data_room.filters import (
     person_boxes,
 )
 from animate_anyone_core.lab.training.data_room.fingerprints import Fingerprints
-from animate_anyone_core.lab.training.data_room.looks import find_cuts, look, sharpness
+from animate_anyone_core.lab.training.data_room.looks import look, sharpness
 from animate_anyone_core.lab.training.data_room.report_page import Judged, explain, write_report
+from animate_anyone_core.lab.training.footage import Shot
 from animate_anyone_core.lab.training.prepare_clips import (
     PrepareSettings,
     explain_clip,
@@ -132,11 +133,11 @@ def test_duplicates_are_found_after_another_encoding_and_nothing_else():
         made = Made(400 + number)
         prints = made.reasons()[2].prints
         assert kept.twin(prints) is None
-        kept.add(Path(f"{number}.mp4"), prints)
-        none.add(Path(f"{number}.mp4"), prints)
+        kept.add(Shot(Path(f"{number}.mp4")), prints)
+        none.add(Shot(Path(f"{number}.mp4")), prints)
         made.frames = [np.clip(f * 0.95 + 6, 0, 255).astype(np.uint8) for f in made.frames]
         again = made.reasons()[2].prints
-        assert kept.twin(again) == Path(f"{number}.mp4")
+        assert kept.twin(again) == Shot(Path(f"{number}.mp4"))
         assert none.twin(again) is None
 
 
@@ -145,23 +146,11 @@ def test_the_first_of_many_fingerprints_is_named_and_bits_are_counted():
     prints = rng.random((300, 3, 64)) < 0.5
     kept = Fingerprints(12)
     for number, own in enumerate(prints):
-        kept.add(Path(str(number)), own)
-    for bits, found in ((11, Path("123")), (12, None)):
+        kept.add(Shot(Path(str(number))), own)
+    for bits, found in ((11, Shot(Path("123"))), (12, None)):
         near = prints[123].copy()
         near.reshape(-1)[:bits] ^= True
         assert kept.twin(near) == found
-
-
-def test_a_cut_is_a_change_that_is_alone():
-    flash = np.zeros((20, 4, 4, 3), np.float32)
-    flash[10:] = 90
-    assert find_cuts(flash, 18) == (10,)
-    fast = (
-        np.arange(20, dtype=np.float32)[:, None, None, None]
-        * 12
-        * np.ones((1, 4, 4, 3), np.float32)
-    )
-    assert find_cuts(fast % 250, 5) == ()
 
 
 def test_stripes_and_a_large_head_are_no_moving_camera():
@@ -212,7 +201,7 @@ def test_the_page_shows_what_was_kept_and_what_was_not_and_why(tmp_path):
     judged = []
     for name, made in (("good.mp4", good), ("bad <cut>.mp4", bad)):
         reasons, found, looks = made.reasons()
-        judged.append(Judged(Path(name), reasons, found, looks.thumbnail))
+        judged.append(Judged(Shot(Path(name)), reasons, found, looks.thumbnail))
     write_report(tmp_path / "report.html", judged)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h1>1 of 2 clips kept</h1>" in page
@@ -250,7 +239,7 @@ def test_prepare_leaves_out_what_is_not_good_and_says_why(tmp_path):
     assert not (tmp_path / "b.json").exists()
     kinds = {j.clip.name: [reason.kind for reason in j.reasons] for j in report.judged}
     assert kinds == {"a.mp4": [], "b.mp4": ["duplicate"], "c.mp4": ["cut"], "d.mp4": ["unusable"]}
-    assert report.left_out[tmp_path / "b.mp4"] == "b.mp4: it looks like a.mp4."
+    assert report.left_out[Shot(tmp_path / "b.mp4")] == "b.mp4: it looks like a.mp4."
     text = explain_clip(tmp_path / "c.mp4", detector, PrepareSettings())
     assert "left out (cut): it has 1 cut" in text
     again = prepare_clips(tmp_path, OneProcess(detector), None, settings)

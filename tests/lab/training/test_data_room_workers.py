@@ -33,6 +33,7 @@ def clips(tmp_path_factory):
 
 
 SETTINGS = PrepareSettings(filters=FilterSettings(least_motion=None), min_seen=0.5)
+IN_SHOTS = replace(SETTINGS, cuts="split", min_frames=4, crop=3 / 4, fps=10)
 
 
 def outcome(folder, workers, output, settings=SETTINGS):
@@ -59,8 +60,11 @@ def test_two_processes_write_and_say_what_one_does(clips, tmp_path):
         "d.mp4": "duplicate",
         "e.mp4": "unusable",
     }
-    two = outcome(clips, in_processes(2, OPEN), tmp_path / "two")
-    assert two == one
+    workers = in_processes(2, OPEN)
+    assert outcome(clips, workers, tmp_path / "two") == one
+    shots = outcome(clips, OneProcess(OPEN()), tmp_path / "three", IN_SHOTS)
+    assert {"c-001", "c-002"} <= {name for name, *_ in shots[0]}
+    assert outcome(clips, workers, tmp_path / "four", IN_SHOTS) == shots
 
 
 def test_processes_are_at_least_one_and_not_a_clusters(tmp_path, capsys):
@@ -75,7 +79,7 @@ def test_a_cluster_of_which_a_machine_dies_says_what_one_process_does(clips, tmp
     ray = pytest.importorskip("ray", reason='needs Ray: pip install "animate-anyone[cluster]"')
     from ray.cluster_utils import Cluster
 
-    one = outcome(clips, OneProcess(OPEN()), tmp_path / "one")
+    one = outcome(clips, OneProcess(OPEN()), tmp_path / "one", IN_SHOTS)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     other = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
@@ -88,10 +92,10 @@ def test_a_cluster_of_which_a_machine_dies_says_what_one_process_does(clips, tmp
             if not killed:
                 killed.append(cluster.remove_node(other, allow_graceful=False))
 
-        settings = replace(SETTINGS, copy_side=64)
+        settings = replace(IN_SHOTS, copy_side=64)
         prepare_clips(clips, workers, tmp_path / "two", settings, kill)
         assert killed
-        two = outcome(clips, workers, tmp_path / "after")
+        two = outcome(clips, workers, tmp_path / "after", IN_SHOTS)
         assert two == one
         poses = [tmp_path / name / "a.json" for name in ("one", "two")]
         assert poses[0].read_bytes() == poses[1].read_bytes()

@@ -10,7 +10,7 @@ from ....errors import SettingsError
 from ....pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND, PoseSequence
 from .looks import Looks
 
-_SEEN = 0.3
+SEEN = 0.3
 _FEWEST_JOINTS = 6
 
 
@@ -79,6 +79,7 @@ def measure(
     main: PoseSequence,
     fps: float,
     stamps: np.ndarray | None,
+    picture_height: int | None = None,
 ) -> Measures:
     """Measure a clip from what was seen of it and who is in it.
 
@@ -87,26 +88,31 @@ def measure(
         people: Everybody found; None if only the main person is known.
         main: The person to train on.
         fps: Frames per second.
-        stamps: Time stamps of its frames, if it has any.
+        stamps: Time stamps of its frames, if it has any that matter.
+        picture_height: Of the whole pictures; None is that of the poses.
     """
     scores = main.scores[:, 0]
     camera = None if looks.camera is None else looks.camera * fps
-    jitter = None
-    if stamps is not None and len(stamps) > 2:
-        gaps = np.diff(stamps)
-        jitter = float(gaps.max() / np.quantile(gaps, 0.25))  # where many are late, too
     return Measures(
-        cuts=len(looks.cuts),
+        cuts=looks.num_cuts,
         people=None if people is None else others_seen(people, main),
-        height=person_height(main) / main.height,
+        height=person_height(main) / (picture_height or main.height),
         motion=motion(main),
         sharpness=looks.sharpness,
         camera=camera,
         hands=float(scores[:, [*_range(LEFT_HAND), *_range(RIGHT_HAND)]].mean()),
         face=float(scores[:, FACE].mean()),
-        jitter=jitter,
+        jitter=None if stamps is None else jitter(stamps),
         letters=looks.letters,
     )
+
+
+def jitter(stamps: np.ndarray) -> float | None:
+    """The longest time between frames over the usual one; None of two frames or less."""
+    if len(stamps) < 3:
+        return None
+    gaps = np.diff(stamps)
+    return float(gaps.max() / np.quantile(gaps, 0.25))  # where many are late, too
 
 
 def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
@@ -146,7 +152,7 @@ def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
 
 def person_boxes(main: PoseSequence) -> np.ndarray:
     """(F, 4) left, top, right, bottom of the person's seen body joints, in pixels; NaN for none."""
-    points, seen = main.points[:, 0, BODY], main.scores[:, 0, BODY] >= _SEEN
+    points, seen = main.points[:, 0, BODY], main.scores[:, 0, BODY] >= SEEN
     boxes = np.full((len(points), 4), np.nan)
     for number, (joints, is_seen) in enumerate(zip(points, seen, strict=True)):
         if is_seen.sum() >= _FEWEST_JOINTS:
@@ -167,7 +173,7 @@ def motion(main: PoseSequence) -> float:
     height = person_height(main)
     if height <= 0:
         return 0.0
-    points, seen = main.points[:, 0, BODY], main.scores[:, 0, BODY] >= _SEEN
+    points, seen = main.points[:, 0, BODY], main.scores[:, 0, BODY] >= SEEN
     ranges = []
     for joint in range(points.shape[1]):
         path = points[seen[:, joint], joint]
@@ -181,7 +187,7 @@ def others_seen(people: PoseSequence, main: PoseSequence) -> float:
     if people.num_persons < 2:
         return 0.0
     least = person_height(main) / 3
-    seen = people.scores[:, :, BODY] >= _SEEN  # (F, P, K)
+    seen = people.scores[:, :, BODY] >= SEEN  # (F, P, K)
     y = np.where(seen, people.points[:, :, BODY, 1], np.nan)
     enough = seen.sum(axis=2) >= _FEWEST_JOINTS
     heights = np.zeros(enough.shape)

@@ -1,8 +1,8 @@
 """Which clips look like one that was there before: fingerprints, compared with all that were kept."""
 
-from pathlib import Path
-
 import numpy as np
+
+from ..footage import Shot
 
 
 class Fingerprints:
@@ -14,10 +14,10 @@ class Fingerprints:
 
     def __init__(self, least: int | None) -> None:
         self._least = least
-        self._clips: list[Path] = []
+        self._clips: list[Shot] = []
         self._packed = np.empty((0, 0), np.uint8)
 
-    def twin(self, prints: np.ndarray) -> Path | None:
+    def twin(self, prints: np.ndarray) -> Shot | None:
         """The first clip that looks like one with these fingerprints, (3, 64) bool."""
         own = np.packbits(prints)
         if not self._least or not self._clips:
@@ -26,7 +26,7 @@ class Fingerprints:
         near = np.unpackbits(kept ^ own, axis=1).sum(axis=1) < self._least
         return self._clips[int(near.argmax())] if near.any() else None
 
-    def add(self, clip: Path, prints: np.ndarray) -> None:
+    def add(self, clip: Shot, prints: np.ndarray) -> None:
         """Keep a clip's fingerprints."""
         own = np.packbits(prints)
         count = len(self._clips)

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from ....pose.drawing import import_cv2
 from .burnt_text import letters_in_a_row
+from .shots import find_shots, small_picture
 
-#: Side of the small pictures that cuts are found in, and width of those that the camera is.
-_THUMBNAIL, _CAMERA_WIDTH = 32, 320
-#: Neighbours on each side that a change is compared with.
-_AROUND = 6
+#: Width of the small pictures that the camera's motion is found in.
+_CAMERA_WIDTH = 320
 _HASH = 8
 #: Frames that are searched for text.
 _READ = 9
@@ -41,7 +40,7 @@ class Looks:
     Attributes:
         num_frames: Frames that could be read.
         size: (width, height) in pixels.
-        cuts: Numbers of the frames that begin another shot.
+        num_cuts: How often another shot begins.
         sharpness: How fine edges are against their strength: about 1 where they are a pixel wide,
             1/s where they are blurred over s pixels.
         camera: How fast the background drifts or grows, in widths a frame; None if it shows nothing.
@@ -52,7 +51,7 @@ class Looks:
 
     num_frames: int
     size: tuple[int, int]
-    cuts: tuple[int, ...]
+    num_cuts: int
     sharpness: float
     camera: float | None
     letters: int
@@ -69,7 +68,7 @@ def look(
         frames: (H, W, 3) uint8 RGB each.
         num_frames: How many there should be.
         boxes: (F, 4) left, top, right, bottom of the person, in pixels; NaN where there is none.
-        cut_least: See `find_cuts`; None looks for none.
+        cut_least: See `shots.find_shots`; None looks for no cuts.
     """
     cv2 = import_cv2()
     thumbnails, prints, sharp, steps = [], [], [], []
@@ -81,12 +80,11 @@ def look(
     middle, size, count = np.zeros((1, 1, 3), np.uint8), (1, 1), 0
     for number, frame in enumerate(frames):
         count, size = number + 1, (frame.shape[1], frame.shape[0])
-        small = cv2.resize(frame, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
-        thumbnails.append(small)
+        thumbnails.append(small_picture(frame))
         if number in marks:
             prints.append(_fingerprint(cv2, frame))
         if number == marks[1]:
-            middle = _thumbnail(cv2, frame)
+            middle = picture_to_show(cv2, frame)
         if number % every > 1 and number not in read_at:
             continue
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
@@ -107,34 +105,13 @@ def look(
     return Looks(
         num_frames=count,
         size=size,
-        cuts=() if cut_least is None else find_cuts(np.array(thumbnails, np.float32), cut_least),
+        num_cuts=0 if cut_least is None else len(find_shots(np.array(thumbnails), cut_least)) - 1,
         sharpness=float(np.median(sharp)) if sharp else 0.0,
         camera=_drift(moved),
         letters=letters_in_a_row(cv2, written),
         prints=np.stack(prints),
         thumbnail=middle,
     )
-
-
-def find_cuts(thumbnails: np.ndarray, least: float) -> tuple[int, ...]:
-    """The frames where another shot begins: a change that is large, and alone in its neighborhood.
-
-    Args:
-        thumbnails: (F, h, w, 3) in [0, 255].
-        least: Mean change of a pixel, in levels, that can be a cut.
-    """
-    if len(thumbnails) < 2:
-        return ()
-    changes = np.abs(np.diff(thumbnails, axis=0)).mean(axis=(1, 2, 3))
-    cuts = []
-    for i, change in enumerate(changes):
-        around = np.concatenate(
-            [changes[max(0, i - _AROUND) : i], changes[i + 1 : i + 1 + _AROUND]]
-        )
-        usual = float(np.median(around)) if around.size else 0.0
-        if change >= least and change >= 4 * usual:
-            cuts.append(i + 1)
-    return tuple(cuts)
 
 
 def sharpness(gray: np.ndarray) -> float:
@@ -226,7 +203,8 @@ def _small(cv2: Any, gray: np.ndarray, enlarged_by: int) -> np.ndarray:
     return cv2.resize(gray, size, interpolation=way)
 
 
-def _thumbnail(cv2: Any, frame: np.ndarray) -> np.ndarray:
+def picture_to_show(cv2: Any, frame: np.ndarray) -> np.ndarray:
+    """A picture 120 high."""
     height = 120
     width = max(1, round(frame.shape[1] * height / frame.shape[0]))
     return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)

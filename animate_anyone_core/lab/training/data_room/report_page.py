@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ....files import whole_file
+from ..footage import Footage, Shot
 from .filters import Measures, Reason
 
 _STYLE = """body{font:15px sans-serif;margin:2em;max-width:70em}table{border-collapse:collapse}
@@ -24,12 +25,13 @@ _BINS = 20
 
 
 class Judged(NamedTuple):
-    """A clip, and what was found: measures and picture are None where it could not be read."""
+    """A clip, and what was found: measures, picture and frames are None where it could not be read."""
 
-    clip: Path
+    clip: Shot
     reasons: Sequence[Reason]
     measures: Measures | None
     thumbnail: np.ndarray | None
+    footage: Footage | None = None
 
 
 def write_report(path: Path, clips: Sequence[Judged]) -> None:
@@ -45,6 +47,7 @@ def write_report(path: Path, clips: Sequence[Judged]) -> None:
 def explain(judged: Judged) -> str:
     """What is known of a clip and why it is kept or left out, as lines of text."""
     lines = [f"{judged.clip.name}:"]
+    lines += [f"  {text}" for text in _made_of(judged)]
     if judged.measures is not None:
         for name, value in judged.measures._asdict().items():
             lines.append(
@@ -56,12 +59,31 @@ def explain(judged: Judged) -> str:
     return "\n".join(lines)
 
 
+def _made_of(judged: Judged) -> list[str]:
+    """What was made of the film's frames, if anything."""
+    clip = judged.footage
+    if clip is None or clip.is_untouched:
+        return []
+    lines = []
+    if clip.picks is not None:
+        start, end = int(clip.picks[0]), int(clip.picks[-1]) + 1
+        lines.append(f"frames {start} to {end - 1} of {judged.clip.film.name}")
+        if clip.num_frames != end - start:
+            lines.append(f"{clip.num_frames} of them, {clip.fps:.4g} a second")
+    if clip.window is not None:
+        left, top, right, bottom = clip.window
+        lines.append(f"{right - left}x{bottom - top} pixels at ({left}, {top}) are cut out")
+    return lines
+
+
 def _page(clips: Sequence[Judged]) -> str:
     kept = [clip for clip in clips if not clip.reasons]
     out = [clip for clip in clips if clip.reasons]
+    films = len({clip.clip.film for clip in clips})
+    of = f" of {films} films" if films < len(clips) else ""
     parts = [
         "<!doctype html><html><meta charset='utf-8'><title>Clips</title>",
-        f"<style>{_STYLE}</style><h1>{len(kept)} of {len(clips)} clips kept</h1>",
+        f"<style>{_STYLE}</style><h1>{len(kept)} of {len(clips)} clips{of} kept</h1>",
         _funnel(clips),
         "<h2>Measures</h2>",
         *(_histogram(name, values) for name, values in _values(clips).items()),
@@ -99,7 +121,10 @@ def _values(clips: Sequence[Judged]) -> Mapping[str, list[float]]:
 def _histogram(name: str, values: Sequence[float]) -> str:
     if not values:
         return ""
-    counts, edges = np.histogram(values, bins=_BINS)
+    low, high = min(values), max(values)
+    if high - low <= 1e-6 * max(1.0, abs(high)):  # all alike
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(values, _BINS, (low, high))
     bars = "".join(
         f"<rect x='{10 * i}' y='{60 - 60 * n / counts.max():.1f}' width='9' "
         f"height='{60 * n / counts.max():.1f}' fill='#47a'/>"
@@ -118,8 +143,8 @@ def _sheet(clips: Sequence[Judged]) -> str:
         picture = "" if clip.thumbnail is None else f"<img src='{_inline(clip.thumbnail)}'>"
         why = "; ".join(reason.text for reason in clip.reasons)
         figures.append(
-            f"<figure>{picture}<br>{escape(clip.clip.name)}<br><span class='out'>{escape(why)}"
-            "</span></figure>"
+            f"<figure>{picture}<br>{escape(clip.clip.name)}<br>{escape('; '.join(_made_of(clip)))}<br>"
+            f"<span class='out'>{escape(why)}</span></figure>"
         )
     if len(clips) > _SHOWN:
         figures.append(f"<p>and {len(clips) - _SHOWN} more</p>")

@@ -1,19 +1,37 @@
-"""The stages of the data room as tasks that can be sent to any worker."""
+"""The stages of the data room as tasks for any worker; what is elsewhere is fetched for them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ....pose.skeleton import PoseSequence
 from ....progress import OnStep
+from ..footage import Footage, Shot
+from ..pose_arrays import SUFFIX
+from ..remote import Place, Remote, at_hand, at_work
 from .stages import Examined, PrepareSettings, examine, probe, write
 from .workers import OpenDetector
+
+
+class Places(NamedTuple):
+    """Where what is made of a clip goes; the copy is None where none is wanted."""
+
+    poses: Place
+    copy: Place | None
+
+    @property
+    def arrays(self) -> Place:
+        """Where the poses as arrays go."""
+        if isinstance(self.poses, Path):
+            return self.poses.with_suffix(SUFFIX)
+        return Remote(self.poses.url.removesuffix(".json") + SUFFIX)
 
 
 @dataclass(frozen=True)
 class _OfClip:
     """What is done to one clip."""
 
-    clip: Path
+    clip: Shot
 
     @property
     def name(self) -> str:
@@ -25,37 +43,42 @@ class _OfClip:
 class Probe(_OfClip):
     """See `stages.probe`."""
 
-    min_frames: int
+    settings: PrepareSettings
 
-    def run(self, open_detector: OpenDetector, on_step: OnStep) -> int:
+    def run(self, open_detector: OpenDetector, on_step: OnStep) -> dict[int, Footage]:
         """Do it."""
-        return probe(self.clip, self.min_frames)
+        with at_hand(self.clip.film) as film:
+            return probe(film, self.settings)
 
 
 @dataclass(frozen=True)
 class Examine(_OfClip):
     """See `stages.examine`."""
 
-    target: Path
-    num_frames: int
+    places: Places
+    footage: Footage
     settings: PrepareSettings
 
     def run(self, open_detector: OpenDetector, on_step: OnStep) -> Examined:
         """Do it."""
-        return examine(
-            self.clip, self.target, self.num_frames, open_detector(), self.settings, on_step
-        )
+        wanted = (self.places.poses, self.places.arrays)
+        with at_hand(self.clip.film) as film, at_work(wanted) as (target, _):
+            footage = replace(self.footage, film=film)
+            return examine(footage, target, open_detector(), self.settings, on_step)
 
 
 @dataclass(frozen=True)
 class Write(_OfClip):
     """See `stages.write`."""
 
-    target: Path
+    places: Places
+    footage: Footage
     poses: PoseSequence | None
-    copy: Path | None
-    side: int
+    side: int | None
 
     def run(self, open_detector: OpenDetector, on_step: OnStep) -> bool:
         """Do it."""
-        return write(self.clip, self.target, self.poses, self.copy, self.side)
+        wanted = (self.places.copy, self.places.arrays, self.places.poses)  # the last one tells
+        with at_hand(self.clip.film) as film, at_work(wanted) as (copy, _, target):
+            assert target is not None
+            return write(replace(self.footage, film=film), target, self.poses, copy, self.side)

@@ -1,18 +1,18 @@
 """A clip's verdict: looked at once, measured, judged by itself."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ....pose.opencv import import_cv2
 from ....pose.skeleton import PoseSequence
-from ..clip_files import frame_rate, iterate_frames
-from ..frame_seeking import index_frames
+from ..footage import Footage
 from .filters import FilterSettings, Measures, Reason, judge, measure, person_boxes
-from .looks import look
+from .looks import look, picture_to_show
 
 #: Frames per second of pictures, which do not tell.
 _PICTURES_FPS = 25.0
+_FRAME = (70, 200, 90)
 
 
 class Verdict(NamedTuple):
@@ -25,21 +25,34 @@ class Verdict(NamedTuple):
 
 
 def judge_clip(
-    clip: Path, people: PoseSequence | None, main: PoseSequence, settings: FilterSettings
+    clip: Footage, people: PoseSequence | None, main: PoseSequence, settings: FilterSettings
 ) -> Verdict:
     """Look at a clip and judge it.
 
     Args:
-        clip: A video or a folder of pictures.
-        people: Everybody found in it; None if only the person to train on is known.
+        clip: Its frames.
+        people: Everybody found in them; None if only the person to train on is known.
         main: The person to train on.
         settings: What it must be like.
 
     Raises:
         MediaError: If it cannot be read to its end.
     """
-    looks = look(iterate_frames(clip), main.num_frames, person_boxes(main), settings.cut)
-    index = None if clip.is_dir() else index_frames(clip)
-    fps = frame_rate(clip) or _PICTURES_FPS
-    found = measure(looks, people, main, fps, None if index is None else index.stamps)
-    return Verdict(judge(found, settings), found, looks.prints, looks.thumbnail)
+    cut = None if clip.is_one_shot else settings.cut
+    looks = look(clip.frames(), main.num_frames, person_boxes(main), cut)
+    stamps = None if clip.is_even else clip.stamps()
+    height = None if clip.picture is None else clip.picture[1]
+    found = measure(looks, people, main, clip.fps or _PICTURES_FPS, stamps, height)
+    thumbnail = looks.thumbnail if clip.window is None else _with_window(clip)
+    return Verdict(judge(found, settings), found, looks.prints, thumbnail)
+
+
+def _with_window(clip: Footage) -> np.ndarray:
+    """The picture in the middle, whole, with what is cut out of it framed."""
+    assert clip.window is not None
+    cv2 = import_cv2()
+    picture = clip.frame(clip.num_frames // 2)
+    small = picture_to_show(cv2, picture)
+    scale = small.shape[0] / picture.shape[0]
+    left, top, right, bottom = (round(side * scale) for side in clip.window)
+    return cv2.rectangle(small, (left, top), (right - 1, bottom - 1), _FRAME, 2)
