@@ -5,6 +5,7 @@ and read there: what FFmpeg opens is a local file in any case. What is made is w
 whole.
 """
 
+import getpass
 import hashlib
 import os
 import shutil
@@ -213,11 +214,14 @@ def _reached(
 
 def _cache() -> Path:
     """The folder of fetched films, which is this user's alone."""
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's
+        user = "nobody"
     folder = Path(tempfile.gettempdir()) / f"animate-anyone-films-{user}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if hasattr(os, "getuid") and folder.stat().st_uid != user:
-        raise MediaError(f"{folder} is somebody else's. Move it away, or set TMPDIR.")
+    if os.name != "nt" and folder.stat().st_mode & 0o022:
+        raise MediaError(f"Others can write to {folder}. Move it away, or set TMPDIR.")
     return folder
 
 

@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import os
 import threading
 
 import numpy as np
@@ -188,6 +189,16 @@ def test_a_disk_without_second_names_gets_copies(bucket, monkeypatch):
     with at_hand(as_place(f"{bucket}/films/one.mp4")) as own:
         assert own.stat().st_nlink == 1
         assert own.read_bytes() == fsspec.filesystem("memory").cat(f"{bucket}/films/one.mp4")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such modes")
+def test_a_folder_that_others_write_to_is_not_trusted(bucket, tmp_path):
+    with at_hand(as_place(f"{bucket}/films/one.mp4")):
+        (folder,) = (tmp_path / "temp").glob("animate-anyone-films-*")
+    folder.chmod(0o777)
+    again = at_hand(as_place(f"{bucket}/films/one.mp4"))
+    with pytest.raises(MediaError, match=r"Others can write to .* set TMPDIR"), again:
+        pass
 
 
 def test_only_what_changed_is_uploaded_and_nothing_after_a_failure(bucket):

@@ -48,7 +48,9 @@ class Span(NamedTuple):
     start: int
     end: int
 
-    def __len__(self) -> int:
+    @property
+    def num_frames(self) -> int:
+        """How many there are."""
         return self.end - self.start
 
 
@@ -89,7 +91,7 @@ def find_shots(thumbnails: np.ndarray, least: float) -> list[Span]:
         shots.append(Span(start, before + 1))
         start = after
     shots.append(Span(start, len(thumbnails)))
-    return [shot for shot in shots if len(shot) > 0]
+    return [shot for shot in shots if shot.num_frames > 0]
 
 
 def _cuts(thumbnails: np.ndarray, least: float) -> list[int]:

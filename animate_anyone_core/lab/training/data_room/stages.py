@@ -144,7 +144,7 @@ def _shots(film: Footage, settings: PrepareSettings) -> dict[int, Footage]:
     small = small_pictures(film.film)
     check_count(film, len(small))
     shots = find_shots(small, least)
-    if len(shots) == 1 and len(shots[0]) == film.num_frames:
+    if len(shots) == 1 and shots[0].num_frames == film.num_frames:
         return {0: replace(film, is_one_shot=True)}
     clips = {}
     for number, (start, end) in enumerate(shots, start=1):
