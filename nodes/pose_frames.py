@@ -15,7 +15,7 @@ from ..animate_anyone_core.pose.skeleton import PoseSequence
 
 
 class PoseFrame(dict[str, Any]):
-    """A frame of a POSE_KEYPOINT; `people` is written when anything but its class is asked for.
+    """A frame of a POSE_KEYPOINT; `people` is written when anything but its values is asked for.
 
     Attributes:
         unwritten: The clip's poses and this frame's number; None once it is written.
@@ -41,6 +41,16 @@ class PoseFrame(dict[str, Any]):
             self.unwritten = None
             self["people"] = to_pose_keypoint(poses.at([number]))[0]["people"]
 
+    def values(self) -> Any:
+        """The values; of a frame not yet written, those of a copy.
+
+        ComfyUI looks through all outputs for models in this way, and would have every frame written.
+        """
+        if self.unwritten is None:
+            return super().values()
+        poses, number = self.unwritten
+        return to_pose_keypoint(poses.at([number]))[0].values()
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and files hold a plain dict."""
         self.write()
@@ -60,7 +70,7 @@ def _written_first(name: str) -> Callable[..., Any]:
 for _name in (
     *("__getitem__", "__setitem__", "__delitem__", "__contains__", "__iter__", "__reversed__"),
     *("__len__", "__eq__", "__ne__", "__or__", "__ror__", "__ior__", "__repr__"),
-    *("get", "keys", "values", "items", "pop", "popitem", "setdefault", "update", "copy", "clear"),
+    *("get", "keys", "items", "pop", "popitem", "setdefault", "update", "copy", "clear"),
 ):
     setattr(PoseFrame, _name, _written_first(_name))
 

@@ -5,6 +5,7 @@ from comfyui_harness.small_clip import once
 
 SNIPPET = """
 import copy, json, pickle
+import comfy.model_patcher
 import numpy as np
 
 keypoint, skeleton, frames_ = core("pose.pose_keypoint"), core("pose.skeleton"), ours("pose_frames")
@@ -46,12 +47,16 @@ def edited():
     return read(frames)
 
 moved = read(make())
+watched = make()
+if hasattr(comfy.model_patcher, "PromptModelTracker"):  # how newer versions look for models
+    comfy.model_patcher.PromptModelTracker().add(watched)
+read(watched)
 result = {
     "looks": {name: bool(look(make())) for name, look in looks.items()},
     "read": same(moved, keypoint.from_pose_keypoint(written)),
     "some": same(read(make()[4:1:-1]), keypoint.from_pose_keypoint(written[4:1:-1])),
     "of two": same(read(make()[:2] + make()[2:]), keypoint.from_pose_keypoint(written)),
-    "untouched": all(frame.unwritten is not None for frame in make()),
+    "untouched": all(frame.unwritten is not None for frame in watched),
     "edit": float(edited().points[1, 0, 0, 0] - moved.points[1, 0, 0, 0]),
     "nobody": same(read(frames_.poses_to_socket(clip.of([2]))),
                    keypoint.from_pose_keypoint(keypoint.to_pose_keypoint(clip.of([2])))),
