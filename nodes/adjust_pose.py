@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.pose.adjustment import LARGEST_SCALE, PARTS, Adjustment, adjust_poses
 from ..animate_anyone_core.pose.pose_keypoint import standard_only, to_pose_keypoint
+from .pose_frames import poses_to_socket
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .schema import schema
 from .sockets import CATEGORY, output
@@ -42,8 +43,8 @@ class AdjustPose(io.ComfyNode):
     @classmethod
     def execute(cls, pose_keypoint: Any, **settings: Any) -> io.NodeOutput:
         poses = adjust_poses(poses_from_socket(pose_keypoint), Adjustment(**settings))
-        frames = to_pose_keypoint(poses)
-        return io.NodeOutput(frames, json.dumps(standard_only(frames)))
+        text = json.dumps(standard_only(to_pose_keypoint(poses)))
+        return io.NodeOutput(poses_to_socket(poses), text)
 
 
 def _shift(name: str) -> io.Float.Input:

@@ -48,7 +48,7 @@ class BackgroundPlate(io.ComfyNode):
         mask: torch.Tensor | None = None,
         skeletons: torch.Tensor | None = None,
     ) -> io.NodeOutput:
-        frames, _, height, width = pose.features.shape
+        frames, (height, width) = len(pose), pose.cells
         if mask is not None:
             mask = _cut_like(image, mask, pose)
         allowed = _allowed(mask, skeletons, frames)

@@ -8,9 +8,9 @@ from ..animate_anyone_core.checkpoints.builtin import SampleFiles, built_in_samp
 from ..animate_anyone_core.images import read_picture
 from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.openpose_json import load_poses
-from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.video import read_video
 from .encode_reference import as_image
+from .pose_frames import poses_to_socket
 from .pose_sockets import PoseKeypointSocket
 from .schema import schema
 from .sockets import output
@@ -46,7 +46,7 @@ def read_samples(files: SampleFiles, character: str, num_frames: int) -> tuple[A
     picture = next(path for path in files.characters if path.stem == character)
     clip = read_video(files.driving, num_frames or None)
     frames = unit_from_bytes(clip.frames)
-    keypoints = to_pose_keypoint(load_poses(files.poses))[: len(frames)]
+    keypoints = poses_to_socket(load_poses(files.poses).at(slice(len(frames))))
     return as_image(read_picture(picture)), frames, keypoints, clip.fps
 
 

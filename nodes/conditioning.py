@@ -56,8 +56,8 @@ def condition(
     """
     _check_fit(model, reference, pose)
     both: dict[str, Any] = {"aa_pose": pose}
-    if pose.landmarks is not None:  # loaded beside the model while it samples
-        both["additional_models"] = [pose.landmarks.handle.patcher]
+    if pose.guider is not None:  # loaded beside the model while it samples
+        both["additional_models"] = [pose.guider.patcher]
     positive = {**both, "aa_reference": ConditionRow(reference, reads=True)}
     negative = {**both, "aa_reference": ConditionRow(reference, reads=False)}
     appearance = reference.reference.appearance
@@ -66,10 +66,8 @@ def condition(
 
 def empty_clip(model: Any, pose: EncodedPose) -> torch.Tensor:
     """Latents (F, C, h, w) of nothing, one frame a pose."""
-    frames, _, height, width = pose.features.shape
-    return torch.zeros(
-        [frames, latent_channels(model), height, width], device=mm.intermediate_device()
-    )
+    shape = [len(pose), latent_channels(model), *pose.cells]
+    return torch.zeros(shape, device=mm.intermediate_device())
 
 
 def _check_fit(model: Any, reference: EncodedReference, pose: EncodedPose) -> None:
@@ -86,7 +84,7 @@ def _check_fit(model: Any, reference: EncodedReference, pose: EncodedPose) -> No
             '"Encode Pose", which then takes its size.'
         )
     _check_family(model.model.profile, pose)
-    reference.reference.check_frames(pose.features.shape[0])
+    reference.reference.check_frames(len(pose))
     expected = config.block_out_channels[0], config.cross_attention_dim
     got = pose.channels, reference.reference.appearance.shape[-1]
     if expected != got:
@@ -110,7 +108,7 @@ def _check_family(profile: FamilyProfile, pose: EncodedPose) -> None:
             f"{profile.title}'s weights see a video around the character: put the node "
             f'"{_NODES[profile.extra_inputs]}" between the poses and the sampler.'
         )
-    kind = "common" if pose.landmarks is None else "aniportrait"
+    kind = "aniportrait" if pose.by_window else "common"
     # AniPortrait's UNet cannot be told from Moore-AnimateAnyone's: its guider is
     if kind != profile.guider and not (kind == "aniportrait" and profile.name == "moore"):
         raise ShapeError(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import comfy.context_windows
+import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.errors import SettingsError
@@ -94,25 +95,29 @@ def with_windows(model: Any, settings: WindowSettings, plan: list[Window] | None
     """
     model = model.clone()
     before = model.model_options.get("context_handler")
-    if before is not None and not isinstance(before, _Windows):
+    if before is not None and not isinstance(before, OurWindows):
         raise SettingsError(
             "The model comes with the context windows of another node, and a clip is cut only once. "
             "Take that node out: this one sets the windows."
         )
-    model.model_options["context_handler"] = _Windows(settings, plan)
+    model.model_options["context_handler"] = OurWindows(settings, plan)
     comfy.context_windows.create_prepare_sampling_wrapper(model)
     return model
 
 
-class _Windows(comfy.context_windows.IndexListContextHandler):
+class OurWindows(comfy.context_windows.IndexListContextHandler):
     """ComfyUI's handler of index lists, fed with our schedule and our weights."""
+
+    _model = None  # whom a newer ComfyUI asks how to cut conditions; ours is cut by the shapes
 
     def __init__(self, settings: WindowSettings, plan: list[Window] | None) -> None:
         def schedule(num_frames: int, handler: Any, model_options: Any) -> list[Window]:
             return plan or settings.windows(num_frames)
 
         def weights(length: int, **kwargs: Any) -> list[float]:
-            return window_weights(length, settings.blending, settings.context_overlap).tolist()
+            return self.weights(length).tolist()
+
+        self._settings = settings
 
         super().__init__(
             context_schedule=comfy.context_windows.ContextSchedule("animate_anyone", schedule),
@@ -122,6 +127,11 @@ class _Windows(comfy.context_windows.IndexListContextHandler):
             dim=0,
         )
         self.causal_window_fix = False  # would add a frame to every window, past the table
+
+    def weights(self, length: int) -> torch.Tensor:
+        """How much each frame of a window counts (f,)."""
+        blending, overlap = self._settings.blending, self._settings.context_overlap
+        return window_weights(length, blending, overlap)
 
     def set_step(self, timestep: Any, model_options: Any) -> None:
         """Our windows do not move with the step; the search for it fails between steps."""

@@ -15,7 +15,6 @@ import comfy.patcher_extension
 import comfy.supported_models_base
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from ..animate_anyone_core.checkpoints.families import FamilyProfile
 from ..animate_anyone_core.checkpoints.latent_colors import LatentColors
@@ -38,11 +37,11 @@ from ..animate_anyone_core.sampling.deep_features import DeepFeatures
 from ..animate_anyone_core.sampling.strength import TimedStrength
 from .comfy_patches import ComfyPatches, comfy_attention
 from .condition_rows import ConditionRow, ConditionRows, FrameRows, join_references, row_strengths
-from .landmark_pose import LandmarkPose
 from .latent_format import check_clip, latent_format_for
 from .patchers import IN_FP32, swap_layers
 from .sockets import EncodedPose
 from .speed import DEEP_FEATURES
+from .window_poses import PoseSource, pose_rows, pose_source
 
 # diffusers' name -> ComfyUI's: what diffusers calls linear, ComfyUI calls sqrt_linear
 _BETA_SCHEDULES = {"linear": "sqrt_linear", "scaled_linear": "linear"}
@@ -100,9 +99,8 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         pose: EncodedPose | None = kwargs.get("aa_pose")
         level_at = self.model_sampling.percent_to_sigma
         if pose is not None:
-            conds["pose"] = FrameRows(_pose_for(pose, noise))
-            if pose.landmarks is not None:
-                conds["landmarks"] = comfy.conds.CONDConstant(pose.landmarks)
+            conds["poses"] = comfy.conds.CONDConstant(pose_source(pose, noise))
+            conds["pose"] = pose_rows(pose)
             if pose.scene is not None:  # joined behind the noisy latents, in both halves
                 conds["c_concat"] = FrameRows(pose.scene.channels)
             if not pose.strength.changes_nothing:
@@ -173,7 +171,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
             context: Appearance tokens (n·F, T, D).
             control: ControlNet residuals, lists that are consumed.
             transformer_options: ComfyUI's patches and facts of this call.
-            kwargs: `pose`, `pose_strength`, `landmarks` and `reference` from our conditioning; others
+            kwargs: `pose`, `pose_strength`, `poses` and `reference` from our conditioning; others
                 are ignored.
         """
         options = dict(transformer_options or {})
@@ -194,14 +192,14 @@ class ComfyDenoisingUNet(DenoisingUNet):
         transformer_options: dict,
         pose: Tensor | None = None,
         pose_strength: TimedStrength | None = None,
-        landmarks: LandmarkPose | None = None,
+        poses: PoseSource | None = None,
         reference: list[ConditionRow] | None = None,
         frame_numbers: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
         """The prediction in the first way for which there is memory; ComfyUI's own error if none."""
         options = transformer_options
-        given = _Conditions(context, pose, pose_strength, landmarks, reference, frame_numbers)
+        given = _Conditions(context, pose, pose_strength, poses, reference, frame_numbers)
 
         def whole(pieces: bool = False) -> Tensor:
             residuals = {place: list(parts) for place, parts in (control or {}).items()}  # consumed
@@ -248,8 +246,8 @@ class ComfyDenoisingUNet(DenoisingUNet):
         level = _noise_level(transformer_options, given.reference, given.pose_strength)
         strengths = row_strengths(given.reference, batch, level)
         seen = None
-        if given.pose is not None:
-            seen = _pose_features(given.pose, given.landmarks, num_frames, x)
+        if given.pose is not None and given.poses is not None:
+            seen = given.poses.seen(given.pose.reshape(batch, num_frames, -1), x)
         if seen is not None and given.pose_strength is not None:
             share = given.pose_strength.at(level)
             seen = _times(seen, share) if share else None
@@ -277,7 +275,7 @@ class ComfyDenoisingUNet(DenoisingUNet):
         if not is_finite(out):
             place = "the denoising UNet"
             if not control:  # its residuals are used up
-                place = first_not_finite(self, (x, given.context, given.pose), call)
+                place = first_not_finite(self, (x, given.context, seen), call)
             raise NotFiniteError(f"NaN or infinite numbers came up in {place}. {IN_FP32}")
         return fold_frames(out)
 
@@ -299,7 +297,7 @@ class _Conditions:
     context: Tensor | None
     pose: Tensor | None
     pose_strength: TimedStrength | None
-    landmarks: LandmarkPose | None
+    poses: PoseSource | None
     reference: list[ConditionRow] | None
     frame_numbers: Tensor | None
 
@@ -321,41 +319,6 @@ class _Conditions:
 def _is_full(error: BaseException) -> bool:
     """Whether memory ran out, in ComfyUI's word or another's."""
     return isinstance(error, mm.OOM_EXCEPTION) or is_out_of_memory(error)
-
-
-def _pose_for(pose: EncodedPose, noise: Tensor) -> Tensor:
-    """The pose features, checked against the latents they are to move.
-
-    Latents of another size but the same shape are the same picture enlarged, as a second pass has it:
-    the features follow. Others are a part of it, where the poses would lie in wrong places.
-    """
-    frames, _, height, width = noise.shape
-    count, _, *encoded = pose.features.shape
-    if count != frames:
-        raise ShapeError(
-            f"The latents have {frames} frames, but {count} poses are wired in. Use the LATENT of "
-            '"Animate Anyone Conditioning", or as many poses as frames; a detailer must take the '
-            'clip as a whole, as "Face Crop" does.'
-        )
-    if [height, width] == encoded:
-        return pose.features
-    is_enlarged = abs(width * encoded[0] - height * encoded[1]) <= max(encoded)  # but for rounding
-    if not is_enlarged or pose.landmarks is not None or pose.scene is not None:
-        raise ShapeError(
-            f"The latents are {width * 8}x{height * 8} pixels, but the poses were encoded at "
-            f"{pose.width}x{pose.height}. Encode the poses at the size of the video; for a part of "
-            'the picture, "Face Crop" gives the part and its own poses, "Face Paste" puts it back.'
-        )
-    return interpolate(pose.features, (height, width), mode="bilinear", antialias=True)
-
-
-def _pose_features(
-    pose: Tensor, landmarks: LandmarkPose | None, num_frames: int, like: Tensor
-) -> PoseFeatures:
-    """The features of a call's window; of landmarks, `pose` holds the numbers of the frames."""
-    if landmarks is None:
-        return unfold_frames(pose, num_frames)
-    return landmarks.maps(tuple(pose[:num_frames, 0, 0, 0].long().tolist()), like)
 
 
 def _times(pose: PoseFeatures, share: float) -> PoseFeatures:

@@ -4,13 +4,15 @@ from typing import Any
 
 import comfy.model_management as mm
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import Input, io
 
 from ..animate_anyone_core.pose.detection import PoseDetector
 from ..animate_anyone_core.pose.plausibility import DRAWN_ONLY
-from ..animate_anyone_core.pose.pose_keypoint import SEEN_SCORE, to_pose_keypoint
+from ..animate_anyone_core.pose.pose_keypoint import SEEN_SCORE
 from ..animate_anyone_core.pose.tracking import choose_person
-from .pose_sockets import PoseDetectorSocket, PoseKeypointSocket, image_frames, node_progress
+from .driving_video import frames_of, frames_types
+from .pose_frames import poses_to_socket
+from .pose_sockets import PoseDetectorSocket, PoseKeypointSocket, node_progress
 from .schema import schema
 from .sockets import ADVANCED, CATEGORY, output
 
@@ -21,7 +23,7 @@ _OLD_NAMES = {"person_index": "index", "point_x": "x", "point_y": "y", "point_fr
 
 
 class DetectPoses(io.ComfyNode):
-    """AA_POSE_DETECTOR, IMAGE -> POSE_KEYPOINT."""
+    """AA_POSE_DETECTOR, IMAGE or VIDEO -> POSE_KEYPOINT."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -35,13 +37,22 @@ class DetectPoses(io.ComfyNode):
                 "dw preprocessor",
                 "skeleton from video",
             ),
-            inputs=[*_sources(), _person_input(), *_how()],
+            inputs=[
+                PoseDetectorSocket.Input("pose_detector"),
+                io.MultiType.Input("images", types=frames_types()),
+                _person_input(),
+                *_how(),
+            ],
             outputs=_outputs(),
         )
 
     @classmethod
     def execute(
-        cls, pose_detector: PoseDetector, images: torch.Tensor, person: dict[str, Any], **how: Any
+        cls,
+        pose_detector: PoseDetector,
+        images: torch.Tensor | Input.Video,
+        person: dict[str, Any],
+        **how: Any,
     ) -> io.NodeOutput:
         return detect(pose_detector, images, how, **person)
 
@@ -61,7 +72,8 @@ class DetectPose(io.ComfyNode):
             is_deprecated=True,
             aliases=("dwpose", "openpose", "pose estimation"),
             inputs=[
-                *_sources(),
+                PoseDetectorSocket.Input("pose_detector"),
+                io.Image.Input("images"),
                 io.Combo.Input("person", options=[option.key for option in choice.options]),
                 *fields.values(),
                 *_how(),
@@ -79,7 +91,7 @@ class DetectPose(io.ComfyNode):
 
 def detect(
     detector: PoseDetector,
-    images: torch.Tensor,
+    images: torch.Tensor | Input.Video,
     how: dict[str, Any],
     person: str,
     index: int = 0,
@@ -87,11 +99,11 @@ def detect(
     y: int = 0,
     frame: int = 0,
 ) -> io.NodeOutput:
-    """Find the poses in an IMAGE and keep the person that was chosen.
+    """Find the poses in an IMAGE or a VIDEO and keep the person that was chosen.
 
     Args:
         detector: Finds them.
-        images: The frames.
+        images: The frames; those of a video are read one after the other.
         how: Settings of `PoseDetector.detect`.
         person: A choice of `choose_person`; what follows belongs to it.
         index: For "index".
@@ -101,22 +113,16 @@ def detect(
     """
     mm.free_memory(MEMORY, mm.get_torch_device())
     try:
-        count = len(images)
-        poses, report = detector.detect(
-            image_frames(images), num_frames=count, on_step=node_progress(count), **how
-        )
+        with frames_of(images) as clip:
+            count = clip.promised
+            poses, report = detector.detect(
+                clip, fps=clip.fps, num_frames=count, on_step=node_progress(count), **how
+            )
     finally:
         detector.release()
     chosen = choose_person(poses, person, index=index, point=(x, y), frame=frame)
     note = f"\nNote: {DRAWN_ONLY}" if detector.drawn_only else ""
-    return io.NodeOutput(to_pose_keypoint(chosen), f"{report}{note}")
-
-
-def _sources() -> list[Any]:
-    return [
-        PoseDetectorSocket.Input("pose_detector"),
-        io.Image.Input("images"),
-    ]
+    return io.NodeOutput(poses_to_socket(chosen), f"{report}{note}")
 
 
 def _person_input() -> Any:

@@ -1,21 +1,29 @@
-"""Encode skeleton pictures with the Pose Guider, once."""
+"""Skeleton pictures for the Pose Guider, which encodes what windows ask for."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import comfy.model_management as mm
-import comfy.utils
+import numpy as np
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import Input, io
 
 from ..animate_anyone_core.errors import SettingsError, ShapeError
 from ..animate_anyone_core.images import check_video_size, fit_clip
-from ..animate_anyone_core.models.finite import check_finite_output
+from ..animate_anyone_core.media.stored_frames import store_frames
 from ..animate_anyone_core.models.landmark_guider import LandmarkGuider
-from ..animate_anyone_core.pixels import bytes_from_unit, pixels_01
+from ..animate_anyone_core.models.pose_features import (
+    CHUNK_FRAMES,
+    ClipPose,
+    LandmarksOnDemand,
+    PosesOnDemand,
+)
+from ..animate_anyone_core.pose.drawing import draw_frames
 from ..animate_anyone_core.pose.drawing_profiles import PROFILES
-from .landmark_pose import LandmarkPose
-from .patchers import IN_FP32, run_managed
-from .pose_sockets import PoseKeypointSocket, draw_skeletons, poses_from_socket
+from ..animate_anyone_core.progress import OnStep
+from .driving_video import frames_of, frames_types
+from .patchers import run_managed
+from .pose_sockets import PoseKeypointSocket, node_progress, poses_from_socket
 from .schema import schema
 from .sockets import (
     EncodedPose,
@@ -26,8 +34,8 @@ from .sockets import (
     ReferenceSocket,
     output,
 )
+from .window_poses import ManagedGuider
 
-CHUNK_FRAMES = 8
 DEFAULT_STYLE = next(iter(PROFILES))
 
 
@@ -41,7 +49,7 @@ class EncodePose(io.ComfyNode):
             aliases=("pose guider", "apply pose guider", "pose latent"),
             inputs=[
                 PoseGuiderSocket.Input("pose_guider"),
-                io.Image.Input("images", optional=True),
+                io.MultiType.Input("images", types=frames_types(), optional=True),
                 ReferenceSocket.Input("reference", optional=True),
                 PoseKeypointSocket.Input("pose_keypoint", optional=True),
                 io.Combo.Input("style", options=list(PROFILES), optional=True),
@@ -53,7 +61,7 @@ class EncodePose(io.ComfyNode):
     def execute(
         cls,
         pose_guider: NetworkHandle,
-        images: torch.Tensor | None = None,
+        images: torch.Tensor | Input.Video | None = None,
         reference: EncodedReference | None = None,
         pose_keypoint: Any = None,
         style: str = DEFAULT_STYLE,
@@ -61,45 +69,57 @@ class EncodePose(io.ComfyNode):
         if (images is None) == (pose_keypoint is None):
             both = "neither" if images is None else "both"
             raise SettingsError(f"Wire skeleton images or pose_keypoint, one of them; got {both}.")
+        size = None if reference is None else (reference.width, reference.height)
         if images is None:
             poses = poses_from_socket(pose_keypoint)
-            images = draw_skeletons(poses, style, (poses.width, poses.height))
-        if images.ndim != 4 or not images.shape[0]:
+            drawn = draw_frames(poses, style, (poses.width, poses.height))
+            return io.NodeOutput(encode(pose_guider, drawn, poses.num_frames, size))
+        if isinstance(images, torch.Tensor) and (images.ndim != 4 or not len(images)):
             raise ShapeError(
                 f"Poses must be pictures (frames, height, width, 3), got {tuple(images.shape)}."
             )
-        height, width = images.shape[1:3]
-        if reference is not None:
-            width, height = reference.width, reference.height
-        check_video_size(width, height)
-        return io.NodeOutput(encode(pose_guider, images, width, height))
+        with frames_of(images) as frames:
+            return io.NodeOutput(encode(pose_guider, frames, frames.promised, size))
 
 
-def encode(handle: NetworkHandle, images: torch.Tensor, width: int, height: int) -> EncodedPose:
-    """Run the Pose Guider a few frames at a time; the result stays in main memory.
+def encode(
+    handle: NetworkHandle,
+    pictures: Iterable[np.ndarray],
+    count: int,
+    size: tuple[int, int] | None = None,
+) -> EncodedPose:
+    """Keep skeleton pictures in a file, for the Pose Guider to encode what windows ask for.
 
-    AniPortrait's sees the frames of a window together: it runs when the windows are known.
+    Args:
+        handle: The guider.
+        pictures: (H, W, 3) uint8 each; stretched to the size, as published.
+        count: How many there are; 0 if nobody knows.
+        size: (width, height) of the video; None is the pictures' own.
     """
-    if isinstance(handle.patcher.model, LandmarkGuider):
-        pictures = torch.from_numpy(fit_clip(bytes_from_unit(images[..., :3]), width, height))
-        numbers = torch.arange(len(images))[:, None, None, None]
-        features = numbers.expand(-1, 1, height // 8, width // 8)
-        pose = LandmarkPose(handle, pictures.permute(0, 3, 1, 2))
-        return EncodedPose(features, width, height, landmarks=pose)
-    bar = comfy.utils.ProgressBar(images.shape[0])
+    stored = store_frames(_fitted(pictures, size, node_progress(count), count))
+    frames, height, width = stored.shape[:3]
+    guider: Any = ManagedGuider(handle)
+    on_cpu = mm.is_device_cpu(handle.patcher.load_device)
+    free = None if on_cpu else int(mm.get_free_memory(torch.device("cpu")))
 
-    def work(network: Any, device: torch.device) -> torch.Tensor:
-        features = []
-        for chunk in images.split(CHUNK_FRAMES):
-            mm.throw_exception_if_processing_interrupted()
-            # stretched, as published
-            pictures = pixels_01(fit_clip(bytes_from_unit(chunk[..., :3]), width, height))
-            made = network(pictures.to(device, handle.compute_dtype))
-            check_finite_output("the Pose Guider", made, pictures, IN_FP32)
-            features.append(made.to(mm.intermediate_device()))
-            bar.update(chunk.shape[0])
-        return torch.cat(features)
+    def work(network: Any, device: torch.device) -> ClipPose:
+        on_demand = LandmarksOnDemand if isinstance(network, LandmarkGuider) else PosesOnDemand
+        return on_demand(guider, stored, width, height, free_bytes=free)
 
     # the widest map: 16 channels at full size, in and out, twice
     memory = CHUNK_FRAMES * height * width * 16 * 4 * 4
-    return EncodedPose(run_managed(handle, memory, work), width, height)
+    features = run_managed(handle, memory, work)
+    return EncodedPose(features, range(frames), width, height, handle)
+
+
+def _fitted(
+    pictures: Iterable[np.ndarray], size: tuple[int, int] | None, on_step: OnStep, count: int
+) -> Iterator[np.ndarray]:
+    """Pictures of one size, which is checked before the first."""
+    for number, picture in enumerate(pictures, start=1):
+        if number == 1:
+            size = size or (picture.shape[1], picture.shape[0])
+            check_video_size(*size)
+        assert size is not None
+        yield fit_clip(picture[None], *size)[0]
+        on_step(number, max(count, number))

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.face_pass import crop_faces
 from ..animate_anyone_core.pose.face_boxes import find_face_boxes, poses_in_boxes
-from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
+from .pose_frames import poses_to_socket
 from .pose_sockets import (
     FaceBoxesSocket,
     PoseKeypointSocket,
@@ -52,4 +52,4 @@ class FaceCrop(io.ComfyNode):
         boxes = find_face_boxes(poses, **square)
         crops = crop_faces(frames, boxes, crop_size, node_progress(len(frames)))
         inside = poses_in_boxes(poses, boxes, crop_size)
-        return io.NodeOutput(crops, boxes, to_pose_keypoint(inside))
+        return io.NodeOutput(crops, boxes, poses_to_socket(inside))

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import wave
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,13 +16,14 @@ import comfy.model_management as mm
 import comfy.utils
 import numpy as np
 import torch
-from comfy_api.latest import Input, Types
+from comfy_api.latest import Input, InputImpl, Types
 
 from ..animate_anyone_core.errors import SettingsError
-from ..animate_anyone_core.media.sound import Sound
+from ..animate_anyone_core.media.sound import Sound, read_sound
 from ..animate_anyone_core.pixels import bytes_from_unit
 from ..animate_anyone_core.video import write_video
 from .latent_format import decoded
+from .video_file import video_file
 
 _ENDINGS = {"auto": ".mp4", "mp4": ".mp4", "mkv": ".mkv"}
 
@@ -44,7 +46,8 @@ class LatentVideo(Input.Video):
         samples: Latents (F, C, h, w).
         fps: Frames per second.
         chunk_frames: Frames decoded at once.
-        audio: ComfyUI's AUDIO, None for silence.
+        audio: ComfyUI's AUDIO; None for silence, or for the sound of another video.
+        sounds_like: The file whose sound is taken from frame 0 on, None for silence.
     """
 
     vae: Any
@@ -52,6 +55,7 @@ class LatentVideo(Input.Video):
     fps: Fraction
     chunk_frames: int
     audio: Any = None
+    sounds_like: InputImpl.VideoFromFile | None = None
 
     def frames(self) -> Iterator[torch.Tensor]:
         """Decode a few frames at a time: (f, H, W, 3) in [0, 1]."""
@@ -60,7 +64,11 @@ class LatentVideo(Input.Video):
     def get_components(self) -> Types.VideoComponents:
         """All frames in memory, for nodes that want them there."""
         images = torch.cat(list(self.frames()))
-        return Types.VideoComponents(images=images, audio=self.audio, frame_rate=self.fps)
+        audio = self.audio
+        if audio is None and self.sounds_like is not None:
+            with video_file(self.sounds_like) as clip:
+                audio = None if clip.sound is None else _in_memory(clip.sound, self.get_duration())
+        return Types.VideoComponents(images=images, audio=audio, frame_rate=self.fps)
 
     def save_to(
         self,
@@ -86,14 +94,24 @@ class LatentVideo(Input.Video):
                 f'{kind}. For others, wire the images of "Decode Video" into "Create Video".'
             )
         texts = {key: json.dumps(value) for key, value in (metadata or {}).items()}
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, self._sound(Path(folder)) as sound:
             target = Path(path) if isinstance(path, str) else Path(folder) / f"a{_ENDINGS[kind]}"
-            sound = None if self.audio is None else _as_file(self.audio, Path(folder) / "a.wav")
             pictures = (frame for chunk in self.frames() for frame in bytes_from_unit(chunk))
             write_video(target, pictures, float(self.fps), sound, texts)
             if not isinstance(path, str):
                 with target.open("rb") as file:
                     shutil.copyfileobj(file, path)
+
+    @contextmanager
+    def _sound(self, folder: Path) -> Iterator[Sound | None]:
+        """Where the sound is while it is written."""
+        if self.audio is not None:
+            yield _as_file(self.audio, folder / "a.wav")
+        elif self.sounds_like is not None:
+            with video_file(self.sounds_like) as clip:
+                yield clip.sound
+        else:
+            yield None
 
     def as_trimmed(
         self,
@@ -113,7 +131,10 @@ class LatentVideo(Input.Video):
             rate = audio["sample_rate"]
             begin, end = (round(rate * frame / self.fps) for frame in (first, first + len(kept)))
             audio = {**audio, "waveform": audio["waveform"][..., begin:end]}
-        return replace(self, samples=kept, audio=audio)
+        heard = self.sounds_like
+        if heard is not None and first:
+            heard = heard.as_trimmed(float(first / self.fps), 0.0)
+        return replace(self, samples=kept, audio=audio, sounds_like=heard)
 
     def get_dimensions(self) -> tuple[int, int]:
         """Width and height."""
@@ -135,6 +156,12 @@ class LatentVideo(Input.Video):
     def get_container_format(self) -> str:
         """What it would be written as."""
         return "mp4"
+
+
+def _in_memory(sound: Sound, seconds: float) -> dict[str, Any]:
+    """A sound as AUDIO."""
+    samples, rate = read_sound(sound, seconds)
+    return {"waveform": torch.from_numpy(samples)[None], "sample_rate": rate}
 
 
 def _as_file(audio: Any, path: Path) -> Sound:

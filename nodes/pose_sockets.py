@@ -16,6 +16,7 @@ from ..animate_anyone_core.pose.pose_keypoint import from_pose_keypoint
 from ..animate_anyone_core.pose.skeleton import PoseSequence
 from ..animate_anyone_core.pose.tracking import track_persons
 from ..animate_anyone_core.progress import OnStep
+from .pose_frames import unwritten_poses
 
 PoseDetectorSocket = io.Custom("AA_POSE_DETECTOR")
 #: Also made and taken by ComfyUI's SDPose nodes and by comfyui_controlnet_aux.
@@ -35,6 +36,9 @@ def poses_from_socket(value: Any) -> PoseSequence:
     """
     if isinstance(value, str):
         value = parse_json(value.encode(), "The text of the poses", PoseError)
+    ours = unwritten_poses(value)
+    if ours is not None:
+        return ours
     poses = from_pose_keypoint(value)
     frames = value if isinstance(value, list) else [value]
     people = [person for frame in frames for person in frame.get("people") or []]

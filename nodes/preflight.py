@@ -75,7 +75,7 @@ class Preflight(io.ComfyNode):
                 picture_size=_size(reference_image),
                 reference_size=None if reference is None else (reference.width, reference.height),
                 pose_size=None if pose is None else (pose.width, pose.height),
-                num_poses=None if pose is None else len(pose.features),
+                num_poses=None if pose is None else len(pose),
                 num_frames=None if latent is None else len(latent["samples"]),
                 profile=None if model is None else profile_of(model),
                 windows=windows,
@@ -133,7 +133,7 @@ def _memory(
     """Bytes a window takes beside the weights, and bytes free where the model runs."""
     if model is None or pose is None or windows is None:
         return None, None
-    frames, _, height, width = pose.features.shape
-    rows = (2 if cfg > 1 else 1) * min(frames, windows.context_frames)
-    needed = model.memory_required([rows, model.model.latent_format.latent_channels, height, width])
+    rows = (2 if cfg > 1 else 1) * min(len(pose), windows.context_frames)
+    channels = model.model.latent_format.latent_channels
+    needed = model.memory_required([rows, channels, *pose.cells])
     return float(needed), float(mm.get_free_memory(model.load_device))

@@ -39,13 +39,18 @@ def sample_published_ddim(
     for i in trange(len(sigmas) - 1, disable=disable):
         sigma, following = sigmas[i], sigmas[i + 1]
         denoised = model(x, sigma * ones, **extra_args)
-        if terminal_sigma is not None and sigma >= terminal_sigma:
-            norm = (sigma**2 + 1) ** 0.5
-            denoised = (denoised - x / norm**2) * norm / sigma  # = -v
-            eps = x / norm
-        else:
-            eps = (x - denoised) / sigma
+        denoised, eps = picture_and_noise(x, denoised, sigma, terminal_sigma)
         if callback is not None:
             callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
         x = denoised + following * eps
     return x
+
+
+def picture_and_noise(
+    x: torch.Tensor, denoised: torch.Tensor, sigma: torch.Tensor, terminal_sigma: float | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """x0 and eps of noisy latents, from what the model makes of them; see `sample_published_ddim`."""
+    if terminal_sigma is not None and sigma >= terminal_sigma:
+        norm = (sigma**2 + 1) ** 0.5
+        return (denoised - x / norm**2) * norm / sigma, x / norm  # = -v
+    return denoised, (x - denoised) / sigma

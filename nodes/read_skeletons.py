@@ -3,8 +3,8 @@
 import torch
 from comfy_api.latest import io
 
-from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.reading.clip import MOST_PEOPLE, READABLE, read_skeletons
+from .pose_frames import poses_to_socket
 from .pose_sockets import PoseKeypointSocket, image_frames, node_progress
 from .schema import schema
 from .sockets import CATEGORY, output
@@ -40,4 +40,4 @@ class ReadSkeletons(io.ComfyNode):
             most_people=most_people,
             on_step=node_progress(len(images)),
         )
-        return io.NodeOutput(to_pose_keypoint(poses), str(report))
+        return io.NodeOutput(poses_to_socket(poses), str(report))

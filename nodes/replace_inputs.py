@@ -50,7 +50,7 @@ class ReplaceInputs(io.ComfyNode):
         mask: torch.Tensor | None = None,
         pose_keypoint: Any = None,
     ) -> io.NodeOutput:
-        _frames, _, height, width = pose.features.shape
+        height, width = pose.cells
         images = color_frames(target)
         poses = None if pose_keypoint is None else poses_from_socket(pose_keypoint)
         size = int(images.shape[2]), int(images.shape[1])
@@ -98,7 +98,7 @@ def encode_video(vae: Any, pose: EncodedPose, images: torch.Tensor, what: str) -
     Raises:
         ShapeError: If there is not one picture a pose, or one for all where that may be.
     """
-    frames = pose.features.shape[0]
+    frames = len(pose)
     if len(images) != frames and not (len(images) == 1 and what == "background"):
         raise ShapeError(
             f"There are {frames} poses, but {len(images)} pictures of the {what}. Give one a pose."

@@ -8,7 +8,6 @@ from comfy_api.latest import io
 
 from ..animate_anyone_core.pixels import unit_from_bytes
 from ..animate_anyone_core.pose.overlay import draw_overlay
-from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.retarget import RetargetResult, retarget_poses
 from ..animate_anyone_core.pose.retarget_settings import (
     RATIO_MODES,
@@ -18,6 +17,7 @@ from ..animate_anyone_core.pose.retarget_settings import (
     parse_multipliers,
 )
 from .early_checks import verdict
+from .pose_frames import poses_to_socket
 from .pose_sockets import PoseKeypointSocket, image_frames, poses_from_socket
 from .schema import schema
 from .share_input import share_input
@@ -70,7 +70,7 @@ class RetargetPose(io.ComfyNode):
         chosen = RetargetSettings(multipliers=parse_multipliers(multipliers), **settings)
         result = retarget_poses(poses_from_socket(driver), poses_from_socket(reference), chosen)
         overlay = _overlay(result, reference_image, overlay_frame)
-        return io.NodeOutput(to_pose_keypoint(result.poses), overlay, result.to_text())
+        return io.NodeOutput(poses_to_socket(result.poses), overlay, result.to_text())
 
 
 def _choices() -> list[Any]:

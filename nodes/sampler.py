@@ -10,8 +10,10 @@ import torch
 from comfy_api.latest import io
 
 from ..animate_anyone_core.checkpoints.student import misuse
+from ..animate_anyone_core.sampling.clip_room import ClipRoom
 from ..animate_anyone_core.sampling.speed import EXACT, SPEEDS, Speed
 from ..animate_anyone_core.sampling.windows import Window, WindowSettings, windows_for_changes
+from .clip_sampler import ClipSampler, clip_noise, goes_by_windows
 from .conditioning import condition, empty_clip
 from .context_windows import check_window_inputs, settings_for, window_inputs, with_windows
 from .latent_format import check_clip, latent_channels
@@ -87,7 +89,7 @@ class Sampler(io.ComfyNode):
         windows = settings_for(model, context_frames, context_overlap, schedule, blending)
         conds = condition(model, reference, pose)  # of the whole clip, to check it
         start = latent or {"samples": empty_clip(model, pose)}
-        frames, plan = needed_frames(start, windows, pose.features.shape[0])
+        frames, plan = needed_frames(start, windows, len(pose))
         if frames is not None:
             kept = slice(frames.start, frames.stop)
             conds = condition(model, reference.at(frames), pose.at(kept))
@@ -159,7 +161,8 @@ def sample(
     """
     whole = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
     check_clip(whole, latent_channels(model), "model")
-    noise = comfy.sample.prepare_noise(whole, seed, latent.get("batch_index"))
+    room = ClipRoom()
+    noise = clip_noise(whole, seed, latent.get("batch_index"), room)
     mask, kept = latent.get("noise_mask"), slice(None)
     if frames is not None and mask is not None:
         kept = slice(frames.start, frames.stop)
@@ -169,11 +172,13 @@ def sample(
         sampler_name = SAMPLERS[speed.solver]
     sigmas = noise_levels(model, sampler_name, scheduler, steps, denoise)
     model = at_speed(model, speed, sigmas)
+    by_windows = sampler_name == PUBLISHED and mask is None and goes_by_windows(model, len(whole))
+    by_name = solver(model, sampler_name)
     made = comfy.sample.sample_custom(
         model,
         noise[kept],
         cfg,
-        solver(model, sampler_name),
+        ClipSampler(terminal_sigma(model), room) if by_windows else by_name,
         sigmas,
         *conds,
         whole[kept],
@@ -192,10 +197,13 @@ def solver(model: Any, name: str) -> Any:
     """ComfyUI's sampler by name, or the published one."""
     if name != PUBLISHED:
         return comfy.samplers.sampler_object(name)
-    sampling = model.get_model_object("model_sampling")
+    return comfy.samplers.KSAMPLER(sample_published_ddim, {"terminal_sigma": terminal_sigma(model)})
+
+
+def terminal_sigma(model: Any) -> float | None:
+    """The noise level that stands for infinity; None if the weights know none."""
     is_infinite = model.model.profile.noise.rescale_betas_zero_snr
-    terminal = float(sampling.sigma_max) if is_infinite else None
-    return comfy.samplers.KSAMPLER(sample_published_ddim, {"terminal_sigma": terminal})
+    return float(model.get_model_object("model_sampling").sigma_max) if is_infinite else None
 
 
 def noise_levels(

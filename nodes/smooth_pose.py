@@ -4,8 +4,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..animate_anyone_core.pose.pose_keypoint import to_pose_keypoint
 from ..animate_anyone_core.pose.smoothing import SmoothingSettings, smooth_poses
+from .pose_frames import poses_to_socket
 from .pose_sockets import PoseKeypointSocket, poses_from_socket
 from .schema import schema
 from .share_input import share_input
@@ -56,4 +56,4 @@ class SmoothPose(io.ComfyNode):
         poses, report = smooth_poses(
             poses_from_socket(pose_keypoint), SmoothingSettings(**settings)
         )
-        return io.NodeOutput(to_pose_keypoint(poses), report.to_text())
+        return io.NodeOutput(poses_to_socket(poses), report.to_text())

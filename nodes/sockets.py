@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..animate_anyone_core.checkpoints.report import LoadReport
+from ..animate_anyone_core.models.pose_features import ClipPose, LandmarksOnDemand
 from ..animate_anyone_core.models.references import Reference
 from ..animate_anyone_core.sampling.strength import FULL_STRENGTH, StrengthWindow
 
@@ -83,33 +84,48 @@ class EncodedScene:
 
 @dataclass(frozen=True)
 class EncodedPose:
-    """Pose features of a clip; kept in main memory, moved a window at a time.
+    """Poses of a clip, encoded as windows ask for them; kept in main memory and moved when used.
 
     Attributes:
-        features: (F, C, h, w); for a guider that sees a window's frames together, the frames'
-            numbers (F, 1, h, w).
+        features: The core's, of a whole clip (1, C, F, h, w).
+        frames: Which of its frames these are.
         width: Width of the skeleton pictures as encoded.
         height: Their height.
+        guider: What encodes them, to be loaded beside the model; None if all is encoded.
         strength: How strongly they act, and when.
         scene: The video around the character; None for networks that see none.
-        landmarks: That guider with the clip's pictures (`landmark_pose.LandmarkPose`); else None.
     """
 
-    features: Tensor
+    features: ClipPose
+    frames: range
     width: int
     height: int
+    guider: NetworkHandle | None = None
     strength: StrengthWindow = FULL_STRENGTH
     scene: EncodedScene | None = None
-    landmarks: Any = None
 
     @property
     def channels(self) -> int:
         """Channels that the UNet's first level is given."""
-        return self.features.shape[1] if self.landmarks is None else self.landmarks.channels[0]
+        return self.features.shape[1]
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Height and width in latent cells."""
+        height, width = self.features.shape[3:]
+        return height, width
+
+    @property
+    def by_window(self) -> bool:
+        """Whether the guider looks at the frames of a window together, as AniPortrait's does."""
+        return isinstance(self.features, LandmarksOnDemand)
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
     def at(self, frames: slice) -> "EncodedPose":
         """The poses of some frames."""
         scene = self.scene
         if scene is not None:
             scene = replace(scene, channels=scene.channels[frames])
-        return replace(self, features=self.features[frames], scene=scene)
+        return replace(self, frames=self.frames[frames], scene=scene)

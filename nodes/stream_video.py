@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from comfy_api.latest import io
+from comfy_api.latest import Input, io
 
+from .driving_video import rate_and_sound
 from .latent_format import check_clip
 from .latent_video import LatentVideo
 from .schema import schema
@@ -25,6 +26,7 @@ class StreamVideo(io.ComfyNode):
                 fps_input(),
                 chunk_frames_input(),
                 audio_input(),
+                io.Video.Input("driving_video", optional=True),
             ],
             outputs=[output(io.Video, "video")],
         )
@@ -37,7 +39,12 @@ class StreamVideo(io.ComfyNode):
         fps: float,
         chunk_frames: int,
         audio: Any = None,
+        driving_video: Input.Video | None = None,
     ) -> io.NodeOutput:
         samples = latent["samples"]
         check_clip(samples, vae.latent_channels, "VAE")
-        return io.NodeOutput(LatentVideo(vae, samples, frame_rate(fps), chunk_frames, audio))
+        rate, sounds_like = frame_rate(fps), None
+        if driving_video is not None:
+            rate, heard, sounds_like = rate_and_sound(driving_video)
+            audio = heard if audio is None else audio
+        return io.NodeOutput(LatentVideo(vae, samples, rate, chunk_frames, audio, sounds_like))

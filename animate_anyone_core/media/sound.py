@@ -102,6 +102,29 @@ class SoundTrack:
         self._container.mux(self._stream.encode(frame))
 
 
+def read_sound(sound: Sound, seconds: float) -> tuple[np.ndarray, int]:
+    """A clip's sound in memory.
+
+    Args:
+        sound: Where it is.
+        seconds: How much of it, at most.
+
+    Returns:
+        Samples (channels, n) float32 in [-1, 1], and how many there are in a second.
+    """
+    with open_input(sound.path) as source:
+        best = source.streams.best("audio")
+        assert isinstance(best, av.AudioStream)
+        rate, layout = best.rate, "mono" if best.channels == 1 else "stereo"
+    pieces, left = [np.zeros((1 if layout == "mono" else 2, 0), np.float32)], round(seconds * rate)
+    for piece in _samples(sound, rate, layout):
+        if left <= 0:
+            break
+        pieces.append(piece[:, :left])
+        left -= piece.shape[1]
+    return np.concatenate(pieces, axis=1), rate
+
+
 def has_sound(container: av.container.InputContainer) -> bool:
     """Whether a file has sound that can be decoded."""
     stream = container.streams.best("audio")

@@ -4,7 +4,7 @@ Symbols: C channels, F frames of the clip, f frames of a window, h w latent cell
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from .pose_maps import PoseFeatures
 CHUNK_FRAMES = 16
 #: Frames whose features are kept in main memory: two usual windows, whatever the clip's length.
 KEPT_FRAMES = 48
-#: Share of a GPU's free memory that features may take.
+#: Share of free memory that features may take, where it is not the window's.
 _SHARE = 0.1
 
 
@@ -39,6 +39,18 @@ class Pictures(Protocol):
         ...
 
 
+class Guider(Protocol):
+    """A Pose Guider, or what runs one elsewhere."""
+
+    def __call__(self, pictures: Tensor, /) -> Tensor:
+        """Features (f, C, h, w) of pictures (f, 3, H, W) in [0, 1]."""
+        ...
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Its weights: the first tells on which device, in which type it takes pictures."""
+        ...
+
+
 class PosesOnDemand:
     """Features of a clip that need not be in memory at once.
 
@@ -53,11 +65,12 @@ class PosesOnDemand:
 
     def __init__(
         self,
-        guider: nn.Module,
+        guider: Guider,
         pictures: Pictures,
         width: int,
         height: int,
         kept_frames: int | None = None,
+        free_bytes: int | None = None,
     ) -> None:
         """Encode the first frames.
 
@@ -67,7 +80,9 @@ class PosesOnDemand:
             width: Width of the video.
             height: Height of the video.
             kept_frames: Bounds the memory, not the result. None is two windows' in main memory, and
-                what a tenth of a GPU's free memory holds.
+                what a tenth of free memory holds.
+            free_bytes: That memory, where it is not the window's; None is that of the GPU, if
+                features are on one.
 
         Raises:
             ShapeError: If these are no pictures.
@@ -80,8 +95,9 @@ class PosesOnDemand:
         self.device, self.dtype = first.device, first.dtype
         self.shape = (1, first.shape[1], len(pictures), *first.shape[2:])
         if kept_frames is None:
-            free = torch.cuda.mem_get_info(self.device)[0] if first.is_cuda else None
-            kept_frames = frames_within(free, first[0].nbytes)
+            if free_bytes is None and first.is_cuda:
+                free_bytes = torch.cuda.mem_get_info(self.device)[0]
+            kept_frames = frames_within(free_bytes, first[0].nbytes)
         self._most_chunks = max(-(-kept_frames // CHUNK_FRAMES), 1)
 
     def of(self, window: Sequence[int]) -> Tensor:
@@ -107,7 +123,8 @@ class PosesOnDemand:
 class LandmarksOnDemand:
     """Features of a clip by AniPortrait's guider, which looks at a window's frames together.
 
-    What was asked for last is kept, two windows: a longer clip is encoded once a step.
+    What was asked for last is kept, two windows or what a tenth of free memory holds: a longer clip is
+    encoded once a step.
 
     Attributes:
         shape: (1, C_0, F, h, w) of the first map.
@@ -116,16 +133,30 @@ class LandmarksOnDemand:
     """
 
     def __init__(
-        self, guider: LandmarkGuider, pictures: Pictures, width: int, height: int, kept: int = 2
+        self,
+        guider: LandmarkGuider,
+        pictures: Pictures,
+        width: int,
+        height: int,
+        kept: int = 2,
+        free_bytes: int | None = None,
     ) -> None:
         """Check the pictures; they are stretched to the video's size.
+
+        Args:
+            guider: AniPortrait's.
+            pictures: One a frame.
+            width: Of the video.
+            height: Of the video.
+            kept: Windows that are kept at least.
+            free_bytes: Memory of which a tenth may be taken; None keeps no more than those.
 
         Raises:
             ShapeError: If these are no pictures.
         """
         check_pictures(pictures)
         self._guider, self._pictures, self._size = guider, pictures, (width, height)
-        self._kept = kept
+        self._kept, self._free = kept, free_bytes
         self._windows: OrderedDict[tuple[int, ...], PoseFeatures] = OrderedDict()  # oldest first
         weight = next(guider.parameters())
         self.device, self.dtype = weight.device, weight.dtype
@@ -143,8 +174,12 @@ class LandmarksOnDemand:
         pixels = pixels_01(fit_clip(self._pictures[list(window)], *self._size))
         seen = pixels.transpose(0, 1)[None].to(self.device, self.dtype)
         whole = list(range(len(key)))
-        self._windows[key] = encode_landmarks(self._guider, seen, [whole]).of(whole)
-        return self._windows[key]
+        made = encode_landmarks(self._guider, seen, [whole]).of(whole)
+        if self._free is not None:
+            size = sum(part.nbytes for part in made)
+            self._kept = max(self._kept, int(_SHARE * self._free) // size)
+        self._windows[key] = made
+        return made
 
 
 #: Pose features of a clip: (1, C, F, h, w) at once, or of each window.

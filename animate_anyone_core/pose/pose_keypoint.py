@@ -79,10 +79,15 @@ def to_pose_keypoint(poses: PoseSequence, seen_score: float = SEEN_SCORE) -> lis
         if poses.fps is not None:
             frame["aa_fps"] = float(poses.fps)
         if poses.doubts:
-            # some editors make "\"" of every "'" in the text of a whole clip
-            frame["aa_doubts"] = [doubt.replace("'", "\u2019") for doubt in poses.doubts]
+            frame["aa_doubts"] = [readable_doubt(doubt) for doubt in poses.doubts]
         frames.append(frame)
     return frames
+
+
+def readable_doubt(doubt: str) -> str:
+    """A doubt as it is written, without straight apostrophes."""
+    # some editors make "\"" of every "'" in the text of a whole clip
+    return doubt.replace("'", "\u2019")
 
 
 def standard_only(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -53,9 +53,9 @@ def make_reference(seed):
         latents / 0.18215, 8 * WIDTH, 8 * HEIGHT)
 
 reference = make_reference(1)
+features = normal(3, FRAMES, reference_net.config.block_out_channels[0], HEIGHT, WIDTH)
 pose = ours("sockets").EncodedPose(
-    normal(3, FRAMES, reference_net.config.block_out_channels[0], HEIGHT, WIDTH),
-    8 * WIDTH, 8 * HEIGHT)
+    features.transpose(0, 1)[None], range(FRAMES), 8 * WIDTH, 8 * HEIGHT)
 empty = torch.zeros(FRAMES, 4, HEIGHT, WIDTH)
 
 def node(name, **inputs):

@@ -22,7 +22,8 @@ def second_pass(given, rows=slice(None), size=large, **how):
 
 def poses(features):
     height, width = features.shape[-2:]
-    return ours("sockets").EncodedPose(features, 8 * width, 8 * height)
+    clip = features.transpose(0, 1)[None]
+    return ours("sockets").EncodedPose(clip, range(len(features)), 8 * width, 8 * height)
 
 # what is the same everywhere in the picture is so at any size: the poses need no new encoding
 flat = normal(4, FRAMES, reference_net.config.block_out_channels[0], 1, 1)

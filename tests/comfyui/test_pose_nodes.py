@@ -244,6 +244,16 @@ def lossless_video(server, clip, tmp_path_factory):
     return server.upload("walk.mp4", path)
 
 
+def test_a_video_is_wired_as_it_is(server, installed, lossless_video, expected):
+    """Without ComfyUI decoding all of it: the poses are those of its frames."""
+    graph = {**detection(installed), **drawing()}
+    how = {"person": "largest", "interval": 8, "batch_size": 8, "seen_score": 0.3}
+    graph["video"] = node("LoadVideo", file=lossless_video)
+    graph["poses"] = ours("DetectPoses", pose_detector=["detector", 0], images=["video", 0], **how)
+    found = saved(server, server.run(graph))
+    assert np.abs(found - draw_poses(expected, "openpose")).max() <= 1
+
+
 def test_the_pose_workflow_goes_from_video_to_skeletons(server, installed, lossless_video, clip):
     """Detect, smooth, retarget and draw as shipped; the driver is its own character here."""
     buffer = io.BytesIO()
