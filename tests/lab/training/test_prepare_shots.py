@@ -15,7 +15,6 @@ from animate_anyone_core.lab.training.clip_scenes import ClipScenes
 from animate_anyone_core.lab.training.config import DataConfig
 from animate_anyone_core.lab.training.data_room.filters import FilterSettings
 from animate_anyone_core.lab.training.data_room.report_page import write_report
-from animate_anyone_core.lab.training.data_room.workers import OneProcess
 from animate_anyone_core.lab.training.footage import Shot
 from animate_anyone_core.lab.training.pose_arrays import read_origin
 from animate_anyone_core.lab.training.prepare_clips import (
@@ -26,6 +25,7 @@ from animate_anyone_core.lab.training.prepare_clips import (
 from animate_anyone_core.pose.openpose_json import load_poses
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
 from animate_anyone_core.video import write_video
+from animate_anyone_core.workers.tasks import OneProcess
 
 LENGTHS = (12, 5, 14)
 WIDTH, HEIGHT = 96, 128

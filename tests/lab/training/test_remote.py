@@ -12,7 +12,6 @@ import pytest
 from animate_anyone_core.errors import MediaError, MissingDependencyError, SettingsError
 from animate_anyone_core.lab.synthetic.dancers import render_clip
 from animate_anyone_core.lab.training import remote
-from animate_anyone_core.lab.training.data_room.workers import OneProcess
 from animate_anyone_core.lab.training.footage import Shot
 from animate_anyone_core.lab.training.prepare_clips import (
     PrepareSettings,
@@ -22,6 +21,7 @@ from animate_anyone_core.lab.training.prepare_clips import (
 from animate_anyone_core.lab.training.remote import Remote, as_place, at_hand, at_work, find_videos
 from animate_anyone_core.pose.skeleton import NUM_KEYPOINTS, PoseSequence
 from animate_anyone_core.video import write_video
+from animate_anyone_core.workers.tasks import OneProcess
 
 fsspec = pytest.importorskip("fsspec")
 
