@@ -233,6 +233,8 @@ class DistillationConfig:
             place, and change so from frame to frame, than the data's; against softness.
         overlap: Frames that the student's windows share by default; None keeps the teacher's. Fewer
             need fewer windows.
+        reach: Whole weights are written so many times as far from the teacher's as they have learned to
+            lie: above 1, what they learned is laid on thicker.
     """
 
     student_steps: int = setting(4, least=1)
@@ -245,6 +247,7 @@ class DistillationConfig:
     steadiness: float = setting(0.0, least=0)
     texture: float = setting(0.0, least=0)
     overlap: int | None = setting(None, least=0)
+    reach: float = setting(1.0, is_free=True, least=0)
 
     def __post_init__(self) -> None:
         check_limits(self, "distillation.")

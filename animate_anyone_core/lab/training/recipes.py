@@ -129,6 +129,7 @@ _BUILTIN_DISTILL: dict[str, Any] = {
         "steadiness": 0.3,
         "texture": 2.5,
         "overlap": 0,
+        "reach": 1.25,
     },
     "optimizer": {"lr": 1e-4, "lr_warmup_steps": 20, "ema_decay": 0.98},
     "run": {"checkpoint_every": 25, "sample_every": 100, "num_samples": 4},
