@@ -9,6 +9,7 @@ from animate_anyone_core.checkpoints.builtin import (
     BUILT_IN_FOLDER,
     BUILT_IN_MODELS,
     BUILT_IN_REPLACE,
+    BUILT_IN_STUDENT,
     built_in_pose_networks,
     built_in_samples,
     model_folder,
@@ -48,7 +49,7 @@ def test_it_loads_as_weights_that_see_a_target_and_a_mask():
     assert models.profile.extra_inputs == ("target", "mask")
     latents = models.vae.config.latent_channels
     assert models.denoising_unet.conv_in.weight.shape[1] == 2 * latents + 1
-    assert list(BUILT_IN_MODELS) == [BUILT_IN, BUILT_IN_REPLACE]
+    assert list(BUILT_IN_MODELS) == [BUILT_IN, BUILT_IN_REPLACE, BUILT_IN_STUDENT]
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 
 They stand in `builtin/`, beside their model card. `built-in` in place of a folder means the one that
 animates, for models as well as for the pose networks; `built-in-replace` the one that puts a character
-in a person's place, in a folder below: it shares what it did not learn anew.
+in a person's place, and `built-in-student` the first one's student, which needs 4 steps and no guidance,
+in folders below: they share what they did not learn anew.
 """
 
 from pathlib import Path
@@ -14,8 +15,13 @@ from ..errors import CheckpointError
 BUILT_IN = "built-in"
 BUILT_IN_FOLDER = Path(__file__).resolve().parent.parent / "builtin"
 BUILT_IN_REPLACE = "built-in-replace"
+BUILT_IN_STUDENT = "built-in-student"
 #: What users write -> the model's folder.
-BUILT_IN_MODELS = {BUILT_IN: BUILT_IN_FOLDER, BUILT_IN_REPLACE: BUILT_IN_FOLDER / "replace"}
+BUILT_IN_MODELS = {
+    BUILT_IN: BUILT_IN_FOLDER,
+    BUILT_IN_REPLACE: BUILT_IN_FOLDER / "replace",
+    BUILT_IN_STUDENT: BUILT_IN_FOLDER / "student",
+}
 
 
 class PoseNetworkFiles(NamedTuple):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..animate import animate
 from ..animate_settings import AnimateSettings
-from ..checkpoints.builtin import BUILT_IN, built_in_samples
+from ..checkpoints.builtin import BUILT_IN_MODELS, BUILT_IN_STUDENT, built_in_samples
 from ..checkpoints.model_folder import Models, load_models
 from ..clips import read_clip
 from ..driving import DrivingSettings, detect_driver, fit_to_character
@@ -54,9 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, default=Path("demo"), metavar="DIR", help="folder to write (demo)")
     add("--reference", type=Path, metavar="IMG", help="your own character instead of the two")
     add("--driving", type=Path, metavar="VIDEO", help="your own dance instead of the shipped one")
-    add("--models", default=BUILT_IN, metavar="DIR", help="another model than the built-in one")
+    add(
+        "--models",
+        default=BUILT_IN_STUDENT,
+        metavar="DIR",
+        help="another model than the built-in student: built-in, its teacher, or a folder",
+    )
     add_max_frames(parser, "frames to animate (default 36)", default=36)
-    add("--steps", type=int, metavar="N", help="denoising steps (default 12, or a student's own)")
+    add(
+        "--steps", type=int, metavar="N", help="denoising steps (default: a student's own, else 12)"
+    )
     add("--seed", type=int, default=0, metavar="N", help="seed of the noise (default 0)")
     add("--device", default="auto", metavar="D", help="cpu, cuda, cuda:1, mps ... (default auto)")
 
@@ -91,9 +98,9 @@ def run(args: argparse.Namespace) -> None:
 
 @contextmanager
 def _few_threads(models: str) -> Iterator[None]:
-    """Give the built-in model one thread: on a busy machine its small layers only wait for more."""
+    """Give a built-in model one thread: on a busy machine its small layers only wait for more."""
     before = torch.get_num_threads()
-    if models == BUILT_IN:
+    if models in BUILT_IN_MODELS:
         torch.set_num_threads(1)
     try:
         yield

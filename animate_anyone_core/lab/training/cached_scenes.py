@@ -41,6 +41,7 @@ class CachedScenes:
         stage: The stage they were drawn for.
         seed: Another seed picks others.
         targets: Folder of `targets.npy`, latents like the others; None where nobody is replaced.
+        first: Share of the samples whose reference is the scene's first picture.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class CachedScenes:
         stage: int,
         seed: int,
         targets: Path | None = None,
+        first: float = 0.0,
     ) -> None:
-        self.stage, self.seed = stage, seed
-        self._made_of = drawn, latents, appearances, stage, seed, targets
+        self.stage, self.seed, self._first = stage, seed, first
+        self._made_of = drawn, latents, appearances, stage, seed, targets, first
         self._targets = self._boxes = None
         if targets is not None:
             self._targets = np.load(targets / "targets.npy", mmap_mode="r")
@@ -77,15 +79,17 @@ class CachedScenes:
         somebody is replaced the reference is the first frame: the only one before its own background.
         """
         rng = pick_rng(self.seed, index)
+        is_first = self._first > 0 and rng.random() < self._first
         scene, count = int(rng.integers(len(self))), self._latents.shape[1]
-        if self.stage == 1 and self._targets is not None:
+        if self.stage == 1 and (self._targets is not None or is_first):
             reference, targets = 0, [1 + int(i) for i in rng.permutation(count - 1)[:num_frames]]
         elif self.stage == 1:
             reference, *targets = (int(i) for i in rng.permutation(count)[: 1 + num_frames])
         else:
             start = int(rng.integers(1, count - num_frames + 1))
             targets = list(range(start, start + num_frames))
-            reference = int(rng.integers(count)) if self._targets is None else 0
+            is_first = is_first or self._targets is not None
+            reference = 0 if is_first else int(rng.integers(count))
         skeletons = self._skeletons[scene, targets]
         sample = {
             "latents": torch.from_numpy(self._latents[scene, [reference, *targets]]),
@@ -151,7 +155,7 @@ def cached_scenes(
     targets = None
     if (drawn / "targets.npy").is_file():
         targets = encoded("targets", encoders.vae, latents, "targets", "targets")
-    return CachedScenes(drawn, *folders, source.stage, source.seed, targets)
+    return CachedScenes(drawn, *folders, source.stage, source.seed, targets, data.standing)
 
 
 def draw_scenes(

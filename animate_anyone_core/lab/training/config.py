@@ -41,6 +41,11 @@ class DataConfig:
         crop_ratio: Clips: smallest change of the aspect ratio by the random crop, 1 for none.
         fps: Dancers: frames per second of a clip.
         split: Dancers: whose seeds, see `synthetic.splits`.
+        behind: Dancers, stage 1: share of the pictures, the first aside, that are turned to show
+            the dancer from behind.
+        bare: Dancers: share of the scenes whose skeletons lack face and hands.
+        standing: Dancers: share of the samples whose reference stands and faces the viewer, as the
+            first picture of every scene then does.
         cache_scenes: Encode this many scenes once and train on those; 0 encodes on the fly.
         cache_frames: Frames in a cached scene, more than `num_frames`.
         cache_path: Folder for cached scenes; None puts it into the output folder.
@@ -63,6 +68,9 @@ class DataConfig:
     crop_ratio: float = 0.9
     fps: float = setting(12.0, least=0.1)
     split: str = "train"
+    behind: float = setting(0.0, least=0)
+    bare: float = setting(0.0, least=0)
+    standing: float = setting(0.0, least=0)
     cache_scenes: int = setting(0, least=0)
     cache_frames: int = 8
     cache_path: str | None = setting(None, is_free=True)
@@ -175,6 +183,8 @@ class ObjectiveConfig:
         snr_gamma: Cap of the min-SNR weight; 0 weighs all times alike.
         noise_offset: Strength of the noise that is one number a sample and channel.
         unconditional_rate: Share of samples that see neither appearance nor reference.
+        time_bias: How much more often noisy times are drawn: their density grows as t to the power of
+            this less 1; 1 draws all alike.
     """
 
     noise: NoiseSchedule = field(
@@ -183,6 +193,7 @@ class ObjectiveConfig:
     snr_gamma: float = setting(5.0, least=0)
     noise_offset: float = 0.05
     unconditional_rate: float = 0.1
+    time_bias: float = setting(1.0, least=1)
 
     def __post_init__(self) -> None:
         check_limits(self, "objective.")
@@ -218,6 +229,12 @@ class DistillationConfig:
             against softness; 0 trains none.
         steadiness: What it counts beside the error that the student's frames change otherwise than
             the data's; against trembling of what stands still.
+        texture: What it counts beside the error that the student's frames vary less or more around a
+            place, and change so from frame to frame, than the data's; against softness.
+        overlap: Frames that the student's windows share by default; None keeps the teacher's. Fewer
+            need fewer windows.
+        reach: Whole weights are written so many times as far from the teacher's as they have learned to
+            lie: above 1, what they learned is laid on thicker.
     """
 
     student_steps: int = setting(4, least=1)
@@ -228,6 +245,9 @@ class DistillationConfig:
     huber: float = setting(0.0, least=0)
     adversarial: float = setting(0.0, least=0)
     steadiness: float = setting(0.0, least=0)
+    texture: float = setting(0.0, least=0)
+    overlap: int | None = setting(None, least=0)
+    reach: float = setting(1.0, is_free=True, least=0)
 
     def __post_init__(self) -> None:
         check_limits(self, "distillation.")
@@ -259,6 +279,8 @@ class OptimizerConfig:
         ema_decay: Of the running average (EMA) of the weights; 0 keeps none.
         trained_reference: What of ReferenceNet trains: "all", "without-last-block", as in the
             published training, or "none".
+        trained_spatial: Stage 2: whether the denoising UNet's spatial layers learn on with the temporal
+            ones, which the published training does not.
     """
 
     kind: str = setting("adamw", choices=("adamw", "muon"))
@@ -276,6 +298,7 @@ class OptimizerConfig:
     trained_reference: str = setting(
         "without-last-block", choices=("all", "without-last-block", "none")
     )
+    trained_spatial: bool = False
 
     def __post_init__(self) -> None:
         check_limits(self, "optimizer.")

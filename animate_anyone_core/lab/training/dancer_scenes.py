@@ -1,16 +1,23 @@
 """Scenes of made-up dancers: as many characters and motions as the split has seeds."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from ...pose.drawing import draw_poses
+from ...pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND, PoseSequence
 from ..synthetic.dancers import Dancer
-from ..synthetic.motions import motion_from_seed
+from ..synthetic.motions import motion_from_seed, standing
+from ..synthetic.rig import Track
 from ..synthetic.splits import split_seeds
 from .config import DataConfig
 from .scenes import Scene, picture_rng
 
 #: Seconds of a motion from which moments are taken.
 _SECONDS = 20.0
+#: Radians from straight behind that a dancer seen from behind is turned at most.
+_FROM_BEHIND = 1.0
 
 
 class DancerScenes:
@@ -38,14 +45,40 @@ class DancerScenes:
         def moment() -> tuple:
             return motion_from_seed(_one_of(self._motions, rng)), float(rng.uniform(0, _SECONDS))
 
+        first = (standing(), 0.0) if config.standing else moment()
         if self.stage == 1:
-            moments = [moment() for _ in range(num_frames)]
+            moments = [first, *(moment() for _ in range(num_frames - 1))]
         else:
-            reference, (motion, start) = moment(), moment()
+            motion, start = moment()
             steps = range(num_frames - 1)
-            moments = [reference, *((motion, start + step / config.fps) for step in steps)]
-        clip = dancer.render_moments(moments)
-        return Scene(clip.frames, draw_poses(clip.poses, config.drawing))
+            moments = [first, *((motion, start + step / config.fps) for step in steps)]
+        clip = dancer.render_moments(moments, self._turns(len(moments), rng))
+        is_bare = config.bare > 0 and rng.random() < config.bare
+        poses = without_face_and_hands(clip.poses) if is_bare else clip.poses
+        return Scene(clip.frames, draw_poses(poses, config.drawing))
+
+    def _turns(self, count: int, rng: np.random.Generator) -> Callable[[Track], Track] | None:
+        """What turns some of the moments around, called for one after the other."""
+        if self.stage != 1 or not self._config.behind:
+            return None
+        is_turned = rng.random(count) < self._config.behind
+        is_turned[0] = False
+        headings = np.pi + rng.uniform(-_FROM_BEHIND, _FROM_BEHIND, count)
+        turns = iter(zip(is_turned, headings, strict=True))
+
+        def turn(track: Track) -> Track:
+            is_away, heading = next(turns)
+            return track.with_values({"heading": heading}) if is_away else track
+
+        return turn
+
+
+def without_face_and_hands(poses: PoseSequence) -> PoseSequence:
+    """The same poses as a detector of body and feet alone would give them."""
+    scores = poses.scores.copy()
+    for part in (FACE, LEFT_HAND, RIGHT_HAND):
+        scores[:, :, part] = 0
+    return replace(poses, scores=scores)
 
 
 def _one_of(seeds: range, rng: np.random.Generator) -> int:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool3d
 
 from ...sampling.guidance import guide
 from ...sampling.schedule import NoiseSchedule, make_solver
@@ -25,6 +26,9 @@ from .config import DistillationConfig
 
 #: Predicts from noisy latents (B, C, F, h, w) at times (B,).
 Predict = Callable[[Tensor, Tensor], Tensor]
+#: Cells a side of what counts as one place of a picture: a head of a whole figure.
+_PLACE = 4
+_LEAST_POWER = 1e-4
 
 
 class Target(NamedTuple):
@@ -152,17 +156,27 @@ class Distillation:
 
         With `steadiness`, also the mean absolute error of how the clean latents that it means change
         from frame to frame, against the data's (B, C, F, h, w): what stands still in the data must
-        not tremble. Steps that end in noise count as much less as there is signal.
+        not tremble. With `texture`, also that of how much they vary around each place. Steps that end
+        in noise count as much less as there is signal.
         """
+        config, c = self.config, self.config.huber
         squares = (prediction.float() - target.prediction.float()).square().flatten(1)
-        c = self.config.huber
         losses = ((squares + c * c).sqrt() - c if c else squares).mean(dim=1)
-        if not self.config.steadiness or latents.shape[2] < 2:
+        if not (config.steadiness or config.texture):
             return losses
-        clean = torch.full_like(target.end, self.config.teacher_steps)
-        made = self.step(target.sample, prediction.float(), target.start, clean)
-        changes = (made - latents.float()).diff(dim=2).abs().flatten(1).mean(dim=1)
-        return losses + self.config.steadiness * self.levels[target.end] * changes
+        clean = torch.full_like(target.end, config.teacher_steps)
+        made, data = (
+            self.step(target.sample, prediction.float(), target.start, clean),
+            latents.float(),
+        )
+        beside = torch.zeros_like(losses)
+        if config.steadiness and latents.shape[2] > 1:
+            changes = (made - data).diff(dim=2).abs()
+            beside = config.steadiness * changes.flatten(1).mean(dim=1)
+        if config.texture:
+            missed = (variation(made) - variation(data)).abs()
+            beside = beside + config.texture * missed.flatten(1).mean(dim=1)
+        return losses + self.levels[target.end] * beside
 
     def _own_start(self, student: Predict, noise: Tensor, start: Tensor) -> Tensor:
         """Where the student's own steps lead from pure noise."""
@@ -204,6 +218,20 @@ class Distillation:
             keep = new_signal * signal + new_noise * noise
             push = new_noise * signal - new_signal * noise
         return keep.to(like.dtype), push.to(like.dtype)
+
+
+def variation(latents: Tensor) -> Tensor:
+    """How much latents (B, C, F, h, w) vary around each place: from cell to cell, and frame to frame.
+
+    Root mean squares of differences over 4x4 cells, of every channel: (B, 2 F - 1, C, h - 4, w - 4). A
+    blurred picture varies less, whatever it shows, and a smeared movement changes less; where within a
+    place that happens is free.
+    """
+    frames = latents.transpose(1, 2)  # (B, F, C, h, w)
+    across, down = frames.diff(dim=4)[..., 1:, :], frames.diff(dim=3)[..., 1:]
+    changes = frames.diff(dim=1)[..., 1:, 1:]
+    powers = torch.cat([across.square() + down.square(), changes.square()], dim=1)
+    return (avg_pool3d(powers, (1, _PLACE, _PLACE), stride=1) + _LEAST_POWER).sqrt()
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:

@@ -86,3 +86,12 @@ def draw_noise(
     """Standard normal noise (C, F, h, w), plus an offset that all cells and frames share."""
     noise = torch.randn(channels, num_frames, height, width, generator=generator)
     return noise + noise_offset * torch.randn(channels, 1, 1, 1, generator=generator)
+
+
+def draw_times(config: ObjectiveConfig, count: int, generator: torch.Generator) -> Tensor:
+    """Diffusion times (count,), noisy ones more often where `ObjectiveConfig.time_bias` says so."""
+    steps = config.noise.num_train_timesteps
+    if config.time_bias == 1:
+        return torch.randint(steps, (count,), generator=generator)
+    shares = torch.rand(count, generator=generator) ** (1 / config.time_bias)
+    return (steps * shares).long().clamp(max=steps - 1)

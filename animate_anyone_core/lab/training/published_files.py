@@ -51,8 +51,14 @@ def profile_of(
 
 def student_profile(teacher: FamilyProfile, config: DistillationConfig) -> FamilyProfile:
     """The settings that a student expects: its teacher's, but for few steps and no guidance."""
-    steps = config.student_steps
-    return replace(teacher, num_inference_steps=steps, guidance_scale=1.0, distilled_steps=steps)
+    steps, overlap = config.student_steps, config.overlap
+    return replace(
+        teacher,
+        num_inference_steps=steps,
+        guidance_scale=1.0,
+        distilled_steps=steps,
+        context_overlap=teacher.context_overlap if overlap is None else overlap,
+    )
 
 
 def write_lora(

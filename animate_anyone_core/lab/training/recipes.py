@@ -82,6 +82,15 @@ _BUILTIN_STAGE2: dict[str, Any] = {
     "run": {"checkpoint_every": 100, "sample_every": 200, "num_samples": 4},
 }
 
+#: Later data: most references stand as users' pictures do, backs are seen more often, and a share of
+#: the skeletons lack face and hands; noisy times, where poses are settled, are drawn more often.
+_STANDING: dict[str, Any] = {
+    "seed": 11,
+    "data": {"bare": 0.15, "standing": 0.65},
+    "objective": {"time_bias": 1.6, "unconditional_rate": 0.07, "noise_offset": 0.0},
+    "init": {"kind": "files"},
+}
+
 _REPLACE: dict[str, Any] = {
     "network": {"profile": "builtin-replace", "extra_inputs": ["target", "mask"]},
     "data": {"kind": "replaced-dancers"},
@@ -117,7 +126,10 @@ _BUILTIN_DISTILL: dict[str, Any] = {
         "guidance": 2.0,
         "start": "own",
         "adversarial": 0.03,
-        "steadiness": 0.7,
+        "steadiness": 0.3,
+        "texture": 2.5,
+        "overlap": 0,
+        "reach": 1.25,
     },
     "optimizer": {"lr": 1e-4, "lr_warmup_steps": 20, "ema_decay": 0.98},
     "run": {"checkpoint_every": 25, "sample_every": 100, "num_samples": 4},
@@ -142,6 +154,19 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             },
         ),
     ),
+    "builtin-stage1-standing": (
+        "the same, going on with references that stand and more backs; needs --init-from",
+        (
+            _BUILTIN,
+            _BUILTIN_STAGE1,
+            _STANDING,
+            {
+                "steps": 2100,
+                "data": {"cache_frames": 7, "behind": 0.15},
+                "optimizer": {"orthogonal_lr": 0.015, "lr": 7.5e-4},
+            },
+        ),
+    ),
     "builtin-stage2": (
         "the built-in model's temporal layers",
         (_BUILTIN, _BUILTIN_STAGE2),
@@ -152,6 +177,26 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
             _BUILTIN,
             _BUILTIN_STAGE2,
             {"steps": 1300, "batch_size": 6, "data": {"cache_scenes": 1500}},
+        ),
+    ),
+    "builtin-stage2-whole": (
+        "the denoising UNet, temporal and spatial layers together; needs --init-from and init.motion",
+        (
+            _BUILTIN,
+            _BUILTIN_STAGE2,
+            _STANDING,
+            {
+                "steps": 1000,
+                "batch_size": 4,
+                "data": {"cache_scenes": 800},
+                "objective": {"time_bias": 1.4},
+                "optimizer": {
+                    "orthogonal_lr": 0.006,
+                    "lr": 3e-4,
+                    "ema_decay": 0.98,
+                    "trained_spatial": True,
+                },
+            },
         ),
     ),
     "builtin-replace-stage1": (

@@ -48,7 +48,10 @@ _PATIENCE = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Run:
-    """What the loop works with, and what its tasks write; `first_step` steps were done before."""
+    """What the loop works with, and what its tasks write; `first_step` steps were done before.
+
+    In stage 3 there is a `teacher`, unless the student without its LoRA is it.
+    """
 
     folder: RunFolder
     accelerator: Any
@@ -58,6 +61,7 @@ class Run:
     encoders: FrozenEncoders
     source: SceneSource
     first_step: int
+    teacher: TrainedNetworks | None = None
 
 
 def start_run(config: TrainConfig, output: Path) -> Run:
@@ -136,7 +140,17 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         accelerator.step = 0
         logger.info("Going on after step %d.", position["step"])
     batches = encoded_batches(samples, share, encoders, device, config.data.num_workers)
-    return Run(folder, accelerator, networks, learner, batches, encoders, source, position["step"])
+    return Run(
+        folder,
+        accelerator,
+        networks,
+        learner,
+        batches,
+        encoders,
+        source,
+        position["step"],
+        getattr(objective, "teacher", None),
+    )
 
 
 def _objective(

@@ -11,7 +11,7 @@ from ...models.image_encoder import clip_pixels
 from ...replacement.person_boxes import box_cells
 from .cached_scenes import CachedScenes
 from .config import DataConfig, ObjectiveConfig
-from .objective import draw_noise
+from .objective import draw_noise, draw_times
 from .scenes import Scene, SceneSource, noise_seed
 
 Sample = dict[str, Tensor]
@@ -53,7 +53,7 @@ class Samples(Dataset):
         generator = torch.Generator().manual_seed(noise_seed(self._source.seed, index))
         times = data.num_frames if self._source.stage == 1 else 1
         kept = torch.rand(times, generator=generator) >= objective.unconditional_rate
-        t = torch.randint(objective.noise.num_train_timesteps, (times,), generator=generator)
+        t = draw_times(objective, times, generator)
         # pictures of their own share no offset
         frames_at_once = 1 if self._source.stage == 1 else data.num_frames
         size = (frames_at_once, data.height // 8, data.width // 8)

@@ -20,7 +20,10 @@ def choose_learning(networks: TrainedNetworks, config: TrainConfig) -> None:
     """
     lora = config.lora
     if not lora.rank:
-        choose_trained(networks, config.stage, config.optimizer.trained_reference)
+        optimizer = config.optimizer
+        choose_trained(
+            networks, config.stage, optimizer.trained_reference, optimizer.trained_spatial
+        )
         return
     unread = _unread_prefixes(networks.reference_net, "all")
     targets = [
@@ -36,15 +39,18 @@ def network_of(path: str) -> str:
     return "temporal" if is_temporal(path) else path.partition(".")[0]
 
 
-def choose_trained(networks: TrainedNetworks, stage: int, trained_reference: str) -> None:
+def choose_trained(
+    networks: TrainedNetworks, stage: int, trained_reference: str, trained_spatial: bool = False
+) -> None:
     """Set `requires_grad` of every parameter; see `trained_parameters`."""
-    trained = {name for name, _ in trained_parameters(networks, stage, trained_reference)}
+    chosen = trained_parameters(networks, stage, trained_reference, trained_spatial)
+    trained = {name for name, _ in chosen}
     for name, parameter in networks.named_parameters():
         parameter.requires_grad_(name in trained)
 
 
 def trained_parameters(
-    networks: TrainedNetworks, stage: int, trained_reference: str
+    networks: TrainedNetworks, stage: int, trained_reference: str, trained_spatial: bool = False
 ) -> Iterator[tuple[str, nn.Parameter]]:
     """The parameters that a stage moves, with their names; those that change nothing stay.
 
@@ -54,14 +60,15 @@ def trained_parameters(
         networks: All.
         stage: 1 to 3.
         trained_reference: "all", "without-last-block" or "none" (stage 1).
+        trained_spatial: Whether stage 2 moves the denoising UNet's spatial layers, too.
     """
     unread = _unread_prefixes(networks.reference_net, trained_reference)
     for name, parameter in networks.named_parameters():
-        temporal = is_temporal(name)
+        temporal, in_unet = is_temporal(name), name.startswith("denoising_unet.")
         moves = {
             1: not (temporal or name.startswith(unread)),
-            2: temporal,
-            3: name.startswith("denoising_unet."),
+            2: temporal or (trained_spatial and in_unet),
+            3: in_unet,
         }
         if moves[stage] and not is_idle(name.rpartition(".")[0]):
             yield name, parameter

@@ -1,7 +1,7 @@
 """A student beside its teacher: what stage 3 learns of every batch."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -123,6 +123,27 @@ def teacher_of(student: TrainedNetworks, device: torch.device) -> TrainedNetwork
     unet.load_state_dict(weights, assign=True)
     unet.to(device).requires_grad_(False).eval()
     return TrainedNetworks(unet, student.reference_net, student.pose_guider, student.attention)
+
+
+@contextmanager
+def beyond(
+    student: TrainedNetworks, teacher: TrainedNetworks | None, reach: float
+) -> Iterator[None]:
+    """While it lasts, the student lies `reach` times as far from its teacher as it is."""
+    if teacher is None or reach == 1:
+        yield
+        return
+    weights = dict(student.denoising_unet.named_parameters())
+    learned = {name: weight.detach().clone() for name, weight in weights.items()}
+    try:
+        with torch.no_grad():
+            for name, origin in teacher.denoising_unet.named_parameters():
+                weights[name].copy_(torch.lerp(origin, learned[name], reach))
+        yield
+    finally:
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(learned[name])
 
 
 def make_lesson(

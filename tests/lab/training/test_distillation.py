@@ -9,7 +9,12 @@ from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.training.config import DistillationConfig, TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.critic import Critic, Shown, adversarial_losses
-from animate_anyone_core.lab.training.distillation import Distillation, Teacher
+from animate_anyone_core.lab.training.distillation import (
+    Distillation,
+    Target,
+    Teacher,
+    variation,
+)
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.sampling.denoise import denoise
 from animate_anyone_core.sampling.schedule import NoiseSchedule, make_solver
@@ -210,6 +215,40 @@ def test_what_stands_still_must_not_tremble():
     one = [x[:, :, :1] for x in (right, latents)]  # a single frame has no changes
     single = target._replace(sample=target.sample[:, :, :1], prediction=one[0])
     assert steady.losses(*one[:1], single, one[1]).tolist() == [0.0, 0.0]
+
+
+def test_texture_is_variation_around_a_place_wherever_it_lies():
+    """Of stripes one cell wide: all of it; shifted, the same; blurred, none; a still clip no change."""
+    stripes = torch.arange(12.0).remainder(2).expand(1, 1, 2, 12, 12)
+    spatial, changes = variation(stripes)[:, :2], variation(stripes)[:, 2:]
+    least = 1e-4**0.5
+    torch.testing.assert_close(spatial, torch.full_like(spatial, (1 + 1e-4) ** 0.5))
+    torch.testing.assert_close(changes, torch.full_like(changes, least))
+    torch.testing.assert_close(variation(1 - stripes), variation(stripes))
+    torch.testing.assert_close(
+        variation(0 * stripes + 0.5), torch.full_like(variation(stripes), least)
+    )
+    flipped = torch.cat([stripes[:, :, :1], 1 - stripes[:, :, :1]], dim=2)
+    torch.testing.assert_close(
+        variation(flipped)[:, 2:], torch.full_like(changes, (1 + 1e-4) ** 0.5)
+    )
+
+
+def test_softness_costs_where_texture_counts():
+    """A student that says the mean of stripes pays; one that says them shifted by a cell does not."""
+    shape = (2, 3, 3, 8, 8)
+    stripes = torch.arange(8.0).remainder(2).expand(shape)
+    plain, sharp = distillation(), distillation(texture=0.5)
+    start = torch.tensor([0, 15])
+    target = Target(torch.zeros(shape), plain.times[start], stripes, start, start + 5)
+    level = plain.levels[target.end]
+    at = plain.levels[start].reshape(-1, 1, 1, 1, 1)
+    for made, missed in ((stripes.flip(-1), 0.0), (torch.full(shape, 0.5), 1.0)):
+        says = -made / (1 - at).sqrt()  # x_0 = α x - σ v, and x is 0
+        costs = sharp.losses(says, target, stripes) - plain.losses(says, target, stripes)
+        # of three frames and two changes only the frames have variation to miss
+        expected = 0.5 * level * missed * ((1 + 1e-4) ** 0.5 - 1e-4**0.5) * 3 / 5
+        torch.testing.assert_close(costs, expected, rtol=1e-3, atol=1e-5)
 
 
 def shown(latents: torch.Tensor) -> Shown:

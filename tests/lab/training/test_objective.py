@@ -5,7 +5,7 @@ import torch
 
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.training.config import ObjectiveConfig
-from animate_anyone_core.lab.training.objective import Objective, draw_noise
+from animate_anyone_core.lab.training.objective import Objective, draw_noise, draw_times
 from animate_anyone_core.sampling.schedule import NoiseSchedule
 
 V = ObjectiveConfig()
@@ -84,6 +84,17 @@ def test_noise_offset_is_shared_by_cells_and_frames():
     offset = with_offset - without
     assert torch.allclose(offset, offset[:, :1, :1, :1].expand_as(offset), atol=1e-5)
     assert len(offset[:, 0, 0, 0].unique()) == 4
+
+
+def test_noisy_times_are_drawn_as_much_more_often_as_is_asked():
+    """Of density b t^(b-1), the mean is b / (b + 1) and a share of 2^-b lies below the middle."""
+    for bias in (1.0, 1.6, 3.0):
+        config = ObjectiveConfig(time_bias=bias)
+        times = draw_times(config, 40_000, torch.Generator().manual_seed(2))
+        assert times.min() >= 0
+        assert times.max() <= 999
+        assert times.float().mean() / 1000 == pytest.approx(bias / (bias + 1), abs=0.01)
+        assert (times < 500).float().mean() == pytest.approx(2**-bias, abs=0.01)
 
 
 def test_noise_prediction_at_zero_terminal_snr_is_refused():

@@ -6,8 +6,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from animate_anyone_core.errors import SettingsError
+from animate_anyone_core.lab.training import dancer_scenes
 from animate_anyone_core.lab.training.batches import make_source
-from animate_anyone_core.lab.training.cached_scenes import draw_scenes
+from animate_anyone_core.lab.training.cached_scenes import CachedScenes, draw_scenes
 from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.samples import Samples, share_of_steps
@@ -116,6 +117,57 @@ def test_cached_scenes_are_the_drawn_ones(cached, tmp_path):
         scene = source.scene(index, cached.data.cache_frames)
         assert np.array_equal(frames[index], scene.frames)
         assert np.array_equal(skeletons[index], scene.skeletons)
+
+
+def test_the_reference_stands_as_often_as_is_asked(settings, tmp_path):
+    """Of cached scenes that show nothing but their picture's number."""
+    for name, array in (
+        ("skeletons", np.zeros((5, 6, 8, 8, 3), np.uint8)),
+        ("latents", np.tile(np.arange(6, dtype=np.float16)[:, None, None, None], (5, 1, 4, 1, 1))),
+        ("appearance", np.zeros((5, 6, 8), np.float32)),
+    ):
+        np.save(tmp_path / f"{name}.npy", array)
+    for stage, share, others in ((1, 0.6, 1 / 6), (2, 0.6, 1 / 6), (1, 0.0, 1 / 6)):
+        scenes = CachedScenes(tmp_path, tmp_path, tmp_path, stage, 3, first=share)
+        picked = [scenes.pick(index, 3)["latents"][:, 0, 0, 0].tolist() for index in range(2000)]
+        first = np.mean([numbers[0] == 0 for numbers in picked])
+        assert first == pytest.approx(share + (1 - share) * others, abs=0.04)
+        if stage == 1:
+            assert all(len(set(numbers)) == 4 for numbers in picked), "a target is no reference"
+
+
+def test_dancers_stand_turn_and_lack_faces_as_often_as_is_asked(settings):
+    """The first picture is the standing one; all others show backs; skeletons have bodies alone."""
+    more = {"data": {"standing": 0.5, "behind": 1.0, "bare": 1.0}}
+    config = make_config(TrainConfig, merge(settings, more))
+    plain = make_config(TrainConfig, merge(settings, {"data": {"standing": 0.5}}))
+    scene, whole = (source_of(each).scene(4, 5) for each in (config, plain))
+    # with its own background and shadow, a dancer that stands differs from itself nowhere
+    assert np.array_equal(scene.frames[0], whole.frames[0])
+    assert not any(
+        np.array_equal(*pair) for pair in zip(scene.frames[:-1], scene.frames[1:], strict=True)
+    )
+    drawn = [
+        (skeletons.max(axis=-1) > 0).mean()
+        for skeletons in (scene.skeletons[0], whole.skeletons[0])
+    ]
+    assert 0 < drawn[0] < drawn[1], "a face and hands less"
+
+
+def test_a_dancer_from_behind_has_its_right_side_on_the_right(settings, monkeypatch):
+    """Seen from the front it is on the left; `behind` turns all but the first picture."""
+    seen = []
+
+    def remember(poses, style):
+        seen.append(poses)
+        return np.zeros((poses.num_frames, 8, 8, 3), np.uint8)
+
+    monkeypatch.setattr(dancer_scenes, "draw_poses", remember)
+    more = {"data": {"standing": 1.0, "behind": 1.0}}
+    source_of(make_config(TrainConfig, merge(settings, more))).scene(1, 12)
+    shoulders = seen[0].points[:, 0, [2, 5], 0]  # right, left
+    is_behind = shoulders[:, 0] > shoulders[:, 1]
+    assert is_behind.tolist() == [False] + 11 * [True]
 
 
 def test_a_cache_takes_no_byte_before_it_is_written(cached, tmp_path):

@@ -20,6 +20,7 @@ from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.ema import EMA
 from animate_anyone_core.lab.training.initial_weights import load_frozen_encoders, make_networks
 from animate_anyone_core.lab.training.loop import optimizer_step
+from animate_anyone_core.lab.training.lora_layers import is_idle
 from animate_anyone_core.lab.training.networks import TrainedNetworks
 from animate_anyone_core.lab.training.optimizers import (
     make_optimizers,
@@ -231,6 +232,15 @@ def test_stage_1_without_last_block_trains_no_parameter_of_it(settings):
         is_moot = any(part in name for part in (".0.norm2.", ".attn2.to_q.", ".attn2.to_k."))
         is_moot &= ".transformer_blocks." in name
         assert parameter.requires_grad == (not is_moot and "up_blocks.1." not in name), name
+
+
+def test_stage_2_moves_the_whole_denoising_unet_where_that_is_asked(settings):
+    config = make_config(TrainConfig, settings)
+    networks = make_networks(config.init, config.network, 2, config.seed)
+    choose_trained(networks, 2, "all", trained_spatial=True)
+    for name, parameter in networks.named_parameters():
+        moves = name.startswith("denoising_unet.") and not is_idle(name.rpartition(".")[0])
+        assert parameter.requires_grad == moves, name
 
 
 def test_exactly_what_the_features_depend_on_is_chosen(settings):

@@ -141,6 +141,24 @@ def test_a_lora_of_a_student_acts_as_it_did_in_training(
     assert len(moved) == layers
 
 
+@pytest.mark.slow
+def test_a_student_is_written_as_far_beyond_as_is_asked(
+    lessons, teacher, encoders_folder, tmp_path
+):
+    """W = teacher + reach (learned - teacher); what goes on learning is not moved."""
+    learned = train(config_of(lessons), tmp_path / "once")
+    thick = config_of(lessons, distillation={"reach": 1.5, "overlap": 0})
+    beyond = train(thick, tmp_path / "beyond")
+    origin, near, far = (files_of(folder) for folder in (teacher, learned, beyond))
+    for name, weight in far.items():
+        torch.testing.assert_close(weight, torch.lerp(origin[name], near[name], 1.5))
+    encoders = {name: encoders_folder / name for name in ("vae", "image_encoder")}
+    assert load_models(beyond, **encoders)[0].profile.context_overlap == 0
+    states = [next((tmp_path / run).glob("checkpoints/*4/state")) for run in ("once", "beyond")]
+    once, again = (files_of(state) for state in states)
+    assert [name for name in once if not torch.equal(once[name], again[name])] == []
+
+
 @needs_peft
 @pytest.mark.slow
 def test_a_lora_counts_less_memory_than_whole_weights(lessons):
