@@ -22,7 +22,7 @@ from torch.nn.functional import avg_pool3d
 
 from ...sampling.guidance import guide
 from ...sampling.schedule import NoiseSchedule, make_solver
-from .config import DistillationConfig
+from .distillation_config import DistillationConfig
 
 #: Predicts from noisy latents (B, C, F, h, w) at times (B,).
 Predict = Callable[[Tensor, Tensor], Tensor]

@@ -13,7 +13,8 @@ from ...checkpoints.weight_files import write_weights
 from ...files import write_json
 from ...models.denoising_unet import DenoisingUNet
 from ...sampling.schedule import NoiseSchedule
-from .config import DataConfig, DistillationConfig, NetworkConfig
+from .config import DataConfig, NetworkConfig
+from .distillation_config import DistillationConfig
 from .lora_layers import lora_weights, merged_weights
 from .networks import TrainedNetworks
 from .sharding import whole

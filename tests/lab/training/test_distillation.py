@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from animate_anyone_core.errors import SettingsError
-from animate_anyone_core.lab.training.config import DistillationConfig, TrainConfig
+from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.critic import Critic, Shown, adversarial_losses
 from animate_anyone_core.lab.training.distillation import (
@@ -15,6 +15,7 @@ from animate_anyone_core.lab.training.distillation import (
     Teacher,
     variation,
 )
+from animate_anyone_core.lab.training.distillation_config import DistillationConfig
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.sampling.denoise import denoise
 from animate_anyone_core.sampling.schedule import NoiseSchedule, make_solver

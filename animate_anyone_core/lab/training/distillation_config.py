@@ -1,0 +1,53 @@
+"""Settings of stage 3, in which a student of few steps learns of a teacher."""
+
+from dataclasses import dataclass
+
+from ...errors import SettingsError
+from .settings import check_limits, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationConfig:
+    """Stage 3: what a student of few steps learns of its teacher.
+
+    Attributes:
+        student_steps: Steps of the student, which takes no guidance.
+        teacher_steps: Steps of the teacher that these stand for, a multiple of them.
+        guidance: The teacher's guidance; None takes what its weights were made for.
+        method: "trajectory": the target of a step is where the teacher's own steps lead;
+            "consistency": the teacher takes one, the rest of the way is the student's average (EMA).
+        start: Where a step starts: "data", noised latents; or "own", where the student's own steps
+            lead from pure noise (latents are then not looked at).
+        huber: Errors well above this count by their size, not by their square; 0 squares all.
+        adversarial: What a small critic of the latents at the end of a step counts beside the error,
+            against softness; 0 trains none.
+        steadiness: What it counts beside the error that the student's frames change otherwise than
+            the data's; against trembling of what stands still.
+        texture: What it counts beside the error that the student's frames vary less or more around a
+            place, and change so from frame to frame, than the data's; against softness.
+        overlap: Frames that the student's windows share by default; None keeps the teacher's. Fewer
+            need fewer windows.
+        reach: Whole weights are written so many times as far from the teacher's as they have learned to
+            lie: above 1, what they learned is laid on thicker.
+    """
+
+    student_steps: int = setting(4, least=1)
+    teacher_steps: int = setting(20, least=1)
+    guidance: float | None = None
+    method: str = setting("trajectory", choices=("trajectory", "consistency"))
+    start: str = setting("data", choices=("data", "own"))
+    huber: float = setting(0.0, least=0)
+    adversarial: float = setting(0.0, least=0)
+    steadiness: float = setting(0.0, least=0)
+    texture: float = setting(0.0, least=0)
+    overlap: int | None = setting(None, least=0)
+    reach: float = setting(1.0, is_free=True, least=0)
+
+    def __post_init__(self) -> None:
+        check_limits(self, "distillation.")
+        if self.teacher_steps % self.student_steps:
+            raise SettingsError(
+                f"distillation.teacher_steps ({self.teacher_steps}) must be a multiple of "
+                f"distillation.student_steps ({self.student_steps}): a step of the student stands "
+                "for whole steps of the teacher's."
+            )
