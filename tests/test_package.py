@@ -32,7 +32,7 @@ NEEDED = (
     "subgraphs/Animate from Video.json",
 )
 NOT_NEEDED = ("tests/", ".ci/", ".github/", ".pre-commit", "docs/", "constraints")
-LARGEST_PACKAGE = 25_000_000
+LARGEST_PACKAGE = 31_000_000  # 25 of them for the built-in models
 
 
 def listed(*options):
