@@ -10,7 +10,7 @@ import torch
 
 from ..animate import animate
 from ..animate_settings import AnimateSettings
-from ..checkpoints.builtin import BUILT_IN
+from ..checkpoints.builtin import BUILT_IN, BUILT_IN_MODELS
 from ..checkpoints.families import FAMILIES, FamilyProfile
 from ..checkpoints.lora import with_lora
 from ..checkpoints.model_folder import Models, load_models
@@ -63,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_driving_options(parser)
     add_replace_options(parser)
     add_figure_options(parser)
-    add("--models", default=BUILT_IN, metavar="DIR", help="published files' folder, or built-in")
+    shipped = ", ".join(BUILT_IN_MODELS)
+    folder = f"published files' folder, or one that ships: {shipped} (default {BUILT_IN})"
+    add("--models", default=BUILT_IN, metavar="DIR", help=folder)
     made = parser.add_mutually_exclusive_group(required=True)
     made.add_argument("--output", type=Path, metavar="OUT.mp4", help="video to write")
     made.add_argument(

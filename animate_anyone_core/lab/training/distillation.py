@@ -165,10 +165,8 @@ class Distillation:
         if not (config.steadiness or config.texture):
             return losses
         clean = torch.full_like(target.end, config.teacher_steps)
-        made, data = (
-            self.step(target.sample, prediction.float(), target.start, clean),
-            latents.float(),
-        )
+        made = self.step(target.sample, prediction.float(), target.start, clean)
+        data = latents.float()
         beside = torch.zeros_like(losses)
         if config.steadiness and latents.shape[2] > 1:
             changes = (made - data).diff(dim=2).abs()

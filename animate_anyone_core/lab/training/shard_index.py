@@ -69,10 +69,8 @@ def read_shards(path: Path | str) -> list[Clip]:
     folder = path.parent if path.name == LIST_NAME else path
     clips: list[Clip] = []
     for shard in _document(folder / LIST_NAME, LIST_FORMAT, "shards")["shards"]:
-        name = (
-            Path(str(shard.get("url"))).with_suffix(".json").name
-        )  # of this folder, whatever it says
-        clips += read_shard(folder / name)
+        name = Path(str(shard.get("url"))).name  # in this folder, whatever it says
+        clips += read_shard((folder / name).with_suffix(".json"))
     if not clips:
         raise SettingsError(f"data.path: {folder / LIST_NAME} lists no clips.")
     return clips

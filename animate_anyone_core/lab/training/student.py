@@ -138,7 +138,8 @@ def beyond(
     try:
         with torch.no_grad():
             for name, origin in teacher.denoising_unet.named_parameters():
-                weights[name].copy_(torch.lerp(origin, learned[name], reach))
+                own = learned[name]  # a teacher may wait elsewhere, in fewer bits
+                weights[name].copy_(torch.lerp(origin.to(own), own, reach))
         yield
     finally:
         with torch.no_grad():

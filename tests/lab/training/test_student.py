@@ -20,7 +20,7 @@ from animate_anyone_core.lab.training.memory_plan import plan_step
 from animate_anyone_core.lab.training.memory_tracking import FROZEN
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.lab.training.run import start_run
-from animate_anyone_core.lab.training.student import teacher_of
+from animate_anyone_core.lab.training.student import beyond, teacher_of
 from animate_anyone_core.lab.training.train import train
 
 UNET_FILES = ("denoising_unet", "motion_module")
@@ -169,6 +169,23 @@ def test_a_lora_counts_less_memory_than_whole_weights(lessons):
     )
     assert lora.peak[FROZEN] > 0
     assert lora.total < whole.total
+
+
+def test_a_teacher_in_fewer_bits_is_gone_beyond_too(settings):
+    """In the student's own type, and only while it is asked for."""
+    config = make_config(TrainConfig, settings)
+    student = make_networks(config.init, config.network, 1, seed=0)
+    teacher = teacher_of(student, torch.device("cpu"))
+    teacher.denoising_unet.to(torch.bfloat16)
+    weight = next(student.denoising_unet.parameters())
+    origin = next(teacher.denoising_unet.parameters()).float()
+    with torch.no_grad():
+        weight.add_(1.0)
+    learned = weight.detach().clone()
+    with beyond(student, teacher, 1.5):
+        assert weight.dtype == torch.float32
+        torch.testing.assert_close(weight.detach(), origin + 1.5 * (learned - origin))
+    assert torch.equal(weight, learned)
 
 
 def test_the_teacher_is_a_copy_on_the_runs_device_and_shares_what_does_not_learn(settings):
