@@ -7,6 +7,7 @@ loses nothing. Tools stay open in a Ray worker from one task to the next.
 """
 
 import pickle
+import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -31,6 +32,8 @@ from .tasks import (
 _AHEAD = 1.25
 #: A task is given up after so many machines that went while it was there: that is not its fault.
 _MOST_MACHINES = 10
+#: Seconds in which the head of a cluster answers.
+_ANSWER = 10.0
 
 
 class RayCluster:
@@ -55,13 +58,11 @@ class RayCluster:
         begin: Callable[[], None] = nothing,
     ) -> None:
         self._ray = _import_ray()
+        _check_there(address)
         try:
             self._ray.init(address, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, OSError, ValueError, RuntimeError) as error:
-            raise SettingsError(
-                f"There is no Ray cluster at {address} ({' '.join(str(error).split())[:200]}). Start "
-                "one with `ray start --head`, other machines with `ray start --address HOST:6379`."
-            ) from error
+            raise _no_cluster(address, error) from error
         self._open = self._ray.put(pickle.dumps((open_tools, begin)))
         if num_gpus is None:
             num_gpus = float("GPU" in self._ray.cluster_resources())
@@ -124,6 +125,23 @@ def _opened(pickled: bytes) -> OpenTools:
 
 def _run(task: Task, pickled: bytes) -> Any:
     return attempt(task, _opened(pickled))
+
+
+def _check_there(address: str) -> None:
+    """Tell at once that nothing answers at an address; Ray waits for it, for many minutes."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
+        except (OSError, OverflowError) as error:
+            raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"There is no Ray cluster at {address} ({' '.join(str(error).split())[:200]}). Start "
+        "one with `ray start --head`, other machines with `ray start --address HOST:6379`."
+    )
 
 
 def _import_ray() -> Any:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -93,6 +94,10 @@ def test_a_cluster_that_is_not_there_is_told():
     pytest.importorskip("ray", reason='needs Ray: pip install "animate-anyone[cluster]"')
     with pytest.raises(SettingsError, match="There is no Ray cluster at nowhere"):
         RayCluster("nowhere", str)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    with pytest.raises(SettingsError, match=rf"no Ray cluster at 127\.0\.0\.1:{port} \(.*refused"):
+        RayCluster(f"127.0.0.1:{port}", str)  # at once: Ray itself waits for ten minutes and more
 
 
 @pytest.mark.slow

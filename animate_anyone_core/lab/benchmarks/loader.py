@@ -150,7 +150,7 @@ def _samples(path: Path, stage: int, size: int, seeks: bool) -> Any:
     from ..training.samples import Samples
 
     class FromTheStart(ClipScenes):
-        def _index_of(self, path: Any) -> FrameIndex | None:
+        def _index_of(self, path: Any, place: Any) -> FrameIndex | None:
             return None
 
     data = _data(path, stage, size)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...commands.progress_bar import progress_bar
 from ...errors import SettingsError
+from ..training.remote import as_place
 from ..training.shard_writing import write_shards
 
 logger = logging.getLogger("animate_anyone")
@@ -22,7 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     text = "clips with poses, as `train --data` takes them: a folder, or `prepare`'s meta.json"
     add("--data", type=Path, required=True, metavar="PATH", help=text)
-    add("--output", type=Path, required=True, metavar="DIR", help="write the shards there")
+    text = (
+        "write the shards there; also s3://bucket/shards, gs:// and what else fsspec reaches: then "
+    )
+    text += "one after the other is written in TMPDIR and uploaded"
+    add("--output", type=as_place, required=True, metavar="DIR", help=text)
     text = f"close a shard before it has more than N megabytes ({_SHARD_MB})"
     add("--shard-mb", type=int, default=_SHARD_MB, metavar="N", help=text)
 

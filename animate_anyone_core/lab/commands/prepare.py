@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     text += "see the same files under the same names"
     add("--ray", metavar="ADDRESS", help=text)
+    text = (
+        "with --ray and --device cuda: part of a GPU that each worker takes, so that 0.25 has four "
+    )
+    text += "share one, each with networks of its own (1)"
+    add("--gpu-share", type=float, default=1.0, metavar="X", help=text)
     text = f"look for people every N frames ({default.interval})"
     add("--interval", type=int, default=default.interval, metavar="N", help=text)
     add("--smooth", action="store_true", help="smooth the poses (published training does not)")
@@ -141,9 +146,11 @@ def _workers(
             "--processes must be at least 1, and is of this machine: with --ray, as many work as the "
             f"cluster has cores; got {args.processes}."
         )
+    if not 0.01 <= args.gpu_share <= 1:
+        raise SettingsError(f"--gpu-share is from 0.01 to 1, got {args.gpu_share:g}.")
     in_worker = partial(networks, num_threads=1)
     if args.ray is not None:
-        num_gpus = 1.0 if args.device.startswith("cuda") else 0.0
+        num_gpus = args.gpu_share if args.device.startswith("cuda") else 0.0
         return on_cluster(args.ray, in_worker, num_gpus)
     detector = networks()  # tells what is wrong with a network, before any process starts
     size = args.processes or (_cores() if detector.is_on_cpu else 1)

@@ -54,7 +54,11 @@ several processes: accelerate launch --num_processes 2 -m animate_anyone_core tr
     )
     add("--vae", metavar="DIR", help="folder of the VAE (init.vae)")
     add("--image-encoder", metavar="DIR", help="folder of the image encoder (init.image_encoder)")
-    add("--data", metavar="PATH", help="clips to train on (data.path); sets data.kind to clips")
+    text = (
+        "clips to train on (data.path); sets data.kind to clips. Shards of `pack` are read where "
+    )
+    text += "they are, also at s3://bucket/shards, gs://, https:// and what else fsspec reaches"
+    add("--data", metavar="PATH", help=text)
     add("--max-minutes", type=float, metavar="X", help="stop after this long (run.max_minutes)")
     add("--dry-run", action="store_true", help=DRY_RUN)
 

@@ -28,7 +28,7 @@ from .scenes import SceneSource, pick_rng
 
 logger = logging.getLogger("animate_anyone")
 
-_NOT_DRAWN = ("cache_path", "num_workers", "decoder_threads", "num_frames")
+_NOT_DRAWN = ("cache_path", "num_workers", "decoder_threads", "fetch_gb", "num_frames")
 
 
 class CachedScenes:

@@ -15,6 +15,7 @@ Shards are of `shard_index`.
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,10 @@ from ...borders import limits
 from ...borders.json_text import read_json_file
 from ...errors import MediaError, SettingsError
 from ...images import pictures_in, read_picture
-from ...media.file_part import FilePlace
+from ...media.file_part import FilePart, FilePlace
 from ...video import VIDEO_SUFFIXES, count_stored_frames, stored_frames, stored_rate
+from .far_clips import FarPart, part_at_hand
+from .fetched_files import FetchedFiles
 from .packed_poses import PackedPoses
 from .pose_arrays import count_poses
 
@@ -44,11 +47,43 @@ class Clip:
         poses: A skeleton video, a folder of skeleton pictures, a JSON file of poses, or arrays of
             them within a shard.
         num_frames: Frames of both, where an index tells; None if they are to be counted.
+        far: What holds both, where that is elsewhere: frames and poses are parts of it, once it is here.
     """
 
     frames: FilePlace
     poses: FilePlace | PackedPoses
     num_frames: int | None = None
+    far: FarPart | None = None
+
+
+def moved(clip: Clip, whole: Path, by: int = 0, far: FarPart | None = None) -> Clip:
+    """A clip that lies in one file, in another one: each part so many bytes further on."""
+
+    def in_it(part: FilePlace) -> FilePart:
+        assert isinstance(part, FilePart)
+        return part._replace(whole=whole, start=part.start + by)
+
+    poses = clip.poses
+    if isinstance(poses, PackedPoses):
+        poses = poses._replace(points=in_it(poses.points), scores=in_it(poses.scores))
+    else:
+        poses = in_it(poses)
+    return Clip(in_it(clip.frames), poses, clip.num_frames, far)
+
+
+@contextmanager
+def clip_at_hand(clip: Clip, kept: FetchedFiles) -> Iterator[Clip]:
+    """A clip that can be read on this machine, fetched if it is elsewhere.
+
+    Raises:
+        ElsewhereError: If it cannot be fetched.
+        MissingDependencyError: If a package is missing that reaches there.
+    """
+    if clip.far is None:
+        yield clip
+        return
+    with part_at_hand(clip.far, kept) as path:
+        yield moved(clip, path)
 
 
 def find_clips(path: Path | str) -> list[Clip]:

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import AnimateAnyoneError, SettingsError
+from ...errors import AnimateAnyoneError, MissingDependencyError, SettingsError
 from ...media.file_part import FilePlace
 from ...pose.drawing import draw_frames
-from .clip_files import Clip, count_both, find_clips, read_frames
+from .clip_files import Clip, clip_at_hand, count_both, find_clips, read_frames
 from .config import DataConfig
 from .cuts import Cut
+from .far_clips import kept_clips
 from .frame_seeking import FrameIndex, index_frames, read_cuts
 from .packed_poses import PackedPoses
 from .pose_arrays import load_picks
+from .remote import Remote, as_place
+from .remote_parts import ElsewhereError
 from .scenes import Scene, picture_rng
 from .shard_index import is_shards, read_shards
 
@@ -26,11 +29,12 @@ _MOST_INDEXES = 20_000
 
 
 class ClipScenes:
-    """Scenes from clips on disk, in folders or in shards.
+    """Scenes from clips on disk, in folders or in shards, or in shards elsewhere.
 
     Clips that cannot be used (unreadable, poses of another length, shorter than the window) are
     left out with a warning that counts them. A frame that turns out to be damaged later is warned
-    about, and another clip is taken in its place: which one follows from the scene's number.
+    about, and another clip is taken in its place: which one follows from the scene's number. What is
+    elsewhere and cannot be had ends the run: whether a connection holds must not decide what is learned.
 
     Args:
         config: Where the clips are and how they are cut.
@@ -39,6 +43,8 @@ class ClipScenes:
 
     Raises:
         SettingsError: If no clip can be used.
+        ElsewhereError: If shards elsewhere cannot be read.
+        MissingDependencyError: If a package is missing that reaches there.
     """
 
     def __init__(self, config: DataConfig, stage: int, seed: int) -> None:
@@ -48,7 +54,13 @@ class ClipScenes:
         self._indexes: dict[FilePlace, FrameIndex | None] = {}
         self._clips: list[tuple[Clip, int]] = []  # with the number of its frames
         reasons: list[str] = []
-        clips = read_shards(config.path) if is_shards(config.path) else find_clips(config.path)
+        self._kept = kept_clips(config.fetch_gb)
+        place = as_place(config.path)
+        if is_shards(place):
+            clips = read_shards(place)
+        else:
+            assert not isinstance(place, Remote)
+            clips = find_clips(place)
         for clip in clips:
             try:
                 self._clips.append((clip, self._usable_frames(clip)))
@@ -72,13 +84,17 @@ class ClipScenes:
 
         Raises:
             SettingsError: If clip after clip turns out to be damaged.
+            ElsewhereError: If one cannot be fetched.
         """
         rng = picture_rng(self.seed, index)
         problem: Exception | None = None
         for _ in range(_MOST_TRIES):
             clip, length = self._clips[int(rng.integers(len(self._clips)))]
             try:
-                return self._read(clip, length, num_frames, rng)
+                with clip_at_hand(clip, self._kept) as local:
+                    return self._read(clip, local, length, num_frames, rng)
+            except (ElsewhereError, MissingDependencyError):
+                raise
             except (AnimateAnyoneError, OSError) as error:
                 problem = error
                 if clip not in self._reported:
@@ -98,16 +114,18 @@ class ClipScenes:
             )
         return count
 
-    def _read(self, clip: Clip, length: int, num_frames: int, rng: np.random.Generator) -> Scene:
+    def _read(
+        self, clip: Clip, local: Clip, length: int, num_frames: int, rng: np.random.Generator
+    ) -> Scene:
         config = self._config
         if self.stage == 1:
             picks = _apart(length, num_frames - 1, config.sample_margin, rng)
         else:
             window = _window(length, num_frames - 1, config.frame_stride, rng)
             picks = [int(rng.integers(length)), *window]
-        index = self._index_of(clip.frames)
+        index = self._index_of(clip.frames, local.frames)
         if index is None:
-            whole = read_frames(clip.frames, picks)
+            whole = read_frames(local.frames, picks)
             size = (whole[0].shape[1], whole[0].shape[0])
         else:
             size = index.size
@@ -116,36 +134,39 @@ class ClipScenes:
         if index is None:
             frames = [cut.of_whole(frame) for frame in whole]
         else:
-            frames = read_cuts(clip.frames, index, picks, cut, config.decoder_threads)
-        return Scene(np.stack(frames), np.stack(self._skeletons(clip.poses, picks, cut, size)))
+            frames = read_cuts(local.frames, index, picks, cut, config.decoder_threads)
+        return Scene(np.stack(frames), np.stack(self._skeletons(clip, local, picks, cut, size)))
 
     def _skeletons(
-        self,
-        place: FilePlace | PackedPoses,
-        picks: list[int],
-        cut: Cut,
-        size: tuple[int, int],
+        self, clip: Clip, local: Clip, picks: list[int], cut: Cut, size: tuple[int, int]
     ) -> list[np.ndarray]:
+        place = local.poses
         if isinstance(place, PackedPoses):
             poses = place.load(picks)
         elif isinstance(place, Path) and place.suffix == ".json":
             poses = load_picks(place, picks, size)
         else:
-            index = self._index_of(place)
+            assert not isinstance(clip.poses, PackedPoses)
+            index = self._index_of(clip.poses, place)
             if index is None:
                 return [cut.of_whole(frame) for frame in read_frames(place, picks)]
             return read_cuts(place, index, picks, cut, self._config.decoder_threads)
         drawn = draw_frames(poses, self._config.drawing, size)
         return [cut.of_whole(skeleton) for skeleton in drawn]
 
-    def _index_of(self, path: FilePlace) -> FrameIndex | None:
-        """Where a video's frames are, found once; None for pictures, or if seeking is no way."""
-        if isinstance(path, Path) and path.is_dir():
+    def _index_of(self, path: FilePlace, place: FilePlace) -> FrameIndex | None:
+        """Where a video's frames are, found once; None for pictures, or if seeking is no way.
+
+        Args:
+            path: The video, as clips name it.
+            place: The same on this machine.
+        """
+        if isinstance(place, Path) and place.is_dir():
             return None
         if path not in self._indexes:
             while len(self._indexes) >= _MOST_INDEXES:
                 del self._indexes[next(iter(self._indexes))]
-            self._indexes[path] = index_frames(path)
+            self._indexes[path] = index_frames(place)
         return self._indexes[path]
 
 

@@ -53,6 +53,8 @@ class DataConfig:
         num_workers: Processes that prepare samples; the samples do not depend on it.
         decoder_threads: Clips: threads that decode a video, in each process; 0 for as many as there
             are processors. The samples do not depend on it.
+        fetch_gb: Shards elsewhere: gigabytes of this machine's disk, in TMPDIR, that fetched clips may
+            take. The samples do not depend on it.
     """
 
     kind: str = setting("dancers", choices=("dancers", "replaced-dancers", "clips"))
@@ -77,6 +79,7 @@ class DataConfig:
     cache_path: str | None = setting(None, is_free=True)
     num_workers: int = setting(0, is_free=True, least=0)
     decoder_threads: int = setting(1, is_free=True, least=0)
+    fetch_gb: float = setting(20.0, is_free=True, least=0)
 
     def __post_init__(self) -> None:
         check_limits(self, "data.")

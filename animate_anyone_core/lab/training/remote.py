@@ -5,13 +5,10 @@ and read there: what FFmpeg opens is a local file in any case. What is made is w
 whole.
 """
 
-import getpass
 import hashlib
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,8 +16,9 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from ...errors import AnimateAnyoneError, MediaError, MissingDependencyError, SettingsError
-from ...files import check_writable, whole_file
+from ...files import check_writable
 from ...video import VIDEO_SUFFIXES
+from .fetched_files import FetchedFiles
 
 #: What fetched films may take of the disk, in bytes; the one that was read last stays.
 MOST_BYTES = 20 * 2**30
@@ -57,6 +55,11 @@ class Remote:
         """Folders of pictures are read here only."""
         return False
 
+    @property
+    def parent(self) -> "Remote":
+        """The folder that it lies in."""
+        return Remote(self.url.rstrip("/").rpartition("/")[0])
+
     def __truediv__(self, path: str) -> "Remote":
         return Remote(f"{self.url.rstrip('/')}/{path}", f"{self.inside}/{path}".lstrip("/"))
 
@@ -86,7 +89,7 @@ def find_videos(place: Remote) -> list[Remote]:
     """
     if place.suffix.lower() in VIDEO_SUFFIXES:
         return [Remote(place.url, place.name)]
-    with _reached(place, "listed", SettingsError) as (files, root):
+    with reached(place, "listed", SettingsError) as (files, root):
         names = sorted(files.find(root))
     found = []
     for name in names:
@@ -113,8 +116,21 @@ def check_place(place: Place) -> None:
             f"Nothing can be written to {place}: web servers only give. Name a folder, or a bucket such "
             "as s3://bucket/poses."
         )
-    with _reached(place, "reached"):
+    with reached(place, "reached"):
         pass
+
+
+def exists(place: Place) -> bool:
+    """Whether there is a file.
+
+    Raises:
+        MediaError: If nobody can tell.
+        MissingDependencyError: If a package is missing that reaches there.
+    """
+    if isinstance(place, Path):
+        return place.is_file()
+    with reached(place, "looked up") as (files, name):
+        return bool(files.exists(name))
 
 
 @contextmanager
@@ -128,16 +144,13 @@ def at_hand(place: Place) -> Iterator[Path]:
     if isinstance(place, Path):
         yield place
         return
-    cache = _cache()
-    held = cache / f"{hashlib.sha256(place.url.encode()).hexdigest()[:32]}{place.suffix}"
-    with tempfile.TemporaryDirectory(prefix="in-use-", dir=cache) as name:
-        own = Path(name) / place.name  # stays when others make room
-        if not _linked(held, own):
-            with whole_file(held) as part, _reached(place, "fetched") as (files, path):
-                files.get_file(path, str(part))
-            _make_room(cache, held)
-            if not _linked(held, own):
-                raise MediaError(f"{place} was fetched, and is gone: is {cache} emptied?")
+
+    def fetch(part: Path) -> None:
+        with reached(place, "fetched") as (files, path):
+            files.get_file(path, str(part))
+
+    key = f"{hashlib.sha256(place.url.encode()).hexdigest()[:32]}{place.suffix}"
+    with FetchedFiles("films", MOST_BYTES).at_hand(key, place.name, fetch) as own:
         yield own
 
 
@@ -162,7 +175,7 @@ def at_work(places: Sequence[Place | None]) -> Iterator[list[Path | None]]:
                 continue
             path = folder / place.name
             local.append(path)
-            with _reached(place, "fetched") as (files, name):
+            with reached(place, "fetched") as (files, name):
                 if files.exists(name):
                     files.get_file(name, str(path))
                     before[number] = path.stat().st_mtime_ns
@@ -171,20 +184,37 @@ def at_work(places: Sequence[Place | None]) -> Iterator[list[Path | None]]:
             if not isinstance(place, Remote) or own is None or not own.is_file():
                 continue
             if own.stat().st_mtime_ns != before.get(number):
-                _upload(own, place)
+                upload(own, place)
 
 
-def _upload(path: Path, place: Remote) -> None:
-    with _reached(place, "written") as (files, name):
+def upload(path: Path, place: Remote) -> None:
+    """Put a file of this machine there, whole.
+
+    Raises:
+        MediaError: If it cannot be written.
+        MissingDependencyError: If a package is missing that reaches there.
+    """
+    with reached(place, "written") as (files, name):
         files.makedirs(str(PurePosixPath(name).parent), exist_ok=True)
         files.put_file(str(path), name)
 
 
 @contextmanager
-def _reached(
+def reached(
     place: Remote, what: str, kind: type[AnimateAnyoneError] = MediaError
 ) -> Iterator[tuple[Any, str]]:
-    """The file system of a place, and its path there; what goes wrong comes as a sentence."""
+    """The file system of a place, and its path there; what goes wrong comes as a sentence.
+
+    Args:
+        place: Where.
+        what: What it cannot be if something goes wrong, such as "read".
+        kind: What is raised then.
+
+    Raises:
+        AnimateAnyoneError: `kind`.
+        MissingDependencyError: If a package is missing that reaches there.
+        SettingsError: If nothing does.
+    """
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
@@ -210,45 +240,3 @@ def _reached(
     except Exception as error:  # each protocol has errors of its own
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise kind(f"{place} cannot be {what}: {reason[:300]}.") from error
-
-
-def _cache() -> Path:
-    """The folder of fetched films, which is this user's alone."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's
-        user = "nobody"
-    folder = Path(tempfile.gettempdir()) / f"animate-anyone-films-{user}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if os.name != "nt" and folder.stat().st_mode & 0o022:
-        raise MediaError(f"Others can write to {folder}. Move it away, or set TMPDIR.")
-    return folder
-
-
-def _linked(held: Path, own: Path) -> bool:
-    """Give a fetched film another name, under which it stays; False if it is not here."""
-    with suppress(FileNotFoundError):
-        os.utime(held)  # read last now
-        try:
-            os.link(held, own)
-        except FileNotFoundError:
-            raise
-        except OSError:  # a disk that knows no second names
-            shutil.copyfile(held, own)
-        return True
-    return False
-
-
-def _make_room(cache: Path, newest: Path) -> None:
-    """Forget the films that were read longest ago."""
-    films = []
-    for path in cache.iterdir():
-        with suppress(FileNotFoundError):
-            if path.is_file() and path != newest:
-                films.append((path.stat().st_mtime, path.stat().st_size, path))
-    left = sum(size for _, size, _ in films) + newest.stat().st_size
-    for _, size, path in sorted(films):
-        if left <= MOST_BYTES:
-            return
-        path.unlink(missing_ok=True)
-        left -= size

@@ -97,8 +97,13 @@ class SampleGrids:
             image_encoder=encoders.image_encoder,
             profile=self._profile,
         )
+        height, width = scene.frames.shape[
+            1:3
+        ]  # trained at, maybe not what the weights were made for
         settings = AnimateSettings.for_model(
             models,
+            width=width,
+            height=height,
             num_inference_steps=self._run.sample_steps,
             seed=seed,
             windows=WindowSettings(context_frames=self._num_frames, context_overlap=0),

@@ -1,14 +1,17 @@
 """Clips into shards, in their order: tars that WebDataset's readers take, with an index beside each.
 
 A shard is there completely or not at all. What was stopped goes on behind the last whole shard, if those
-hold the clips that come first now; the list of shards is written when all are there.
+hold the clips that come first now; the list of shards is written when all are there. Shards that go
+elsewhere are written here one after the other, and uploaded: the tar, then its index.
 """
 
 import io
 import json
 import logging
 import tarfile
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,16 +19,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import AnimateAnyoneError, SettingsError
-from ...files import check_writable, whole_file, write_json
+from ...files import whole_file, write_json
 from ...progress import OnStep, silent
 from .clip_files import Clip, count_both, find_clips, read_frames
 from .frame_seeking import index_frames
 from .pose_arrays import load_picks
+from .remote import Place, Remote, check_place, exists
+from .remote_parts import ElsewhereError, size_of, upload_patiently
 from .shard_index import (
     LIST_FORMAT,
     LIST_NAME,
     SHARD_FORMAT,
     is_shards,
+    read_far_index,
+    read_far_shard,
     read_index,
     read_shard,
     shard_name,
@@ -84,32 +91,35 @@ class _Member(NamedTuple):
 
 
 def write_shards(
-    path: Path, output: Path, shard_bytes: int, on_step: OnStep = silent
+    path: Path, output: Place, shard_bytes: int, on_step: OnStep = silent
 ) -> PackReport:
     """Pack clips with poses.
 
     Args:
         path: A folder or a list of clips, as training takes it.
-        output: Folder of the shards.
+        output: Folder of the shards, also elsewhere.
         shard_bytes: A shard is closed before it has more; a larger clip has one of its own.
         on_step: Called with the clips that are done; raise from it to stop.
 
     Raises:
         SettingsError: If there is nothing to pack, or the folder holds shards of other clips.
         MediaError: If something cannot be written.
+        ElsewhereError: If shards elsewhere cannot be looked up.
+        MissingDependencyError: If a package is missing that reaches there.
     """
     if is_shards(path):
         raise SettingsError(f"{path} holds shards already. Name the folder they were packed from.")
     root = path if path.is_dir() else path.parent
     sources = [_Source(clip, _facts(clip, root)) for clip in find_clips(path)]
-    check_writable(output / LIST_NAME)
+    check_place(output / LIST_NAME)
     report, done = PackReport(), 0
     listed: list[dict[str, Any]] = []
     while done < len(sources):
-        stem = output / shard_name(len(listed))
-        index = _kept(stem, sources[done:])
+        stem = shard_name(len(listed))
+        index = _kept(output, stem, sources[done:])
         if index is None:
-            index = _write_shard(stem, sources[done:], report.packed, shard_bytes)
+            with _written(output, [f"{stem}.tar", f"{stem}.json"]) as folder:
+                index = _write_shard(folder / stem, sources[done:], report.packed, shard_bytes)
         else:
             report.kept += len(index["clips"])
         done += len(index["made_of"])
@@ -118,14 +128,32 @@ def write_shards(
             logger.warning("Left out: %s", reason)
         if index["clips"]:
             report.packed += len(index["clips"])
-            report.shards.append(stem.with_suffix(".tar").stat().st_size)
-            listed.append({"url": f"{stem.name}.tar", "clips": len(index["clips"])})
+            report.shards.append(_size(output / f"{stem}.tar"))
+            listed.append({"url": f"{stem}.tar", "clips": len(index["clips"])})
         on_step(done, len(sources))
     if not listed:
         first = next(iter(report.left_out.values()))
         raise SettingsError(f"None of the {len(sources)} clips can be packed. The first: {first}")
-    write_json({"format": LIST_FORMAT, "shards": listed}, output / LIST_NAME, indent=1)
+    with _written(output, [LIST_NAME]) as folder:
+        write_json({"format": LIST_FORMAT, "shards": listed}, folder / LIST_NAME, indent=1)
     return report
+
+
+@contextmanager
+def _written(output: Place, names: list[str]) -> Iterator[Path]:
+    """A folder for new files: the output, or one from where they are uploaded in this order."""
+    if isinstance(output, Path):
+        yield output
+        return
+    with tempfile.TemporaryDirectory(prefix="animate-anyone-") as folder:
+        yield Path(folder)
+        for name in names:
+            if (Path(folder) / name).is_file():
+                upload_patiently(Path(folder) / name, output / name)
+
+
+def _size(place: Place) -> int:
+    return place.stat().st_size if isinstance(place, Path) else size_of(place)
 
 
 def _facts(clip: Clip, root: Path) -> list[Any]:
@@ -137,24 +165,32 @@ def _facts(clip: Clip, root: Path) -> list[Any]:
     return [name, *(number for stat in stats for number in (stat.st_size, stat.st_mtime_ns))]
 
 
-def _kept(stem: Path, sources: list[_Source]) -> dict[str, Any] | None:
+def _kept(output: Place, name: str, sources: list[_Source]) -> dict[str, Any] | None:
     """The index of a shard that is there; None if it is to be written.
 
     Raises:
         SettingsError: If it holds other clips.
     """
-    path = stem.with_suffix(".json")
-    if not path.is_file():
+    path = output / f"{name}.json"
+    if not exists(path):
         return None
     try:
-        read_shard(path)
-        index = read_index(path)
+        if isinstance(path, Remote):
+            read_far_shard(path)
+            index = read_far_index(path)[0]
+        else:
+            read_shard(path)
+            index = read_index(path)
+    except ElsewhereError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        return None  # without its tar
     except SettingsError:
         return None  # damaged, or without its tar
     made_of = index.get("made_of")
     if not made_of or made_of != [source.facts for source in sources[: len(made_of)]]:
         raise SettingsError(
-            f"{path.with_suffix('.tar')} holds other clips than those that are to be packed, or they "
+            f"{output / name}.tar holds other clips than those that are to be packed, or they "
             "changed since. Remove the shards, or name another folder with --output."
         )
     return index

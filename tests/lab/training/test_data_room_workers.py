@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 
 from animate_anyone_core.__main__ import main
 from animate_anyone_core.checkpoints.builtin import built_in_pose_networks
+from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.synthetic.dancers import render_clip
 from animate_anyone_core.lab.training.data_room.filters import FilterSettings
 from animate_anyone_core.lab.training.data_room.workers import in_processes, on_cluster
@@ -72,6 +73,23 @@ def test_processes_are_at_least_one_and_not_a_clusters(tmp_path, capsys):
     for options in (["--processes", "0"], ["--processes", "2", "--ray", "auto"]):
         assert main(["prepare", "--videos", str(tmp_path), *options]) == 2
         assert "--processes must be at least 1, and is of this machine" in capsys.readouterr().err
+
+
+def test_workers_of_a_cluster_can_share_a_gpu(tmp_path, capsys, monkeypatch):
+    def taken(address, open_detector, num_gpus):
+        raise SettingsError(f"{num_gpus:g} of a GPU at {address}")
+
+    monkeypatch.setattr("animate_anyone_core.lab.commands.prepare.on_cluster", taken)
+    write_video(tmp_path / "a.mp4", render_clip(3, 7, 4, 96, 96).frames, 12)
+    command = ["prepare", "--videos", str(tmp_path), "--ray", "auto"]
+    for options, said in (
+        (["--device", "cuda", "--gpu-share", "0.25"], "0.25 of a GPU at auto"),
+        (["--device", "cuda:0"], "1 of a GPU at auto"),
+        (["--gpu-share", "0.25"], "0 of a GPU at auto"),
+        (["--gpu-share", "2"], "--gpu-share is from 0.01 to 1, got 2"),
+    ):
+        assert main([*command, *options]) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -154,7 +154,7 @@ def test_samples_are_what_they_were(clip, tmp_path, dancer):
     """Stage 1 and 2: those that whole pictures and JSON give; with arrays, and with threads."""
 
     class FromTheStart(ClipScenes):
-        def _index_of(self, path):
+        def _index_of(self, path, place):
             return None
 
     def data(**changes):
