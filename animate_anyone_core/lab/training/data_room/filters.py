@@ -33,7 +33,7 @@ class FilterSettings:
         least_face: Likewise of the face's.
         most_jitter: Longest time between frames over the usual one.
         most_letters: Letters of a line of text that stays, see `burnt_text`.
-        least_difference: Bits of 192 by which fingerprints of two clips must differ.
+        least_difference: By how much two clips must differ, see `Fingerprints`.
     """
 
     cut: float | None = 18.0
@@ -46,7 +46,7 @@ class FilterSettings:
     least_face: float | None = None
     most_jitter: float | None = 1.5
     most_letters: int | None = 4
-    least_difference: int | None = 16
+    least_difference: float | None = 0.015
 
     def __post_init__(self) -> None:
         for entry in fields(self):

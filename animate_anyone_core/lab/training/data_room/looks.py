@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from ....pose.drawing import import_cv2
 from .burnt_text import letters_in_a_row
 from .camera import Step, camera_step, drift
+from .fingerprints import SIZE
 from .shots import find_shots, small_picture
 
 #: Width of the small pictures that the camera's motion is found in.
 _CAMERA_WIDTH = 320
-_HASH = 8
 #: Frames that are searched for text.
 _READ = 24
 
@@ -35,7 +35,7 @@ class Looks:
             1/s where they are blurred over s pixels.
         camera: How fast the background drifts or grows, in widths a frame; None if it shows nothing.
         letters: How many letters the longest line of text has that stays, see `burnt_text`.
-        prints: Bits of the fingerprints at 1/4, 1/2 and 3/4, (3, 64) bool.
+        prints: Tiny gray pictures at 1/4, 1/2 and 3/4, (3, 8, 9) uint8, see `fingerprints`.
         thumbnail: The frame in the middle, (h, w, 3) uint8.
     """
 
@@ -45,7 +45,7 @@ class Looks:
     sharpness: float
     camera: float | None
     letters: int
-    prints: NDArray[np.bool_]
+    prints: NDArray[np.uint8]
     thumbnail: np.ndarray
 
 
@@ -92,7 +92,7 @@ def look(
             steps.append(camera_step(cv2, before, scene, near * (_CAMERA_WIDTH / size[0])))
         before = scene
     while len(prints) < len(marks):
-        prints.append(np.zeros(_HASH * _HASH, bool))
+        prints.append(prints[-1] if prints else np.zeros(SIZE, np.uint8))
     return Looks(
         num_frames=count,
         size=size,
@@ -116,10 +116,9 @@ def sharpness(gray: np.ndarray) -> float:
 
 
 def _fingerprint(cv2: Any, frame: np.ndarray) -> np.ndarray:
-    """Which neighbor is brighter, on a grid: a difference hash."""
-    small = cv2.resize(frame, (_HASH + 1, _HASH), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(frame, SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     gray = small @ np.array([0.299, 0.587, 0.114], np.float32)
-    return (gray[:, 1:] > gray[:, :-1]).flatten()
+    return np.rint(gray).astype(np.uint8)
 
 
 def _person(gray: np.ndarray, boxes: np.ndarray, number: int) -> np.ndarray:
