@@ -234,6 +234,13 @@ def test_legs_that_are_seen_where_none_are_make_nobody_taller():
     assert apparent_height(taller) < 1.4 * height
 
 
+def test_joints_that_are_guessed_leave_a_clip_out():
+    made = Made(next(seed for seed in range(300, 320) if Made(seed).moves))
+    assert made.reasons()[0] == []
+    made.main = made.people = replace(made.main, scores=0.5 * made.main.scores)
+    assert [reason.kind for reason in made.reasons()[0]] == ["body"]
+
+
 def test_somebody_else_is_beside_the_person_in_the_same_frame():
     main = Made(300).main
     others = {}

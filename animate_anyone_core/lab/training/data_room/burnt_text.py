@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Strokes must stay over a clip, or such a part of it; parts begin half of one after another.
-_PART = 3
+#: Strokes must stay over a clip, or such a part of it; parts begin half of one after another. A slow
+#: person's shirt may stay for a moment, so that the line of a part counts a letter less.
+_PART, _OF_A_PART = 3, 1
 #: A stroke is at most this wide, in pixels of pictures 320 wide.
 _WIDEST_STROKE = 9
 #: Levels of 255 by which strokes stand out: letters that touch at one are apart at the next. The first
@@ -60,9 +61,10 @@ def letters_in_a_row(cv2: Any, grays: Sequence[np.ndarray]) -> int:
             least = strokes[part].min(axis=0)
             # what passes behind a letter changes its background, or its outline's contrast to it
             own = np.minimum(change, strokes[part].max(axis=0) - least)
-            for contrast in _CONTRASTS if part == slice(None) else _CONTRASTS[1:]:
+            is_whole = part == slice(None)
+            for contrast in _CONTRASTS if is_whole else _CONTRASTS[1:]:
                 letters = _letters(cv2, least >= contrast, own)
-                longest = max(longest, _longest_row(letters))
+                longest = max(longest, _longest_row(letters) - (0 if is_whole else _OF_A_PART))
     return longest
 
 

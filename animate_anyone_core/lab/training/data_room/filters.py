@@ -29,6 +29,7 @@ class FilterSettings:
         least_motion: How far joints go, in heights of the person.
         least_sharpness: See `Looks.sharpness`.
         most_camera: How fast the background may move or grow, in widths a second.
+        least_body: Mean score of the body's seen joints: below, the networks guess.
         least_hands: Mean score of the hands' points.
         least_face: Likewise of the face's.
         most_jitter: Longest time between frames over the usual one.
@@ -40,8 +41,9 @@ class FilterSettings:
     most_people: float | None = 0.2
     least_height: float | None = 0.38
     least_motion: float | None = 0.03
-    least_sharpness: float | None = 0.57
+    least_sharpness: float | None = 0.5
     most_camera: float | None = 0.1
+    least_body: float | None = 0.6
     least_hands: float | None = None
     least_face: float | None = None
     most_jitter: float | None = 1.5
@@ -64,6 +66,7 @@ class Measures(NamedTuple):
     motion: float
     sharpness: float
     camera: float | None
+    body: float | None
     hands: float
     face: float
     jitter: float | None
@@ -104,6 +107,7 @@ def measure(
         motion=motion(main),
         sharpness=looks.sharpness,
         camera=camera,
+        body=_seen_score(scores[:, BODY]),
         hands=float(scores[:, [*_range(LEFT_HAND), *_range(RIGHT_HAND)]].mean()),
         face=float(scores[:, FACE].mean()),
         jitter=None if stamps is None else jitter(stamps),
@@ -134,6 +138,7 @@ def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
         ("still", m.motion, s.least_motion, False, "joints go {0:.3f} heights: it stands still"),
         ("blur", m.sharpness, s.least_sharpness, False, "its edges are blurred: sharpness {0:.2f}"),
         ("camera", m.camera, s.most_camera, True, "the background moves {0:.2f} widths a second"),
+        ("body", m.body, s.least_body, False, "the score of its seen joints is {0:.2f}"),
         ("hands", m.hands, s.least_hands, False, "the hands' score is {0:.2f}"),
         ("face", m.face, s.least_face, False, "the face's score is {0:.2f}"),
         (
@@ -221,6 +226,11 @@ def others_seen(people: PoseSequence, main: PoseSequence) -> float:
     heights = boxes[..., 3] - boxes[..., 1]
     is_other = (within < _WITHIN * areas) & (heights >= person_height(main) / 3)  # NaN is none
     return float(is_other.any(axis=1).mean())
+
+
+def _seen_score(scores: np.ndarray) -> float | None:
+    seen = scores[scores >= SEEN]
+    return float(seen.mean()) if seen.size else None
 
 
 def _range(part: slice) -> range:

@@ -80,11 +80,12 @@ def look(
         if number % every > 1 and number not in read_at:
             continue
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        scene = _small(cv2, gray, cv2.INTER_AREA)
         if number in read_at:
-            written.append(_small(cv2, gray, cv2.INTER_CUBIC))
+            is_smaller = size[0] <= _CAMERA_WIDTH
+            written.append(_small(cv2, gray, cv2.INTER_CUBIC) if is_smaller else scene)
         if number % every > 1:
             continue
-        scene = _small(cv2, gray, cv2.INTER_AREA)
         if number % every == 0:
             sharp.append(sharpness(_person(gray.astype(np.float32), boxes[:, 0], number)))
         if number and before is not None and (number % every == 1 or every == 1):
