@@ -45,8 +45,8 @@ class Score(NamedTuple):
         return self.right / self.found if self.found else 1.0
 
 
-#: What else is true of a defect: of somebody far away, or out of focus, the networks see nobody.
-_ALSO_TRUE = {"tiny": {"unseen"}, "blur": {"unseen"}}
+#: What else is true of a defect: somebody far away, or out of focus, the networks do not see, or guess.
+_ALSO_TRUE = {"tiny": {"unseen", "body"}, "blur": {"unseen", "body"}}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -88,7 +88,8 @@ def people(seed: int) -> Film:
     size = round(HEIGHT * rng.uniform(0.75, 1.0))
     apart = 2 * round(SIDE / 2 * rng.uniform(0.75, 0.95))
     wide = np.stack([room(frame, apart) for frame in frames])
-    return Film(filmed(rng, pasted(wide, other, size, apart)), fps)
+    both = pasted(wide, other, size, apart)[: len(other.frames)]  # who vanishes makes a cut
+    return Film(filmed(rng, both), fps)
 
 
 def still(seed: int) -> Film:

@@ -1,5 +1,6 @@
 """The data room on made clips: every planted defect is found by its name, and good clips are kept."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,10 +12,13 @@ from animate_anyone_core.lab.synthetic.dancers import render_clip
 from animate_anyone_core.lab.training.data_room.burnt_text import letters_in_a_row
 from animate_anyone_core.lab.training.data_room.filters import (
     FilterSettings,
+    apparent_height,
     judge,
     measure,
     motion,
+    others_seen,
     person_boxes,
+    person_height,
 )
 from animate_anyone_core.lab.training.data_room.fingerprints import Fingerprints
 from animate_anyone_core.lab.training.data_room.looks import look, sharpness
@@ -141,16 +145,31 @@ def test_duplicates_are_found_after_another_encoding_and_nothing_else():
         assert none.twin(again) is None
 
 
-def test_the_first_of_many_fingerprints_is_named_and_bits_are_counted():
+def test_the_first_of_many_fingerprints_is_named_whatever_its_brightness_and_contrast():
     rng = np.random.default_rng(0)
-    prints = rng.random((300, 3, 64)) < 0.5
-    kept = Fingerprints(12)
+    prints = rng.integers(40, 200, (300, 3, 8, 9)).astype(np.uint8)
+    prints[200] = prints[123]
+    kept = Fingerprints(SETTINGS.least_difference)
     for number, own in enumerate(prints):
         kept.add(Shot(Path(str(number))), own)
-    for bits, found in ((11, Shot(Path("123"))), (12, None)):
-        near = prints[123].copy()
-        near.reshape(-1)[:bits] ^= True
-        assert kept.twin(near) == found
+    assert kept.twin((0.9 * prints[123] + 20).round().astype(np.uint8)) == Shot(Path("123"))
+    assert kept.twin(rng.integers(40, 200, (3, 8, 9)).astype(np.uint8)) is None
+
+
+def test_pictures_of_the_same_bits_are_compared_themselves():
+    """Which of two neighbors is brighter tells little of walls that differ softly."""
+    rng = np.random.default_rng(1)
+    signs = rng.choice([-1, 1], (3, 8, 9))
+    one, other = (
+        (128 + np.cumsum(signs * rng.integers(1, 12, signs.shape), axis=2)).astype(np.uint8)
+        for _ in range(2)
+    )
+    assert ((one[..., 1:] > one[..., :-1]) == (other[..., 1:] > other[..., :-1])).all()
+    kept = Fingerprints(SETTINGS.least_difference)
+    kept.add(Shot(Path("a")), one)
+    assert kept.twin(other) is None
+    noisy = (one + rng.integers(-1, 2, one.shape)).astype(np.uint8)
+    assert kept.twin(noisy) == Shot(Path("a"))
 
 
 def test_stripes_and_a_large_head_are_no_moving_camera():
@@ -178,6 +197,60 @@ def test_a_line_of_text_that_stays_is_counted_and_one_that_goes_is_not():
     ]
     assert letters_in_a_row(cv2, passing) <= SETTINGS.most_letters
     assert letters_in_a_row(cv2, []) == 0
+
+
+def test_a_caption_for_half_of_the_clip_is_counted_whatever_moves_behind_its_outline():
+    rng = np.random.default_rng(1)
+    pictures = [wall(rng) for _ in range(24)]
+    for i, picture in enumerate(pictures):
+        cv2.rectangle(picture, (20 + 11 * i, 0), (50 + 11 * i, 420), 30, -1)  # a leg
+        if 5 <= i < 17:
+            cv2.putText(picture, "HELLO WORLD", (40, 60), 0, 0.9, 0, 8)
+            cv2.putText(picture, "HELLO WORLD", (40, 60), 0, 0.9, 255, 2)
+    assert letters_in_a_row(cv2, pictures) >= 8
+
+
+def test_letters_of_a_shirt_that_sways_are_no_burnt_text():
+    """They overlap all the time, but what is right beside them changes."""
+    rng = np.random.default_rng(2)
+    swaying = [
+        cv2.putText(wall(rng), "HELLO WORLD", (40 + i % 2, 60 + i % 2), 0, 0.9, 255, 4)
+        for i in range(24)
+    ]
+    assert letters_in_a_row(cv2, swaying) <= SETTINGS.most_letters
+    standing = [cv2.putText(wall(rng), "HELLO WORLD", (40, 60), 0, 0.9, 255, 4) for _ in range(24)]
+    assert letters_in_a_row(cv2, standing) >= 8
+
+
+def test_legs_that_are_seen_where_none_are_make_nobody_taller():
+    main = Made(300).main
+    height = person_height(main)
+    assert apparent_height(main) == height
+    legs = [9, 10, 12, 13]
+    points = main.points.copy()
+    points[:, :, legs, 1] += 1.5 * height
+    taller = replace(main, points=points)
+    assert person_height(taller) > 2 * height
+    assert apparent_height(taller) < 1.4 * height
+
+
+def test_joints_that_are_guessed_leave_a_clip_out():
+    made = Made(next(seed for seed in range(300, 320) if Made(seed).moves))
+    assert made.reasons()[0] == []
+    made.main = made.people = replace(made.main, scores=0.5 * made.main.scores)
+    assert [reason.kind for reason in made.reasons()[0]] == ["body"]
+
+
+def test_somebody_else_is_beside_the_person_in_the_same_frame():
+    main = Made(300).main
+    others = {}
+    for name, moved, seen in (("beside", WIDTH, 1.0), ("a part", 3, 1.0), ("alone", WIDTH, 0.0)):
+        own = replace(main, scores=main.scores * seen)
+        points = np.concatenate([own.points, main.points + np.array([moved, 0])], axis=1)
+        scores = np.concatenate([own.scores, main.scores], axis=1)
+        people = PoseSequence(points, scores, 2 * WIDTH, HEIGHT, FPS)
+        others[name] = others_seen(people, people.of([0]))
+    assert others == {"beside": 1.0, "a part": 0.0, "alone": 0.0}
 
 
 def test_a_fence_and_dots_are_no_text():

@@ -1,8 +1,9 @@
-"""Text that is burnt into a clip: strokes that stay where they are, as letters beside each other.
+"""Text that is burnt into a clip: strokes that stay exactly where they are, as letters in a line.
 
-No letter is read. Strokes are what is brighter or darker than all around it; those that stay over some
-frames are not the person's; a row of them, of about one height and of unlike shapes, is a line of text.
-The bars of a fence or the dots of a wallpaper are alike, and no text.
+No letter is read. Strokes are what is brighter or darker than all around it. Those of burnt text stay to
+the pixel; those of a shirt whose wearer stands for a moment sway, so that what is beside them changes.
+A row of strokes that stay, of about one height and of unlike shapes, is a line of text. The bars of a
+fence or the dots of a wallpaper are alike, and no text.
 """
 
 from collections.abc import Sequence
@@ -10,19 +11,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Parts of a clip in which strokes must stay; a caption may last for one of them only. What stays for
-#: a moment is a slow person's shirt as well, so that such a line counts a letter less.
-PARTS, _OF_A_PART = 3, 1
+#: Strokes must stay over a clip, or such a part of it; parts begin half of one after another. A slow
+#: person's shirt may stay for a moment, so that the line of a part counts a letter less.
+_PART, _OF_A_PART = 3, 1
 #: A stroke is at most this wide, in pixels of pictures 320 wide.
 _WIDEST_STROKE = 9
-#: Levels of 255 by which strokes stand out.
-_CONTRAST = 85
+#: Levels of 255 by which strokes stand out: letters that touch at one are apart at the next. The first
+#: is for those that stay over the whole clip.
+_CONTRASTS = (45, 70, 105)
+#: Levels by which what is right beside a letter may change, in the mean: compression does so much.
+_STEADY = 9.0
 #: Letters, in the same pixels: height, and width over height.
 _HEIGHTS, _WIDEST = (6, 60), 1.6
 #: The next letter is no further than this, in heights, and its middle no more above or below.
-_GAP, _OFF = 1.0, 0.5
+_GAP, _OFF = 1.5, 0.5
 _HEIGHT_RATIO = 2.2
-#: Standard deviation of letters' areas over their mean, at least.
+#: Standard deviation of letters' areas or widths over their mean, at least.
 _UNLIKE = 0.2
 
 
@@ -32,6 +36,7 @@ class _Letter(NamedTuple):
     width: int
     height: int
     area: int
+    is_steady: bool
 
 
 def letters_in_a_row(cv2: Any, grays: Sequence[np.ndarray]) -> int:
@@ -43,34 +48,58 @@ def letters_in_a_row(cv2: Any, grays: Sequence[np.ndarray]) -> int:
     """
     if not grays:
         return 0
-    size = max(1, len(grays) // PARTS)
-    parts = [grays[start : start + size] for start in range(0, size * PARTS, size)]
-    lasting = _longest(cv2, grays)
-    return max(lasting, *(_longest(cv2, part) - _OF_A_PART for part in parts if part))
-
-
-def _longest(cv2: Any, grays: Sequence[np.ndarray]) -> int:
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * _WIDEST_STROKE + 1,) * 2)
+    size = max(1, len(grays) // _PART)
+    starts = range(0, len(grays) - size + 1, max(1, size // 2))
+    parts = [slice(None), *(slice(start, start + size) for start in starts)]
+    pictures = np.array(grays)
+    changes = [np.ptp(pictures[part], axis=0) for part in parts]
     longest = 0
     for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        strokes = np.min([cv2.morphologyEx(gray, kind, kernel) for gray in grays], axis=0)
-        longest = max(longest, _longest_row(_letters(cv2, strokes)))
+        strokes = np.array([cv2.morphologyEx(gray, kind, kernel) for gray in grays])
+        for part, change in zip(parts, changes, strict=True):
+            least = strokes[part].min(axis=0)
+            # what passes behind a letter changes its background, or its outline's contrast to it
+            own = np.minimum(change, strokes[part].max(axis=0) - least)
+            is_whole = part == slice(None)
+            for contrast in _CONTRASTS if is_whole else _CONTRASTS[1:]:
+                letters = _letters(cv2, least >= contrast, own)
+                longest = max(longest, _longest_row(letters) - (0 if is_whole else _OF_A_PART))
     return longest
 
 
-def _letters(cv2: Any, strokes: np.ndarray) -> list[_Letter]:
-    mask = (strokes >= _CONTRAST).astype(np.uint8)
-    _, _, stats, centers = cv2.connectedComponentsWithStats(mask, connectivity=8)
+def _letters(cv2: Any, mask: np.ndarray, change: np.ndarray) -> list[_Letter]:
+    """Connected parts of a mask (h, w) bool that can be letters, from the left.
+
+    Args:
+        cv2: OpenCV.
+        mask: Where strokes stay.
+        change: By how many levels pixels change, there and elsewhere, (h, w).
+    """
+    count, labels, stats, centers = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    width, height = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
+    is_letter = (height >= _HEIGHTS[0]) & (height <= _HEIGHTS[1]) & (width <= _WIDEST * height)
+    is_letter[0] = False  # the rest of the picture
+    if not is_letter.any():
+        return []
+    grown = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8))
+    edge = np.nonzero((labels == 0) & (grown > 0))
+    beside, changes = grown[edge].astype(int), change[edge]
+    sums = np.bincount(beside, changes, minlength=count)
+    means = sums / np.maximum(np.bincount(beside, minlength=count), 1)
     letters = []
-    for (left, _, width, height, area), (_, middle) in zip(stats[1:], centers[1:], strict=True):
-        is_letter = _HEIGHTS[0] <= height <= _HEIGHTS[1] and width <= _WIDEST * height
-        if is_letter:
-            letters.append(_Letter(int(left), float(middle), int(width), int(height), int(area)))
+    for number in np.flatnonzero(is_letter):
+        left, _, width, height, area = map(int, stats[number])
+        is_steady = bool(means[number] <= _STEADY)
+        middle = float(centers[number][1])
+        letters.append(_Letter(left, middle, width, height, area, is_steady))
     return sorted(letters)
 
 
 def _longest_row(letters: Sequence[_Letter]) -> int:
-    """Follow each letter to the next on its right, as far as it goes."""
+    """Steady letters of the row with most: follow each to the next on its right, as far as it goes."""
     best = 0
     taken: set[int] = set()
     for start in range(len(letters)):
@@ -81,10 +110,15 @@ def _longest_row(letters: Sequence[_Letter]) -> int:
             if number not in taken and _are_neighbors(letters[row[-1]], letters[number]):
                 row.append(number)
         taken.update(row)
-        areas = np.array([letters[number].area for number in row], float)
-        if len(row) > best and areas.std() >= _UNLIKE * areas.mean():
-            best = len(row)
+        steady = sum(letters[number].is_steady for number in row)
+        if steady > best and _are_unlike([letters[number] for number in row]):
+            best = steady
     return best
+
+
+def _are_unlike(row: Sequence[_Letter]) -> bool:
+    sizes = np.array([[letter.area, letter.width] for letter in row], float)
+    return bool((sizes.std(axis=0) >= _UNLIKE * sizes.mean(axis=0)).any())
 
 
 def _are_neighbors(one: _Letter, other: _Letter) -> bool:

@@ -12,6 +12,10 @@ from .looks import Looks
 
 SEEN = 0.3
 _FEWEST_JOINTS = 6
+#: Joints from neck to hip and along the arms, and how many times as high a body is, from nose to feet.
+_TIMES = ((((1, 8), (1, 11)), 3.2), (((2, 3, 4), (5, 6, 7)), 4.2))
+#: Share of somebody's box that is within the person's.
+_WITHIN = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,24 +29,26 @@ class FilterSettings:
         least_motion: How far joints go, in heights of the person.
         least_sharpness: See `Looks.sharpness`.
         most_camera: How fast the background may move or grow, in widths a second.
+        least_body: Mean score of the body's seen joints: below, the networks guess.
         least_hands: Mean score of the hands' points.
         least_face: Likewise of the face's.
         most_jitter: Longest time between frames over the usual one.
         most_letters: Letters of a line of text that stays, see `burnt_text`.
-        least_difference: Bits of 192 by which fingerprints of two clips must differ.
+        least_difference: By how much two clips must differ, see `Fingerprints`.
     """
 
     cut: float | None = 18.0
-    most_people: float | None = 0.1
-    least_height: float | None = 0.33
+    most_people: float | None = 0.2
+    least_height: float | None = 0.38
     least_motion: float | None = 0.03
     least_sharpness: float | None = 0.5
-    most_camera: float | None = 0.15
+    most_camera: float | None = 0.1
+    least_body: float | None = 0.6
     least_hands: float | None = None
     least_face: float | None = None
     most_jitter: float | None = 1.5
     most_letters: int | None = 4
-    least_difference: int | None = 16
+    least_difference: float | None = 0.015
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -60,6 +66,7 @@ class Measures(NamedTuple):
     motion: float
     sharpness: float
     camera: float | None
+    body: float | None
     hands: float
     face: float
     jitter: float | None
@@ -96,10 +103,11 @@ def measure(
     return Measures(
         cuts=looks.num_cuts,
         people=None if people is None else others_seen(people, main),
-        height=person_height(main) / (picture_height or main.height),
+        height=apparent_height(main) / (picture_height or main.height),
         motion=motion(main),
         sharpness=looks.sharpness,
         camera=camera,
+        body=_seen_score(scores[:, BODY]),
         hands=float(scores[:, [*_range(LEFT_HAND), *_range(RIGHT_HAND)]].mean()),
         face=float(scores[:, FACE].mean()),
         jitter=None if stamps is None else jitter(stamps),
@@ -130,6 +138,7 @@ def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
         ("still", m.motion, s.least_motion, False, "joints go {0:.3f} heights: it stands still"),
         ("blur", m.sharpness, s.least_sharpness, False, "its edges are blurred: sharpness {0:.2f}"),
         ("camera", m.camera, s.most_camera, True, "the background moves {0:.2f} widths a second"),
+        ("body", m.body, s.least_body, False, "the score of its seen joints is {0:.2f}"),
         ("hands", m.hands, s.least_hands, False, "the hands' score is {0:.2f}"),
         ("face", m.face, s.least_face, False, "the face's score is {0:.2f}"),
         (
@@ -150,22 +159,43 @@ def judge(measures: Measures, settings: FilterSettings) -> list[Reason]:
     return reasons
 
 
-def person_boxes(main: PoseSequence) -> np.ndarray:
-    """(F, 4) left, top, right, bottom of the person's seen body joints, in pixels; NaN for none."""
-    points, seen = main.points[:, 0, BODY], main.scores[:, 0, BODY] >= SEEN
-    boxes = np.full((len(points), 4), np.nan)
-    for number, (joints, is_seen) in enumerate(zip(points, seen, strict=True)):
-        if is_seen.sum() >= _FEWEST_JOINTS:
-            low, high = joints[is_seen].min(axis=0), joints[is_seen].max(axis=0)
-            boxes[number] = [*low, *high]
-    return boxes
+def person_boxes(people: PoseSequence) -> np.ndarray:
+    """(F, P, 4) left, top, right, bottom of seen body joints, in pixels; NaN for none."""
+    seen = people.scores[:, :, BODY] >= SEEN
+    points = people.points[:, :, BODY]
+    low = np.where(seen[..., None], points, np.inf).min(axis=2)
+    high = np.where(seen[..., None], points, -np.inf).max(axis=2)
+    is_there = seen.sum(axis=2) >= _FEWEST_JOINTS
+    return np.where(is_there[..., None], np.concatenate([low, high], axis=2), np.nan)
 
 
 def person_height(main: PoseSequence) -> float:
     """Median height of the seen body in pixels; 0 if nobody is seen."""
-    boxes = person_boxes(main)
+    boxes = person_boxes(main)[:, 0]
     heights = (boxes[:, 3] - boxes[:, 1])[np.isfinite(boxes[:, 0])]
     return float(np.median(heights)) if heights.size else 0.0
+
+
+def apparent_height(main: PoseSequence) -> float:
+    """Height of the seen body in pixels, but no more than goes with its trunk and arms.
+
+    Of somebody far away the networks may see legs where none are.
+    """
+    heights = [person_height(main)]
+    for parts, times in _TIMES:
+        lengths = [length for part in parts if (length := _length(main, part)) is not None]
+        heights += [times * max(lengths)] if lengths else []
+    return min(heights)
+
+
+def _length(main: PoseSequence, part: Sequence[int]) -> float | None:
+    """Length of a chain of joints in pixels; None if it is not seen."""
+    is_seen = main.scores[:, 0, part].min(axis=1) >= SEEN
+    if not is_seen.any():
+        return None
+    bones = np.diff(main.points[is_seen, 0][:, part], axis=1)
+    # who bends down, or points at the camera, is no smaller
+    return float(np.quantile(np.linalg.norm(bones, axis=2).sum(axis=1), 0.75))
 
 
 def motion(main: PoseSequence) -> float:
@@ -183,16 +213,24 @@ def motion(main: PoseSequence) -> float:
 
 
 def others_seen(people: PoseSequence, main: PoseSequence) -> float:
-    """Share of frames in which somebody else is seen, at least a third as high as the person."""
+    """Share of frames in which somebody else is seen beside the person, at least a third as high.
+
+    Who is within the person's own box is a part of the person, seen twice.
+    """
     if people.num_persons < 2:
         return 0.0
-    least = person_height(main) / 3
-    seen = people.scores[:, :, BODY] >= SEEN  # (F, P, K)
-    y = np.where(seen, people.points[:, :, BODY, 1], np.nan)
-    enough = seen.sum(axis=2) >= _FEWEST_JOINTS
-    heights = np.zeros(enough.shape)
-    heights[enough] = np.nanmax(y[enough], axis=-1) - np.nanmin(y[enough], axis=-1)
-    return float(((enough & (heights >= least)).sum(axis=1) >= 2).mean())
+    own, boxes = person_boxes(main), person_boxes(people)
+    low, high = np.maximum(own, boxes)[..., :2], np.minimum(own, boxes)[..., 2:]
+    within = (high - low).clip(0).prod(axis=2)
+    areas = (boxes[..., 2:] - boxes[..., :2]).prod(axis=2)
+    heights = boxes[..., 3] - boxes[..., 1]
+    is_other = (within < _WITHIN * areas) & (heights >= person_height(main) / 3)  # NaN is none
+    return float(is_other.any(axis=1).mean())
+
+
+def _seen_score(scores: np.ndarray) -> float | None:
+    seen = scores[scores >= SEEN]
+    return float(seen.mean()) if seen.size else None
 
 
 def _range(part: slice) -> range:

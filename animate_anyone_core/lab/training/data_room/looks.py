@@ -13,24 +13,14 @@ from numpy.typing import NDArray
 
 from ....pose.drawing import import_cv2
 from .burnt_text import letters_in_a_row
+from .camera import Step, camera_step, drift
+from .fingerprints import SIZE
 from .shots import find_shots, small_picture
 
 #: Width of the small pictures that the camera's motion is found in.
 _CAMERA_WIDTH = 320
-_HASH = 8
 #: Frames that are searched for text.
-_READ = 9
-_FEWEST_CORNERS = 8
-#: How sharp a corner is: its smaller change of brightness over its larger one; 0 is an edge.
-_LEAST_CORNER = 0.1
-#: What is left out around the person, in its heights: beside and below, and above.
-_MARGINS = (0.15, 0.35)
-#: A corner that is followed there and back must come home this near, in pixels of the small picture.
-_ASTRAY = 0.5
-#: Where so many corners move less than this, in pixels of the small picture, the camera stands.
-_STILL, _STILL_SHARE = 0.25, 0.3
-#: Share of the background's corners that must move as one.
-_LEAST_AGREEMENT = 0.7
+_READ = 24
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Looks:
             1/s where they are blurred over s pixels.
         camera: How fast the background drifts or grows, in widths a frame; None if it shows nothing.
         letters: How many letters the longest line of text has that stays, see `burnt_text`.
-        prints: Bits of the fingerprints at 1/4, 1/2 and 3/4, (3, 64) bool.
+        prints: Tiny gray pictures at 1/4, 1/2 and 3/4, (3, 8, 9) uint8, see `fingerprints`.
         thumbnail: The frame in the middle, (h, w, 3) uint8.
     """
 
@@ -55,7 +45,7 @@ class Looks:
     sharpness: float
     camera: float | None
     letters: int
-    prints: NDArray[np.bool_]
+    prints: NDArray[np.uint8]
     thumbnail: np.ndarray
 
 
@@ -67,11 +57,13 @@ def look(
     Args:
         frames: (H, W, 3) uint8 RGB each.
         num_frames: How many there should be.
-        boxes: (F, 4) left, top, right, bottom of the person, in pixels; NaN where there is none.
+        boxes: (F, P, 4) left, top, right, bottom of people, in pixels, the person to train on first;
+            NaN where there is none.
         cut_least: See `shots.find_shots`; None looks for no cuts.
     """
     cv2 = import_cv2()
-    thumbnails, prints, sharp, steps = [], [], [], []
+    thumbnails, prints, sharp = [], [], []
+    steps: list[Step | None] = []
     marks = [num_frames * part // 4 for part in (1, 2, 3)]
     every = max(1, num_frames // 24)
     read_at = set(np.linspace(0, num_frames - 1, _READ).round().astype(int).tolist())
@@ -88,26 +80,26 @@ def look(
         if number % every > 1 and number not in read_at:
             continue
         gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        scene = _small(cv2, gray, cv2.INTER_AREA)
         if number in read_at:
-            written.append(_small(cv2, gray, cv2.INTER_CUBIC))
+            is_smaller = size[0] <= _CAMERA_WIDTH
+            written.append(_small(cv2, gray, cv2.INTER_CUBIC) if is_smaller else scene)
         if number % every > 1:
             continue
-        scene = _small(cv2, gray, cv2.INTER_AREA)
         if number % every == 0:
-            sharp.append(sharpness(_person(gray.astype(np.float32), boxes, number)))
+            sharp.append(sharpness(_person(gray.astype(np.float32), boxes[:, 0], number)))
         if number and before is not None and (number % every == 1 or every == 1):
-            near = boxes[np.minimum([number - 1, number], len(boxes) - 1)]
+            near = boxes[np.minimum([number - 1, number], len(boxes) - 1)].reshape(-1, 4)
             steps.append(camera_step(cv2, before, scene, near * (_CAMERA_WIDTH / size[0])))
         before = scene
-    moved = [step for step in steps if step is not None]
     while len(prints) < len(marks):
-        prints.append(np.zeros(_HASH * _HASH, bool))
+        prints.append(prints[-1] if prints else np.zeros(SIZE, np.uint8))
     return Looks(
         num_frames=count,
         size=size,
         num_cuts=0 if cut_least is None else len(find_shots(np.array(thumbnails), cut_least)) - 1,
         sharpness=float(np.median(sharp)) if sharp else 0.0,
-        camera=_drift(moved),
+        camera=drift(steps),
         letters=letters_in_a_row(cv2, written),
         prints=np.stack(prints),
         thumbnail=middle,
@@ -124,66 +116,10 @@ def sharpness(gray: np.ndarray) -> float:
     return float(second[beside].mean()) / edges if edges > 1 else 0.0
 
 
-def camera_step(
-    cv2: Any, before: np.ndarray, after: np.ndarray, boxes: np.ndarray
-) -> np.ndarray | None:
-    """How far the picture's four corners went, (4, 2) in widths; None where too little is seen.
-
-    Args:
-        cv2: OpenCV.
-        before: Gray picture (H, W) uint8.
-        after: The next.
-        boxes: Left, top, right, bottom of the person in each, (2, 4), left out; NaN for none.
-    """
-    height, width = before.shape
-    corners = _background_corners(cv2, before, boxes)
-    if len(corners) < _FEWEST_CORNERS:
-        return None
-    found, is_found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None)
-    back, is_back, _ = cv2.calcOpticalFlowPyrLK(after, before, found, None)
-    astray = np.linalg.norm(back - corners, axis=-1)[:, 0]
-    kept = (is_found[:, 0] == 1) & (is_back[:, 0] == 1) & (astray < _ASTRAY)
-    if kept.sum() < _FEWEST_CORNERS:
-        return None
-    went = np.linalg.norm(found[kept] - corners[kept], axis=-1)
-    if (went < _STILL).mean() >= _STILL_SHARE:
-        return np.zeros((4, 2))  # the rest is the person's
-    change, agree = cv2.estimateAffinePartial2D(corners[kept], found[kept])
-    if change is None or agree.mean() < _LEAST_AGREEMENT:
-        return None
-    edges = np.array([[0, 0], [width, 0], [0, height], [width, height]], float)
-    return (edges @ change[:, :2].T + change[:, 2] - edges) / width
-
-
-def _background_corners(cv2: Any, gray: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Corners away from the person, (N, 1, 2) float32; edges, which slide along themselves, are none."""
-    mask = np.full(gray.shape, 255, np.uint8)
-    for left, top, right, bottom in boxes[np.isfinite(boxes).all(axis=1)]:
-        side, above = np.array(_MARGINS) * (bottom - top)  # hair and hats are above all joints
-        left, right = max(0, round(left - side)), max(0, round(right + side))
-        top, bottom = max(0, round(top - above)), max(0, round(bottom + side))
-        mask[top:bottom, left:right] = 0
-    corners = cv2.goodFeaturesToTrack(gray, 150, 0.02, 5, mask=mask)
-    if corners is None:
-        return np.empty((0, 1, 2), np.float32)
-    x, y = corners[:, 0].round().astype(int).T
-    values = cv2.cornerEigenValsAndVecs(gray, 3, 3)[y, x, :2]
-    is_corner = values.min(axis=1) >= _LEAST_CORNER * values.max(axis=1)
-    return corners[is_corner]
-
-
-def _drift(steps: list[np.ndarray]) -> float | None:
-    """How far the corner that goes furthest goes in a step; what goes to and fro does not count."""
-    if len(steps) < 3:
-        return None
-    return float(np.linalg.norm(np.median(steps, axis=0), axis=1).max())
-
-
 def _fingerprint(cv2: Any, frame: np.ndarray) -> np.ndarray:
-    """Which neighbor is brighter, on a grid: a difference hash."""
-    small = cv2.resize(frame, (_HASH + 1, _HASH), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = cv2.resize(frame, SIZE[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     gray = small @ np.array([0.299, 0.587, 0.114], np.float32)
-    return (gray[:, 1:] > gray[:, :-1]).flatten()
+    return np.rint(gray).astype(np.uint8)
 
 
 def _person(gray: np.ndarray, boxes: np.ndarray, number: int) -> np.ndarray:

@@ -39,7 +39,9 @@ def judge_clip(
         MediaError: If it cannot be read to its end.
     """
     cut = None if clip.is_one_shot else settings.cut
-    looks = look(clip.frames(), main.num_frames, person_boxes(main), cut)
+    everybody = [main] if people is None else [main, people]
+    boxes = np.concatenate([person_boxes(poses) for poses in everybody], axis=1)
+    looks = look(clip.frames(), main.num_frames, boxes, cut)
     stamps = None if clip.is_even else clip.stamps()
     height = None if clip.picture is None else clip.picture[1]
     found = measure(looks, people, main, clip.fps or _PICTURES_FPS, stamps, height)
