@@ -159,22 +159,28 @@ class Distillation:
         not tremble. With `texture`, also that of how much they vary around each place. Steps that end
         in noise count as much less as there is signal.
         """
-        config, c = self.config, self.config.huber
-        squares = (prediction.float() - target.prediction.float()).square().flatten(1)
-        losses = ((squares + c * c).sqrt() - c if c else squares).mean(dim=1)
-        if not (config.steadiness or config.texture):
+        losses = self.sizes(prediction.float() - target.prediction.float())
+        if not (self.config.steadiness or self.config.texture):
             return losses
-        clean = torch.full_like(target.end, config.teacher_steps)
+        clean = torch.full_like(target.end, self.config.teacher_steps)
         made = self.step(target.sample, prediction.float(), target.start, clean)
-        data = latents.float()
-        beside = torch.zeros_like(losses)
-        if config.steadiness and latents.shape[2] > 1:
+        return losses + self.levels[target.end] * self.looks(made, latents.float())
+
+    def sizes(self, errors: Tensor) -> Tensor:
+        """How much the errors (B, C, F, h, w) of each sample count, (B,): see `losses`."""
+        c, squares = self.config.huber, errors.square().flatten(1)
+        return ((squares + c * c).sqrt() - c if c else squares).mean(dim=1)
+
+    def looks(self, made: Tensor, data: Tensor) -> Tensor:
+        """What `steadiness` and `texture` count in clean latents (B, C, F, h, w), (B,): see `losses`."""
+        config, beside = self.config, made.new_zeros(len(made))
+        if config.steadiness and data.shape[2] > 1:
             changes = (made - data).diff(dim=2).abs()
             beside = config.steadiness * changes.flatten(1).mean(dim=1)
         if config.texture:
             missed = (variation(made) - variation(data)).abs()
             beside = beside + config.texture * missed.flatten(1).mean(dim=1)
-        return losses + self.levels[target.end] * beside
+        return beside
 
     def _own_start(self, student: Predict, noise: Tensor, start: Tensor) -> Tensor:
         """Where the student's own steps lead from pure noise."""

@@ -15,7 +15,9 @@ class DistillationConfig:
         teacher_steps: Steps of the teacher that these stand for, a multiple of them.
         guidance: The teacher's guidance; None takes what its weights were made for.
         method: "trajectory": the target of a step is where the teacher's own steps lead;
-            "consistency": the teacher takes one, the rest of the way is the student's average (EMA).
+            "consistency": the teacher takes one, the rest of the way is the student's average (EMA);
+            "data": the student's own steps, all of them at once, should lead from pure noise to the
+            data, whatever the teacher would do.
         start: Where a step starts: "data", noised latents; or "own", where the student's own steps
             lead from pure noise (latents are then not looked at).
         huber: Errors well above this count by their size, not by their square; 0 squares all.
@@ -25,6 +27,8 @@ class DistillationConfig:
             the data's; against trembling of what stands still.
         texture: What it counts beside the error that the student's frames vary less or more around a
             place, and change so from frame to frame, than the data's; against softness.
+        along: Method "data": what counts beside the last step's error that of the clean latents which
+            the earlier ones mean.
         overlap: Frames that the student's windows share by default; None keeps the teacher's. Fewer
             need fewer windows.
         reach: Whole weights are written so many times as far from the teacher's as they have learned to
@@ -34,12 +38,13 @@ class DistillationConfig:
     student_steps: int = setting(4, least=1)
     teacher_steps: int = setting(20, least=1)
     guidance: float | None = None
-    method: str = setting("trajectory", choices=("trajectory", "consistency"))
+    method: str = setting("trajectory", choices=("trajectory", "consistency", "data"))
     start: str = setting("data", choices=("data", "own"))
     huber: float = setting(0.0, least=0)
     adversarial: float = setting(0.0, least=0)
     steadiness: float = setting(0.0, least=0)
     texture: float = setting(0.0, least=0)
+    along: float = setting(0.25, least=0)
     overlap: int | None = setting(None, least=0)
     reach: float = setting(1.0, is_free=True, least=0)
 

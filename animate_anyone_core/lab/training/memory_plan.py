@@ -143,9 +143,11 @@ def _objective(
         objective = Objective(config.objective)
         objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
         return objective
-    # whichever way the target is found, the peak is in what comes after it
-    way = replace(config.distillation, method="trajectory", start="data")
-    return make_lesson(replace(config, distillation=way), teacher, networks, torch.device("cpu"))
+    if config.distillation.method != "data":
+        # whichever way the target is found, the peak is in what comes after it
+        way = replace(config.distillation, method="trajectory", start="data")
+        config = replace(config, distillation=way)
+    return make_lesson(config, teacher, networks, torch.device("cpu"))
 
 
 def _teacher(config: TrainConfig) -> FamilyProfile:

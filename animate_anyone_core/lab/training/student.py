@@ -12,7 +12,7 @@ from ...models.denoising_unet import DenoisingUNet
 from ...sampling.guidance import needs_unconditional
 from .config import TrainConfig
 from .critic import Critic, Shown, adversarial_losses
-from .distillation import Distillation, Target, Teacher
+from .distillation import Distillation, Teacher
 from .lora_layers import without_lora
 from .memory import cast
 from .networks import LearningNetworks, Seen, TrainedNetworks
@@ -53,25 +53,22 @@ class Lesson:
         target = self.distillation.target(teacher, latents, noise, seen.t, student, average)
         prediction = networks.answer(seen, target.sample, target.t, recompute)
         losses = self.distillation.losses(prediction, target, latents)
-        critic = getattr(networks, "critic", None)
-        if critic is None:
-            return losses
-        return losses + self._told(critic, networks, prediction, target, seen)
+        made = self.distillation.step(target.sample, prediction.float(), target.start, target.end)
+        return losses + self.told(networks, made, target.end, seen)
 
-    def _told(
-        self,
-        critic: Critic,
-        student: LearningNetworks,
-        prediction: Tensor,
-        target: Target,
-        seen: Seen,
-    ) -> Tensor:
-        """What the critic says of where the student arrives, beside data with as much noise."""
-        walk = self.distillation
-        made = walk.step(target.sample, prediction.float(), target.start, target.end)
+    def told(
+        self, student: LearningNetworks, made: Tensor, end: Tensor, seen: Seen
+    ) -> Tensor | float:
+        """What the critic says of latents made for places (B,), beside data with as much noise.
+
+        It is (B,), or 0 where there is none.
+        """
+        critic, walk = getattr(student, "critic", None), self.distillation
+        if critic is None:
+            return 0.0
         # mirrored noise is new noise, and the same after a resumed step
-        real = walk.noised(seen.latents.float(), seen.noise.float().flip(-1), target.end)
-        t, level = walk.ends[target.end], walk.levels[target.end]
+        real = walk.noised(seen.latents.float(), seen.noise.float().flip(-1), end)
+        t, level = walk.ends[end], walk.levels[end]
         shown = Shown(made, self._features(student, seen, made, t))
         with torch.no_grad():
             data = Shown(real, self._features(student, seen, real, t))
@@ -97,6 +94,33 @@ class Lesson:
         return Teacher(
             lambda x, t: says(seen, x, t), (lambda x, t: says(nobody, x, t)) if guided else None
         )
+
+
+class DataLesson(Lesson):
+    """The errors of a student where its own steps lead from pure noise, against the data itself.
+
+    Gradients go back through all its steps, so that it learns to do in all of them together what none of
+    them can alone. It is not bound by its teacher, who only lends the critic its eyes.
+    """
+
+    def row_losses(self, networks: LearningNetworks, seen: Seen, recompute: bool = False) -> Tensor:
+        """The error of every row, (B,): of the last step, and of what was meant on the way."""
+        walk, data, x = self.distillation, seen.latents.float(), seen.noise.float()
+        place = torch.zeros_like(seen.t)
+        clean = torch.full_like(place, walk.config.teacher_steps)
+        losses, made = x.new_zeros(len(x)), x
+        for number in range(walk.config.student_steps):
+            start = place + number * walk.stride
+            prediction = networks.answer(seen, x, walk.times[start], recompute).float()
+            made = walk.step(x, prediction, start, clean)
+            x = walk.step(x, prediction, start, start + walk.stride)
+            is_last = number + 1 == walk.config.student_steps
+            weight = 1.0 if is_last else walk.config.along
+            losses = losses + weight * (walk.sizes(made - data) + walk.looks(made, data))
+        # the critic looks through as much noise as chance has it, and through none
+        end = (walk.places(seen.t) // walk.stride + 1) * walk.stride
+        shown = walk.noised(made, seen.noise.float().flip(-1), end)
+        return losses + self.told(networks, shown, end, seen)
 
 
 def add_critic(networks: TrainedNetworks, config: TrainConfig) -> None:
@@ -166,7 +190,10 @@ def make_lesson(
     settings = config.distillation
     scale = teacher.guidance_scale if settings.guidance is None else settings.guidance
     distillation = Distillation(settings, teacher.noise, scale, device)
-    return Lesson(distillation, None if config.lora.rank else teacher_of(networks, device), average)
+    frozen = None if config.lora.rank else teacher_of(networks, device)
+    if settings.method == "data":
+        return DataLesson(distillation, frozen)
+    return Lesson(distillation, frozen, average)
 
 
 def check_drawing(config: TrainConfig, teacher: FamilyProfile) -> None:

@@ -77,6 +77,7 @@ WAYS = {
     "trajectory": {"distillation": {"adversarial": 0.1}},
     "own starts": {"distillation": {"start": "own", "huber": 0.1}},
     "consistency": {"distillation": {"method": "consistency"}},
+    "data": {"distillation": {"method": "data", "adversarial": 0.1, "texture": 0.5}},
     "lora": {"distillation": {"adversarial": 0.1}, "lora": _LORA},
 }
 
@@ -157,6 +158,21 @@ def test_a_student_is_written_as_far_beyond_as_is_asked(
     states = [next((tmp_path / run).glob("checkpoints/*4/state")) for run in ("once", "beyond")]
     once, again = (files_of(state) for state in states)
     assert [name for name in once if not torch.equal(once[name], again[name])] == []
+
+
+@pytest.mark.slow
+def test_learning_through_all_steps_counts_more_memory_than_through_one(lessons):
+    """Of activations, which grow with the steps; recomputing them spares that again."""
+    one, all_steps, again = (
+        plan_step(config_of(lessons, distillation={"method": method}, run=run))
+        for method, run in (
+            ("trajectory", {}),
+            ("data", {}),
+            ("data", {"gradient_checkpointing": True}),
+        )
+    )
+    assert all_steps.total > one.total
+    assert again.total < all_steps.total
 
 
 @needs_peft
