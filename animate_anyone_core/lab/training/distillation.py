@@ -224,18 +224,18 @@ class Distillation:
         return keep.to(like.dtype), push.to(like.dtype)
 
 
-def variation(latents: Tensor) -> Tensor:
+def variation(latents: Tensor, place: int = _PLACE) -> Tensor:
     """How much latents (B, C, F, h, w) vary around each place: from cell to cell, and frame to frame.
 
-    Root mean squares of differences over 4x4 cells, of every channel: (B, 2 F - 1, C, h - 4, w - 4). A
-    blurred picture varies less, whatever it shows, and a smeared movement changes less; where within a
-    place that happens is free.
+    Root mean squares of differences over places of so many cells a side, of every channel:
+    (B, 2 F - 1, C, h - place, w - place). A blurred picture varies less, whatever it shows, and a
+    smeared movement changes less; where within a place that happens is free.
     """
     frames = latents.transpose(1, 2)  # (B, F, C, h, w)
     across, down = frames.diff(dim=4)[..., 1:, :], frames.diff(dim=3)[..., 1:]
     changes = frames.diff(dim=1)[..., 1:, 1:]
     powers = torch.cat([across.square() + down.square(), changes.square()], dim=1)
-    return (avg_pool3d(powers, (1, _PLACE, _PLACE), stride=1) + _LEAST_POWER).sqrt()
+    return (avg_pool3d(powers, (1, place, place), stride=1) + _LEAST_POWER).sqrt()
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:

@@ -29,10 +29,14 @@ class DistillationConfig:
             place, and change so from frame to frame, than the data's; against softness.
         along: Method "data": what counts beside the last step's error that of the clean latents which
             the earlier ones mean.
+        detail: Method "data": what counts that pictures decoded of the last step's latents have more or
+            less detail around a place than the data's.
         overlap: Frames that the student's windows share by default; None keeps the teacher's. Fewer
             need fewer windows.
         reach: Whole weights are written so many times as far from the teacher's as they have learned to
             lie: above 1, what they learned is laid on thicker.
+        origin: What `reach` is measured from: a model's folder; None for the weights to start from. A
+            student that goes on learning is laid on thicker from its first teacher.
     """
 
     student_steps: int = setting(4, least=1)
@@ -45,8 +49,10 @@ class DistillationConfig:
     steadiness: float = setting(0.0, least=0)
     texture: float = setting(0.0, least=0)
     along: float = setting(0.25, least=0)
+    detail: float = setting(0.0, least=0)
     overlap: int | None = setting(None, least=0)
     reach: float = setting(1.0, is_free=True, least=0)
+    origin: str | None = setting(None, is_free=True)
 
     def __post_init__(self) -> None:
         check_limits(self, "distillation.")

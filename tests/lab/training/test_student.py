@@ -1,6 +1,7 @@
 """Students as whole runs: what learns, going on after a stop, the files, and their use."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from animate_anyone_core.lab.training.memory_plan import plan_step
 from animate_anyone_core.lab.training.memory_tracking import FROZEN
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.lab.training.run import start_run
-from animate_anyone_core.lab.training.student import beyond, teacher_of
+from animate_anyone_core.lab.training.student import beyond, origin_of, teacher_of
 from animate_anyone_core.lab.training.train import train
 
 UNET_FILES = ("denoising_unet", "motion_module")
@@ -77,7 +78,7 @@ WAYS = {
     "trajectory": {"distillation": {"adversarial": 0.1}},
     "own starts": {"distillation": {"start": "own", "huber": 0.1}},
     "consistency": {"distillation": {"method": "consistency"}},
-    "data": {"distillation": {"method": "data", "adversarial": 0.1, "texture": 0.5}},
+    "data": {"distillation": {"method": "data", "adversarial": 0.1, "detail": 0.5}},
     "lora": {"distillation": {"adversarial": 0.1}, "lora": _LORA},
 }
 
@@ -158,6 +159,28 @@ def test_a_student_is_written_as_far_beyond_as_is_asked(
     states = [next((tmp_path / run).glob("checkpoints/*4/state")) for run in ("once", "beyond")]
     once, again = (files_of(state) for state in states)
     assert [name for name in once if not torch.equal(once[name], again[name])] == []
+
+
+def test_reach_is_measured_from_the_origin_that_is_named(settings, teacher):
+    """A second student's from its first teacher; of other layers, it is refused."""
+    init = {"kind": "files"} | dict.fromkeys(("unet", "reference", "pose_guider"), str(teacher))
+    far = {"origin": str(teacher), "reach": 1.2}
+    config = make_config(TrainConfig, merge(settings, {"init": init, "distillation": far}))
+    config = replace(config, stage=2)
+    start = make_networks(config.init, config.network, 2, seed=0)
+    with torch.no_grad():
+        next(start.denoising_unet.parameters()).add_(1.0)
+    origin = origin_of(config, start)
+    assert origin is not None
+    before, after = (x.denoising_unet.state_dict() for x in (origin, start))
+    moved = [name for name, weight in before.items() if not torch.equal(weight, after[name])]
+    assert len(moved) == 1
+    for changes in ({"origin": None}, {"reach": 1.0}):
+        same = replace(config, distillation=replace(config.distillation, **changes))
+        assert origin_of(same, start) is start
+    other = replace(config, distillation=replace(config.distillation, origin="built-in"))
+    with pytest.raises(SettingsError, match=r"distillation\.origin built-in has other layers"):
+        origin_of(other, start)
 
 
 @pytest.mark.slow
