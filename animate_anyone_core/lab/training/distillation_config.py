@@ -62,3 +62,8 @@ class DistillationConfig:
                 f"distillation.student_steps ({self.student_steps}): a step of the student stands "
                 "for whole steps of the teacher's."
             )
+        if self.detail and self.method != "data":
+            raise SettingsError(
+                "distillation.detail looks at where all steps of a student lead, which "
+                f"method {self.method} does not see: set distillation.method to data, or detail to 0."
+            )

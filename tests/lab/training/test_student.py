@@ -187,11 +187,11 @@ def test_reach_is_measured_from_the_origin_that_is_named(settings, teacher):
 def test_learning_through_all_steps_counts_more_memory_than_through_one(lessons):
     """Of activations, which grow with the steps; recomputing them spares that again."""
     one, all_steps, again = (
-        plan_step(config_of(lessons, distillation={"method": method}, run=run))
-        for method, run in (
-            ("trajectory", {}),
-            ("data", {}),
-            ("data", {"gradient_checkpointing": True}),
+        plan_step(config_of(lessons, distillation=way, run=run))
+        for way, run in (
+            ({"method": "trajectory"}, {}),
+            ({"method": "data", "detail": 1.0}, {}),
+            ({"method": "data", "detail": 1.0}, {"gradient_checkpointing": True}),
         )
     )
     assert all_steps.total > one.total
@@ -246,6 +246,15 @@ def test_the_teacher_is_a_copy_on_the_runs_device_and_shares_what_does_not_learn
     [
         ({"run": {"shard": "full"}}, r"run\.shard is full, but stage 3 needs its whole teacher"),
         ({"lora": {"rank": 2, "networks": ["reference_net"]}}, "ReferenceNet gets no LoRA: set"),
+        ({"distillation": {"detail": 1.0}}, "method trajectory does not see: set"),
+        (
+            {
+                "distillation": {"method": "data", "detail": 1.0},
+                "run": {"memory": "16gb"},
+                "optimizer": {"ema_decay": 0.0},
+            },
+            r"with run\.memory 16gb the VAE waits on the CPU: set run\.memory to plain or 24gb",
+        ),
     ],
 )
 def test_what_stage_3_cannot_do_is_said(changes, told):
