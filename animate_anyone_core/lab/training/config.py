@@ -435,6 +435,12 @@ class TrainConfig:
                 f"run.shard is {self.run.shard}, but stage 3 needs its whole teacher in every process: "
                 "set run.shard to no."
             )
+        if self.distillation.detail and MEMORY[self.run.memory].encoders_wait:
+            raise SettingsError(
+                f"distillation.detail decodes pictures at every step, and with run.memory "
+                f"{self.run.memory} the VAE waits on the CPU: set run.memory to plain or 24gb, or "
+                "distillation.detail to 0."
+            )
         if self.lora.rank and "reference_net" in self.lora.networks:
             raise SettingsError(
                 "In stage 3 student and teacher read one reference, so ReferenceNet gets no LoRA: set "

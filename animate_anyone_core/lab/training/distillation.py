@@ -159,22 +159,28 @@ class Distillation:
         not tremble. With `texture`, also that of how much they vary around each place. Steps that end
         in noise count as much less as there is signal.
         """
-        config, c = self.config, self.config.huber
-        squares = (prediction.float() - target.prediction.float()).square().flatten(1)
-        losses = ((squares + c * c).sqrt() - c if c else squares).mean(dim=1)
-        if not (config.steadiness or config.texture):
+        losses = self.sizes(prediction.float() - target.prediction.float())
+        if not (self.config.steadiness or self.config.texture):
             return losses
-        clean = torch.full_like(target.end, config.teacher_steps)
+        clean = torch.full_like(target.end, self.config.teacher_steps)
         made = self.step(target.sample, prediction.float(), target.start, clean)
-        data = latents.float()
-        beside = torch.zeros_like(losses)
-        if config.steadiness and latents.shape[2] > 1:
+        return losses + self.levels[target.end] * self.looks(made, latents.float())
+
+    def sizes(self, errors: Tensor) -> Tensor:
+        """How much the errors (B, C, F, h, w) of each sample count, (B,): see `losses`."""
+        c, squares = self.config.huber, errors.square().flatten(1)
+        return ((squares + c * c).sqrt() - c if c else squares).mean(dim=1)
+
+    def looks(self, made: Tensor, data: Tensor) -> Tensor:
+        """What `steadiness` and `texture` count in clean latents (B, C, F, h, w), (B,): see `losses`."""
+        config, beside = self.config, made.new_zeros(len(made))
+        if config.steadiness and data.shape[2] > 1:
             changes = (made - data).diff(dim=2).abs()
             beside = config.steadiness * changes.flatten(1).mean(dim=1)
         if config.texture:
             missed = (variation(made) - variation(data)).abs()
             beside = beside + config.texture * missed.flatten(1).mean(dim=1)
-        return losses + self.levels[target.end] * beside
+        return beside
 
     def _own_start(self, student: Predict, noise: Tensor, start: Tensor) -> Tensor:
         """Where the student's own steps lead from pure noise."""
@@ -218,18 +224,18 @@ class Distillation:
         return keep.to(like.dtype), push.to(like.dtype)
 
 
-def variation(latents: Tensor) -> Tensor:
+def variation(latents: Tensor, place: int = _PLACE) -> Tensor:
     """How much latents (B, C, F, h, w) vary around each place: from cell to cell, and frame to frame.
 
-    Root mean squares of differences over 4x4 cells, of every channel: (B, 2 F - 1, C, h - 4, w - 4). A
-    blurred picture varies less, whatever it shows, and a smeared movement changes less; where within a
-    place that happens is free.
+    Root mean squares of differences over places of so many cells a side, of every channel:
+    (B, 2 F - 1, C, h - place, w - place). A blurred picture varies less, whatever it shows, and a
+    smeared movement changes less; where within a place that happens is free.
     """
     frames = latents.transpose(1, 2)  # (B, F, C, h, w)
     across, down = frames.diff(dim=4)[..., 1:, :], frames.diff(dim=3)[..., 1:]
     changes = frames.diff(dim=1)[..., 1:, 1:]
     powers = torch.cat([across.square() + down.square(), changes.square()], dim=1)
-    return (avg_pool3d(powers, (1, _PLACE, _PLACE), stride=1) + _LEAST_POWER).sqrt()
+    return (avg_pool3d(powers, (1, place, place), stride=1) + _LEAST_POWER).sqrt()
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ def plan_step(config: TrainConfig, *, is_fake: bool = True, foreach: bool | None
         encoders = replace(_encoders_like(real, fake).sparing(memory), wait=False)
         if is_fake:
             exchange(networks, lambda weight: torch.empty_like(weight, device="cpu"))
-        objective = _objective(config, teacher, networks, fake)
+        objective = _objective(config, teacher, networks, encoders, fake)
         with MemoryTracker() as tracker:
             engine = _Engine(tracker, config, forwards)
             learner = Learner(
@@ -137,15 +137,18 @@ def _objective(
     config: TrainConfig,
     teacher: FamilyProfile,
     networks: TrainedNetworks,
+    encoders: FrozenEncoders,
     fake: FakeTensorMode | None,
 ) -> Learnt:
     if config.stage != 3:
         objective = Objective(config.objective)
         objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
         return objective
-    # whichever way the target is found, the peak is in what comes after it
-    way = replace(config.distillation, method="trajectory", start="data")
-    return make_lesson(replace(config, distillation=way), teacher, networks, torch.device("cpu"))
+    if config.distillation.method != "data":
+        # whichever way the target is found, the peak is in what comes after it
+        way = replace(config.distillation, method="trajectory", start="data")
+        config = replace(config, distillation=way)
+    return make_lesson(config, teacher, networks, encoders.vae, torch.device("cpu"))
 
 
 def _teacher(config: TrainConfig) -> FamilyProfile:

@@ -99,7 +99,7 @@ def start_run(config: TrainConfig, output: Path) -> Run:
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     choose_learning(networks, config)
     add_critic(networks, config)
-    objective = _objective(config, networks, device, lambda: learner.ema.applied())
+    objective = _objective(config, networks, encoders, device, lambda: learner.ema.applied())
     if is_shared:
         units = (networks.denoising_unet, networks.reference_net)
         shard(networks, units, config.run.shard, device, accelerator.num_processes)
@@ -154,14 +154,18 @@ def start_run(config: TrainConfig, output: Path) -> Run:
 
 
 def _objective(
-    config: TrainConfig, networks: TrainedNetworks, device: torch.device, average: During
+    config: TrainConfig,
+    networks: TrainedNetworks,
+    encoders: FrozenEncoders,
+    device: torch.device,
+    average: During,
 ) -> Learnt:
     """What the networks learn; stage 3's teacher is a copy of them as they are now."""
     if config.stage != 3:
         return Objective(config.objective, device)
     teacher = teacher_profile(config.init)
     check_drawing(config, teacher)
-    return make_lesson(config, teacher, networks, device, average)
+    return make_lesson(config, teacher, networks, encoders.vae, device, average)
 
 
 def check_same_start(accelerator: Any, step: int, folder: RunFolder) -> None:

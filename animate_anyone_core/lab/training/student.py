@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ...checkpoints.families import FamilyProfile
 from ...errors import SettingsError
+from ...models.autoencoder import Autoencoder
 from ...models.denoising_unet import DenoisingUNet
 from ...sampling.guidance import needs_unconditional
 from .config import TrainConfig
 from .critic import Critic, Shown, adversarial_losses
-from .distillation import Distillation, Target, Teacher
+from .decoded_detail import DecodedDetail
+from .distillation import Distillation, Teacher
+from .initial_weights import make_networks
 from .lora_layers import without_lora
 from .memory import cast
 from .networks import LearningNetworks, Seen, TrainedNetworks
@@ -53,25 +57,22 @@ class Lesson:
         target = self.distillation.target(teacher, latents, noise, seen.t, student, average)
         prediction = networks.answer(seen, target.sample, target.t, recompute)
         losses = self.distillation.losses(prediction, target, latents)
-        critic = getattr(networks, "critic", None)
-        if critic is None:
-            return losses
-        return losses + self._told(critic, networks, prediction, target, seen)
+        made = self.distillation.step(target.sample, prediction.float(), target.start, target.end)
+        return losses + self.told(networks, made, target.end, seen)
 
-    def _told(
-        self,
-        critic: Critic,
-        student: LearningNetworks,
-        prediction: Tensor,
-        target: Target,
-        seen: Seen,
-    ) -> Tensor:
-        """What the critic says of where the student arrives, beside data with as much noise."""
-        walk = self.distillation
-        made = walk.step(target.sample, prediction.float(), target.start, target.end)
+    def told(
+        self, student: LearningNetworks, made: Tensor, end: Tensor, seen: Seen
+    ) -> Tensor | float:
+        """What the critic says of latents made for places (B,), beside data with as much noise.
+
+        It is (B,), or 0 where there is none.
+        """
+        critic, walk = getattr(student, "critic", None), self.distillation
+        if critic is None:
+            return 0.0
         # mirrored noise is new noise, and the same after a resumed step
-        real = walk.noised(seen.latents.float(), seen.noise.float().flip(-1), target.end)
-        t, level = walk.ends[target.end], walk.levels[target.end]
+        real = walk.noised(seen.latents.float(), seen.noise.float().flip(-1), end)
+        t, level = walk.ends[end], walk.levels[end]
         shown = Shown(made, self._features(student, seen, made, t))
         with torch.no_grad():
             data = Shown(real, self._features(student, seen, real, t))
@@ -97,6 +98,50 @@ class Lesson:
         return Teacher(
             lambda x, t: says(seen, x, t), (lambda x, t: says(nobody, x, t)) if guided else None
         )
+
+
+class DataLesson(Lesson):
+    """The errors of a student where its own steps lead from pure noise, against the data itself.
+
+    Gradients go back through all its steps, so that it learns to do in all of them together what none of
+    them can alone. It is not bound by its teacher, who only lends the critic its eyes.
+
+    Args:
+        distillation: The grid of times, and what errors count.
+        teacher: See `Lesson`.
+        detail: Looks at where the last step leads as pictures; None does not.
+    """
+
+    def __init__(
+        self,
+        distillation: Distillation,
+        teacher: TrainedNetworks | None,
+        detail: DecodedDetail | None = None,
+    ) -> None:
+        super().__init__(distillation, teacher)
+        self._detail = detail
+
+    def row_losses(self, networks: LearningNetworks, seen: Seen, recompute: bool = False) -> Tensor:
+        """The error of every row, (B,): of the last step, and of what was meant on the way."""
+        walk, data, x = self.distillation, seen.latents.float(), seen.noise.float()
+        place = torch.zeros_like(seen.t)
+        clean = torch.full_like(place, walk.config.teacher_steps)
+        losses, made = x.new_zeros(len(x)), x
+        for number in range(walk.config.student_steps):
+            start = place + number * walk.stride
+            prediction = networks.answer(seen, x, walk.times[start], recompute).float()
+            made = walk.step(x, prediction, start, clean)
+            x = walk.step(x, prediction, start, start + walk.stride)
+            is_last = number + 1 == walk.config.student_steps
+            weight = 1.0 if is_last else walk.config.along
+            losses = losses + weight * (walk.sizes(made - data) + walk.looks(made, data))
+        if self._detail is not None:
+            missed = self._detail.missed(made, data, seen.t)
+            losses = losses + walk.config.detail * missed
+        # the critic looks through as much noise as chance has it, and through none
+        end = (walk.places(seen.t) // walk.stride + 1) * walk.stride
+        shown = walk.noised(made, seen.noise.float().flip(-1), end)
+        return losses + self.told(networks, shown, end, seen)
 
 
 def add_critic(networks: TrainedNetworks, config: TrainConfig) -> None:
@@ -127,19 +172,19 @@ def teacher_of(student: TrainedNetworks, device: torch.device) -> TrainedNetwork
 
 @contextmanager
 def beyond(
-    student: TrainedNetworks, teacher: TrainedNetworks | None, reach: float
+    student: TrainedNetworks, origin: TrainedNetworks | None, reach: float
 ) -> Iterator[None]:
-    """While it lasts, the student lies `reach` times as far from its teacher as it is."""
-    if teacher is None or reach == 1:
+    """While it lasts, the student lies `reach` times as far from its origin as it is."""
+    if origin is None or reach == 1:
         yield
         return
     weights = dict(student.denoising_unet.named_parameters())
     learned = {name: weight.detach().clone() for name, weight in weights.items()}
     try:
         with torch.no_grad():
-            for name, origin in teacher.denoising_unet.named_parameters():
-                own = learned[name]  # a teacher may wait elsewhere, in fewer bits
-                weights[name].copy_(torch.lerp(origin.to(own), own, reach))
+            for name, start in origin.denoising_unet.named_parameters():
+                own = learned[name]  # it may wait elsewhere, in fewer bits
+                weights[name].copy_(torch.lerp(start.to(own), own, reach))
         yield
     finally:
         with torch.no_grad():
@@ -147,10 +192,36 @@ def beyond(
                 weight.copy_(learned[name])
 
 
+def origin_of(config: TrainConfig, teacher: TrainedNetworks | None) -> TrainedNetworks | None:
+    """What `reach` is measured from: the teacher, unless the settings name another.
+
+    Raises:
+        CheckpointError: If its files cannot be read.
+        SettingsError: If it is of other shapes than the student.
+    """
+    settings = config.distillation
+    if teacher is None or settings.origin is None or settings.reach == 1:
+        return teacher
+    places = dict.fromkeys(("unet", "reference", "pose_guider"), settings.origin)
+    init = replace(config.init, motion=None, **places)
+    origin = make_networks(init, config.network, config.stage, config.seed)
+    shapes = [
+        {name: weight.shape for name, weight in networks.denoising_unet.named_parameters()}
+        for networks in (origin, teacher)
+    ]
+    if shapes[0] != shapes[1]:
+        raise SettingsError(
+            f"distillation.origin {settings.origin} has other layers than the weights to start from: "
+            "name the model that the student was made of."
+        )
+    return origin
+
+
 def make_lesson(
     config: TrainConfig,
     teacher: FamilyProfile,
     networks: TrainedNetworks,
+    vae: Autoencoder,
     device: torch.device,
     average: During = nullcontext,
 ) -> Lesson:
@@ -160,13 +231,20 @@ def make_lesson(
         config: Of the run.
         teacher: What the weights to start from were made for.
         networks: Before the first step: the teacher is a copy of them, or they without their LoRA.
+        vae: Decodes what `detail` looks at.
         device: Where they are.
         average: While it lasts, the student is its own average (EMA).
     """
     settings = config.distillation
     scale = teacher.guidance_scale if settings.guidance is None else settings.guidance
     distillation = Distillation(settings, teacher.noise, scale, device)
-    return Lesson(distillation, None if config.lora.rank else teacher_of(networks, device), average)
+    frozen = None if config.lora.rank else teacher_of(networks, device)
+    if settings.method == "data":
+        length = teacher.noise.num_train_timesteps
+        return DataLesson(
+            distillation, frozen, DecodedDetail(vae, length) if settings.detail else None
+        )
+    return Lesson(distillation, frozen, average)
 
 
 def check_drawing(config: TrainConfig, teacher: FamilyProfile) -> None:

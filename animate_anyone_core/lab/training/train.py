@@ -19,7 +19,7 @@ from .published_files import profile_of, student_profile, write_lora, write_mode
 from .run import Run, start_run
 from .sample_grids import SampleGrids
 from .sharding import gathered, is_sharded, save_state
-from .student import beyond
+from .student import beyond, origin_of
 
 
 def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> Path:
@@ -42,13 +42,13 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
     metrics = MetricsLog(run.folder.path, run.first_step, run.accelerator.is_main_process)
     grids = SampleGrids(run.source, config.data, config.stage, sampled, profile)
 
-    reach = config.distillation.reach
+    reach, origin = config.distillation.reach, origin_of(config, run.teacher)
     is_shared, is_first = is_sharded(run.networks), run.accelerator.is_main_process
 
     def write(folder: Path) -> None:
         if not (is_first or is_shared):
             return
-        with run.learner.ema.applied(), beyond(run.networks, run.teacher, reach):
+        with run.learner.ema.applied(), beyond(run.networks, origin, reach):
             if config.stage == 3 and config.lora.rank:
                 write_lora(folder, run.networks, profile, dtype=dtype)
             else:

@@ -16,7 +16,9 @@ from animate_anyone_core.lab.training.distillation import (
     variation,
 )
 from animate_anyone_core.lab.training.distillation_config import DistillationConfig
+from animate_anyone_core.lab.training.networks import Seen
 from animate_anyone_core.lab.training.recipes import recipe_settings
+from animate_anyone_core.lab.training.student import DataLesson
 from animate_anyone_core.sampling.denoise import denoise
 from animate_anyone_core.sampling.schedule import NoiseSchedule, make_solver
 from animate_anyone_core.sampling.windows import WindowSettings
@@ -252,6 +254,47 @@ def test_softness_costs_where_texture_counts():
         torch.testing.assert_close(costs, expected, rtol=1e-3, atol=1e-5)
 
 
+class Answers:
+    """Stands for a student's networks: what it predicts at every time."""
+
+    def __init__(self, predict):
+        self._predict = predict
+
+    def answer(self, seen, noisy, t, recompute=False):
+        return self._predict(noisy, t)
+
+
+def seen_of(latents: torch.Tensor, noise: torch.Tensor) -> Seen:
+    nothing = latents[:, :0]
+    t = torch.tensor([999, 130])[: len(latents)]
+    return Seen(latents, noise, t, nothing, (True,) * len(latents), {}, nothing, nothing)
+
+
+@pytest.mark.parametrize("student_steps", [1, 2, 4])
+def test_from_the_data_a_student_learns_where_all_its_steps_lead(student_steps):
+    """Its error is of what the product's own loop samples, and goes back to its first step."""
+    walk = distillation(student_steps=student_steps, method="data", along=0.0)
+    noise, latents = normal(13)[:1], normal(14)[:1]
+    said = {int(t): normal(20 + int(t))[:1].requires_grad_() for t in walk.times[:: walk.stride]}
+    lesson = DataLesson(walk, None)
+    losses = lesson.row_losses(Answers(lambda x, t: said[int(t[0])]), seen_of(latents, noise))
+    sampled = whole_walk(noise, student_steps, lambda x, t: said[int(t[0])].detach(), guidance=1.0)
+    expected = (sampled - latents).square().flatten(1).mean(dim=1)
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-5)
+    losses.sum().backward()
+    gradients = [prediction.grad for prediction in said.values()]
+    assert all(gradient is not None and gradient.abs().max() > 0 for gradient in gradients)
+
+
+def test_on_the_way_to_the_data_what_earlier_steps_mean_counts_too():
+    """Of a student whose every step says the same clean latents, off by 0.1: each step once."""
+    exact = knows_the_deviation(0.0, mean=0.8)
+    latents = torch.full(SHAPE, 0.7)
+    lesson = DataLesson(distillation(method="data", along=0.5, huber=0.0), None)
+    losses = lesson.row_losses(Answers(exact), seen_of(latents, normal(15)))
+    assert losses.tolist() == pytest.approx([0.01 * (1 + 3 * 0.5)] * 2, rel=1e-3)
+
+
 def shown(latents: torch.Tensor) -> Shown:
     """Latents with features that depend on them."""
     return Shown(latents, latents.mean(dim=1, keepdim=True).expand(-1, 2, -1, -1, -1))
@@ -288,7 +331,10 @@ def test_student_and_critic_learn_against_each_other_in_one_pass():
             {"distillation": {"method": "consistency"}, "optimizer": {"ema_decay": 0.0}},
             "learns from the student's own average",
         ),
-        ({"distillation": {"method": "magic"}}, "one of trajectory, consistency, got 'magic'"),
+        (
+            {"distillation": {"method": "magic"}},
+            "one of trajectory, consistency, data, got 'magic'",
+        ),
         ({"stage": 4}, r"1 \(pictures\), 2 \(clips\) or 3 \(distillation\), got 4"),
     ],
 )

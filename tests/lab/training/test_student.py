@@ -1,6 +1,7 @@
 """Students as whole runs: what learns, going on after a stop, the files, and their use."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from animate_anyone_core.lab.training.memory_plan import plan_step
 from animate_anyone_core.lab.training.memory_tracking import FROZEN
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.lab.training.run import start_run
-from animate_anyone_core.lab.training.student import beyond, teacher_of
+from animate_anyone_core.lab.training.student import beyond, origin_of, teacher_of
 from animate_anyone_core.lab.training.train import train
 
 UNET_FILES = ("denoising_unet", "motion_module")
@@ -77,6 +78,7 @@ WAYS = {
     "trajectory": {"distillation": {"adversarial": 0.1}},
     "own starts": {"distillation": {"start": "own", "huber": 0.1}},
     "consistency": {"distillation": {"method": "consistency"}},
+    "data": {"distillation": {"method": "data", "adversarial": 0.1, "detail": 0.5}},
     "lora": {"distillation": {"adversarial": 0.1}, "lora": _LORA},
 }
 
@@ -159,6 +161,43 @@ def test_a_student_is_written_as_far_beyond_as_is_asked(
     assert [name for name in once if not torch.equal(once[name], again[name])] == []
 
 
+def test_reach_is_measured_from_the_origin_that_is_named(settings, teacher):
+    """A second student's from its first teacher; of other layers, it is refused."""
+    init = {"kind": "files"} | dict.fromkeys(("unet", "reference", "pose_guider"), str(teacher))
+    far = {"origin": str(teacher), "reach": 1.2}
+    config = make_config(TrainConfig, merge(settings, {"init": init, "distillation": far}))
+    config = replace(config, stage=2)
+    start = make_networks(config.init, config.network, 2, seed=0)
+    with torch.no_grad():
+        next(start.denoising_unet.parameters()).add_(1.0)
+    origin = origin_of(config, start)
+    assert origin is not None
+    before, after = (x.denoising_unet.state_dict() for x in (origin, start))
+    moved = [name for name, weight in before.items() if not torch.equal(weight, after[name])]
+    assert len(moved) == 1
+    for changes in ({"origin": None}, {"reach": 1.0}):
+        same = replace(config, distillation=replace(config.distillation, **changes))
+        assert origin_of(same, start) is start
+    other = replace(config, distillation=replace(config.distillation, origin="built-in"))
+    with pytest.raises(SettingsError, match=r"distillation\.origin built-in has other layers"):
+        origin_of(other, start)
+
+
+@pytest.mark.slow
+def test_learning_through_all_steps_counts_more_memory_than_through_one(lessons):
+    """Of activations, which grow with the steps; recomputing them spares that again."""
+    one, all_steps, again = (
+        plan_step(config_of(lessons, distillation=way, run=run))
+        for way, run in (
+            ({"method": "trajectory"}, {}),
+            ({"method": "data", "detail": 1.0}, {}),
+            ({"method": "data", "detail": 1.0}, {"gradient_checkpointing": True}),
+        )
+    )
+    assert all_steps.total > one.total
+    assert again.total < all_steps.total
+
+
 @needs_peft
 @pytest.mark.slow
 def test_a_lora_counts_less_memory_than_whole_weights(lessons):
@@ -207,6 +246,15 @@ def test_the_teacher_is_a_copy_on_the_runs_device_and_shares_what_does_not_learn
     [
         ({"run": {"shard": "full"}}, r"run\.shard is full, but stage 3 needs its whole teacher"),
         ({"lora": {"rank": 2, "networks": ["reference_net"]}}, "ReferenceNet gets no LoRA: set"),
+        ({"distillation": {"detail": 1.0}}, "method trajectory does not see: set"),
+        (
+            {
+                "distillation": {"method": "data", "detail": 1.0},
+                "run": {"memory": "16gb"},
+                "optimizer": {"ema_decay": 0.0},
+            },
+            r"with run\.memory 16gb the VAE waits on the CPU: set run\.memory to plain or 24gb",
+        ),
     ],
 )
 def test_what_stage_3_cannot_do_is_said(changes, told):
