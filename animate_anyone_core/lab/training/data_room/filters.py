@@ -43,7 +43,7 @@ class FilterSettings:
     least_motion: float | None = 0.03
     least_sharpness: float | None = 0.5
     most_camera: float | None = 0.1
-    least_body: float | None = 0.6
+    least_body: float | None = 0.55
     least_hands: float | None = None
     least_face: float | None = None
     most_jitter: float | None = 1.5
