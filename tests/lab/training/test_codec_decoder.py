@@ -1,6 +1,7 @@
 """The decoder's further training at toy size."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,7 @@ TINY = DecoderConfig(
     num_steps=30,
     learning_rate=0.02,
     ema_decay=0.9,
+    reach=1.0,
 )
 
 
@@ -128,8 +130,10 @@ def test_every_term_of_the_loss_counts(codec, clips, pictures):
         torch.manual_seed(0)
         return decoder_loss(codec, batch, replace(TINY, **change)).item()
 
-    for name in ("edge_weight", "texture_weight", "change_weight", "steady_weight"):
-        assert loss(**{name: 0.0}) < loss() < loss(**{name: 1.0}), name
+    names = [name for name in vars(TINY) if name.endswith("_weight")]
+    assert len(names) == 5
+    for name in names:
+        assert loss(**{name: 0.0}) < loss(**{name: 0.5}) < loss(**{name: 1.0}), name
 
 
 def test_the_decoder_learns_and_the_encoder_stays(codec, clips, pictures):
@@ -160,6 +164,17 @@ def test_the_average_of_the_weights_is_kept(codec, clips, pictures):
     kept = codec.decoder.layers[0].weight
     assert not torch.equal(kept, at_steps[-1])
     assert (kept - at_steps[-1]).norm() < 0.5 * (at_steps[1] - at_steps[0]).norm() + 1e-3
+
+
+@pytest.mark.parametrize("reach", [0.0, 0.5])
+def test_a_part_of_the_way_is_kept(codec, clips, pictures, reach):
+    short, other = replace(TINY, num_steps=3), deepcopy(codec)
+    first = {name: weight.clone() for name, weight in codec.state_dict().items()}
+    train_decoder(other, [clips], [pictures], short)
+    train_decoder(codec, [clips], [pictures], replace(short, reach=reach))
+    for name, weight in codec.state_dict().items():
+        expected = first[name] + reach * (other.state_dict()[name] - first[name])
+        assert torch.allclose(weight, expected, atol=1e-6), name
 
 
 def test_the_written_codec_is_the_old_one_but_for_its_decoder(tmp_path):
