@@ -123,7 +123,7 @@ class DecoderConfig:
     crop_texture_weight: float = 0.12
     change_weight: float = 0.8
     steady_weight: float = 0.5
-    reach: float = 0.6
+    reach: float = 0.5
 
     def __post_init__(self) -> None:
         if self.crop < 16 or self.crop % 8:

@@ -206,5 +206,5 @@ def test_too_few_or_too_many_neighbors_are_refused(neighbors):
 
 
 def test_training_without_steps_is_refused():
-    with pytest.raises(SettingsError, match=r"at least 1 step.* got 0, 2, 3 and 8\."):
+    with pytest.raises(SettingsError, match=r"at least 1 step.* got 0, 1, 2 and 8\."):
         DecoderConfig(num_steps=0)
