@@ -146,7 +146,7 @@ def cached_scenes(
         scenes = np.load(drawn / f"{pictures}.npy", mmap_mode="r")
         folder = drawn.with_name(f"{drawn.name}_{name}_{_weights_digest(network)}")
         entries = ({name: encode(frames)} for frames in scenes)
-        return _complete(folder, entries, len(scenes), report(f"encode {what}"))
+        return write_arrays(folder, entries, len(scenes), report(f"encode {what}"))
 
     folders = (
         encoded("latents", encoders.vae, latents, "scenes"),
@@ -174,16 +174,26 @@ def draw_scenes(
     entries = ({k: v for k, v in vars(scene).items() if v is not None} for scene in scenes)
     settings = {k: v for k, v in asdict(data).items() if k not in _NOT_DRAWN}
     name = _digest(json.dumps([source.stage, source.seed, settings], sort_keys=True).encode())
-    return _complete(root / f"drawn_{name}", entries, data.cache_scenes, on_step)
+    return write_arrays(root / f"drawn_{name}", entries, data.cache_scenes, on_step)
 
 
-def _complete(
+def write_arrays(
     folder: Path,
     entries: Iterable[dict[str, np.ndarray]],
     count: int,
-    on_step: OnStep,
+    on_step: OnStep = silent,
 ) -> Path:
-    """Fill a folder of arrays, entry by entry; it is there when it is complete, or not at all."""
+    """Fill a folder of arrays, entry by entry; it is there when it is complete, or not at all.
+
+    Args:
+        folder: Where `NAME.npy` is written for each name; nothing is computed if it is there.
+        entries: Name -> array, of the same shape and type in every entry.
+        count: How many there are.
+        on_step: Told after every entry.
+
+    Raises:
+        MediaError: If the disk is full or read-only.
+    """
     if folder.is_dir():
         logger.info("Taken from the cache: %s", folder.name)
         return folder

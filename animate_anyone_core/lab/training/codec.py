@@ -9,6 +9,8 @@ Symbols: B batch, H W pixels, h w latent cells.
 
 import json
 import logging
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -109,7 +111,8 @@ def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> 
     _learn(codec, pictures, config, rng, phases[0], part_of_work(on_step, 0, sum(phases)))
     some = pictures[0].frames[:: max(1, len(pictures[0].frames) // 256)]
     set_scaling(codec, some)
-    save_codec(codec, output, config)
+    save_codec(codec, output)
+    write_recipe(output, "builtin-codec", config)
     write_latent_colors(output, latent_colors_of(codec, to_pixels(some)))
     if config.num_decoder_steps:
         codec = load_autoencoder(output).to(memory_format=torch.channels_last)  # as it is written
@@ -118,7 +121,7 @@ def train_codec(config: CodecConfig, output: Path, on_step: OnStep = silent) -> 
         _learn(
             codec, pictures, config, rng, phases[1], part_of_work(on_step, phases[0], sum(phases))
         )
-        save_codec(codec, output, config)
+        save_codec(codec, output)
     return codec
 
 
@@ -150,12 +153,15 @@ def _learn(
         lambda codec, pixels: codec_loss(codec, pixels, config),
         muon_for_parts(config.learning_rate, num_steps, betas=(0.9, 0.98), outer_weight_decay=1e-4),
         num_steps,
-        # convolutions that touch pixels or latents are AdamW's
-        is_inner=lambda _, weight: (
-            weight.ndim == 4 and min(weight.shape[:2]) > codec.config.latent_channels
-        ),
+        is_inner=is_inner_convolution(codec),
         on_step=on_step,
     )
+
+
+def is_inner_convolution(codec: Autoencoder) -> Callable[[str, Tensor], bool]:
+    """Whether a weight is Muon's: convolutions that touch pixels or latents are AdamW's."""
+    outer = codec.config.latent_channels
+    return lambda _, weight: weight.ndim == 4 and min(weight.shape[:2]) > outer
 
 
 def random_crops(
@@ -187,14 +193,20 @@ def codec_loss(codec: Autoencoder, pixels: Tensor, config: CodecConfig) -> Tenso
         latents = codec.encoder(pixels)
     noise = torch.randn_like(latents) * config.latent_noise
     made = codec.decoder(latents + noise).float()
-    loss = 4 * F.mse_loss(made, pixels)
-    for axis in (2, 3):
-        loss = loss + config.edge_weight * F.smooth_l1_loss(
-            made.diff(dim=axis), pixels.diff(dim=axis), beta=0.1
-        )
+    loss = reconstruction_loss(made, pixels, config.edge_weight)
     if learns_latents:
         deviation, mean = torch.std_mean(latents.float(), dim=(0, 2, 3))
         loss = loss + 0.02 * (mean.square().mean() + (deviation - 1).square().mean())
+    return loss
+
+
+def reconstruction_loss(made: Tensor, pixels: Tensor, edge_weight: float) -> Tensor:
+    """Squared errors of pixels (B, 3, H, W), and errors of what differs between neighbors."""
+    loss = 4 * F.mse_loss(made, pixels)
+    for axis in (2, 3):
+        loss = loss + edge_weight * F.smooth_l1_loss(
+            made.diff(dim=axis), pixels.diff(dim=axis), beta=0.1
+        )
     return loss
 
 
@@ -216,18 +228,14 @@ def to_pixels(frames: np.ndarray) -> Tensor:
     return signed_from_unit(pixels_01(frames))
 
 
-def save_codec(codec: Autoencoder, folder: Path, config: CodecConfig) -> None:
-    """Write `config.json`, the weights as float16 and the recipe in `training.json`."""
+def save_codec(codec: Autoencoder, folder: Path) -> None:
+    """Write `config.json` and the weights as float16."""
     folder.mkdir(parents=True, exist_ok=True)
-    scaling = codec.config.scaling_factor
-    copy = make_codec(config)
-    copy.load_state_dict(codec.state_dict())
-    copy.register_to_config(scaling_factor=scaling)
-    copy.half().save_pretrained(folder)
+    deepcopy(codec).half().save_pretrained(folder)
     settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     settings.pop("block_out_channels", None)  # diffusers writes it, and wonders at it when reading
+    settings.pop("_name_or_path", None)  # a folder of this machine
     write_json(settings, folder / "config.json")
-    write_recipe(folder, "builtin-codec", config)
 
 
 @torch.no_grad()

@@ -30,17 +30,21 @@ def train_part(
 ) -> None:
     """Train a small network on a CPU, its layers in bfloat16; see `Learner` and `fit`.
 
+    It ends as the average of its weights over the steps, where `config` asks for one.
+
     Raises:
         SettingsError: If the loss is no number any more.
     """
     engine = OneProcess("cpu", torch.bfloat16)
+    learner = Learner(network, loss_of, config, engine, is_inner=is_inner)
     fit(
-        Learner(network, loss_of, config, engine, is_inner=is_inner),
+        learner,
         batches,
         num_steps,
         tasks=[Every(100, lambda done: logger.info("%s step %d: loss %.4f", name, *done[:2]))],
         on_step=on_step,
     )
+    learner.ema.swap()
 
 
 def muon_for_parts(lr: float, num_steps: int, **more: Any) -> OptimizerConfig:
@@ -65,6 +69,14 @@ def part_of_work(on_step: OnStep, done_before: int, total: int) -> OnStep:
     return lambda done, _: on_step(done_before + done, total)
 
 
-def write_recipe(folder: Path, recipe: str, config: Any) -> None:
-    """Write `training.json`: the recipe's name and all its settings."""
-    write_json({"recipe": recipe, **asdict(config)}, folder / "training.json")
+def write_recipe(
+    folder: Path, recipe: str, config: Any, before: dict[str, Any] | None = None
+) -> None:
+    """Write `training.json`: the recipe's name and all its settings.
+
+    `before` is what stands in the `training.json` of what it started from, if from anything.
+    """
+    settings = {"recipe": recipe, **asdict(config)}
+    if before is not None:
+        settings["before"] = before.get("before", before)
+    write_json(settings, folder / "training.json")

@@ -343,6 +343,7 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
 #: offers `run_recipe(output, on_step)`.
 PART_RECIPES: dict[str, tuple[str, str]] = {
     "builtin-codec": ("codec", "the built-in model's VAE"),
+    "builtin-codec-decoder": ("codec_decoder", "its decoder, from clips that the models make"),
     "builtin-image-encoder": ("image_encoder", "the built-in model's image encoder"),
     "builtin-pose": ("pose_networks", "the built-in model's person detector and pose estimator"),
     "builtin-pose-doubt": ("pose_doubt", "the same, to lower scores where no drawn dancer is"),
