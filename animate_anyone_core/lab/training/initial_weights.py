@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER, model_folder
+from ...checkpoints.builtin import BUILT_IN, BUILT_IN_FOLDER, model_folder, shares_networks
 from ...checkpoints.families import FamilyProfile
 from ...checkpoints.key_map import is_position_table, is_temporal, to_tree_key, without_prefix
 from ...checkpoints.layouts import (
@@ -281,7 +281,9 @@ def _guider_from(path: Path, shapes: UNetConfig) -> PoseGuider:
 
 
 def find_file(path: str, names: tuple[str, ...]) -> Path:
-    """A file as named, or one of the given names in the folder as named; `built-in` is a folder.
+    """A file as named, or one of the given names in the folder as named.
+
+    The names of `BUILT_IN_MODELS` are folders; what one of them shares is found beside it.
 
     Raises:
         CheckpointError: If there is none.
@@ -289,7 +291,8 @@ def find_file(path: str, names: tuple[str, ...]) -> Path:
     place = model_folder(path)
     if not place.is_dir():
         return place
-    candidates = [place / f"{name}{suffix}" for name in names for suffix in SUFFIXES]
+    folders = (place, BUILT_IN_FOLDER) if shares_networks(place) else (place,)
+    candidates = [f / f"{name}{suffix}" for f in folders for name in names for suffix in SUFFIXES]
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:
         raise CheckpointError(

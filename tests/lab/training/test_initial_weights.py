@@ -5,6 +5,7 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 
 from animate_anyone_core.checkpoints.key_map import is_temporal, to_published_key
+from animate_anyone_core.checkpoints.model_folder import load_models
 from animate_anyone_core.checkpoints.weight_files import write_weights
 from animate_anyone_core.errors import (
     CheckpointError,
@@ -17,6 +18,7 @@ from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.initial_weights import load_frozen_encoders, make_networks
 from animate_anyone_core.lab.training.networks import TrainedNetworks
 from animate_anyone_core.lab.training.published_files import profile_of, write_model
+from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.lab.training.train import train
 from animate_anyone_core.models.denoising_unet import DenoisingUNet
 from animate_anyone_core.models.references import Reference
@@ -240,3 +242,18 @@ def test_a_missing_image_encoder_is_named(settings):
     init = InitConfig(vae=settings["init"]["vae"])
     with pytest.raises(SettingsError, match=r"init\.image_encoder is missing"):
         load_frozen_encoders(init, torch.device("cpu"))
+
+
+def test_what_a_built_in_model_shares_is_found_beside_it():
+    """As `animate --models` finds it: the student has no ReferenceNet and no Pose Guider of its own."""
+    files = dict.fromkeys(("unet", "reference", "pose_guider"), "built-in-student")
+    config = make_config(TrainConfig, merge(*recipe_settings("distill"), {"init": files}))
+    networks = make_networks(config.init, config.network, stage=3, seed=0)
+    models, _ = load_models("built-in-student")
+    for ours, theirs in (
+        (networks.denoising_unet, models.denoising_unet),
+        (networks.reference_net, models.reference_net),
+        (networks.pose_guider, models.pose_guider),
+    ):
+        weights = theirs.state_dict()
+        assert all(torch.equal(weights[key], weight) for key, weight in ours.state_dict().items())
