@@ -23,6 +23,16 @@ def test_this_machine_is_reached(host):
     network_guard.refuse_other_machines("socket.connect", (None, (host, 80)))
 
 
+def test_this_machine_is_reached_by_its_own_addresses():
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), 80, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        pytest.skip("this machine's name has no address")
+    own = {str(place[0]) for *_, place in found}
+    for host in own:
+        network_guard.refuse_other_machines("socket.connect", (None, (host, 80)))
+
+
 def test_the_summary_says_what_is_missing_and_how_to_get_it(request):
     (conftest,) = (
         plugin
