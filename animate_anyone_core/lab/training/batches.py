@@ -1,15 +1,18 @@
 """What a run learns from: scenes to samples, samples to encoded batches."""
 
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.multiprocessing import get_sharing_strategy
 from torch.utils.data import DataLoader
 
-from ...errors import AnimateAnyoneError
+from ...errors import AnimateAnyoneError, SettingsError
 from ...progress import OnStep
 from .cached_scenes import CachedScenes, cached_scenes
 from .clip_scenes import ClipScenes
@@ -22,6 +25,9 @@ from .samples import OrError, Samples, collate_or_error
 from .scenes import SceneSource
 
 logger = logging.getLogger("animate_anyone")
+
+#: Bytes that a socket's name may have on Linux, and what multiprocessing adds to that of its folder.
+_LONGEST, _NAMES = 107, len("/pymp-12345678/listener-12345678")
 
 #: `DataConfig.kind` -> what gives its scenes.
 SOURCES: dict[str, Callable[[DataConfig, int, int], SceneSource]] = {
@@ -90,7 +96,10 @@ def encoded_batches(
 
     Raises:
         AnimateAnyoneError: If a sample cannot be made, by whichever worker.
+        SettingsError: If workers could not hand over what they make.
     """
+    if num_workers:
+        _check_meeting_place()
     loader = DataLoader(
         OrError(samples),
         batch_sampler=share,
@@ -103,3 +112,15 @@ def encoded_batches(
         if isinstance(batch, AnimateAnyoneError):
             raise batch
         yield encoders.batch(batch, device)
+
+
+def _check_meeting_place() -> None:
+    """Raise SettingsError where what workers make would never arrive, and nobody would say why."""
+    folder = tempfile.gettempdir()
+    length = len(os.fsencode(folder)) + _NAMES
+    if get_sharing_strategy() == "file_descriptor" and length > _LONGEST:
+        raise SettingsError(
+            f"The processes of data.num_workers meet at a socket in {folder}, whose name would have "
+            f"{length} bytes, more than the {_LONGEST} that a system takes. Set TMPDIR to a folder with "
+            "a shorter name, or data.num_workers to 0."
+        )

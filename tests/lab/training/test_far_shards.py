@@ -3,12 +3,14 @@
 import functools
 import http.server
 import os
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.multiprocessing import get_sharing_strategy
 
 from animate_anyone_core.__main__ import main
 from animate_anyone_core.errors import MissingDependencyError, SettingsError
@@ -33,12 +35,12 @@ FRAMES, SMALL = 12, 60_000
 
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path, monkeypatch):
+def own_folder(monkeypatch):
     """Fetched clips go where this test can look, and nobody waits for broken connections."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temp"))
     monkeypatch.setattr(remote_parts, "_PAUSES", (0.0, 0.0))
-    (tmp_path / "temp").mkdir()
-    return tmp_path / "temp"
+    with tempfile.TemporaryDirectory() as folder:  # no `tmp_path`, whose name may be too long
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="module")
@@ -154,19 +156,31 @@ def test_samples_from_a_web_server_are_those_from_the_disk(shards, server):
     assert_same(samples(shards), samples(f"{server.url}/shards.json"))
 
 
+class NotEncoded:
+    def batch(self, batch, device):
+        return batch
+
+
+def batches(path, num_workers):
+    share = [[0, 1], [2, 3], [4, 5]]
+    return list(
+        encoded_batches(samples(path), share, NotEncoded(), torch.device("cpu"), num_workers)
+    )
+
+
 def test_processes_that_prepare_samples_share_what_they_fetch(shards, server):
-    class NotEncoded:
-        def batch(self, batch, device):
-            return batch
-
-    def batches(path, num_workers):
-        share = [[0, 1], [2, 3], [4, 5]]
-        return list(
-            encoded_batches(samples(path), share, NotEncoded(), torch.device("cpu"), num_workers)
-        )
-
     for one, other in zip(batches(shards, 0), batches(server.url, 2), strict=True):
         assert all(one[name].equal(other[name]) for name in one)
+
+
+@pytest.mark.skipif(get_sharing_strategy() != "file_descriptor", reason="no sockets are used here")
+def test_processes_that_could_hand_nothing_over_are_not_started(shards, own_folder, monkeypatch):
+    long = own_folder / ("long" * 20)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with pytest.raises(SettingsError, match=r"more than the 107 .* Set TMPDIR to a folder with a sh"):
+        batches(shards, 2)
+    assert len(batches(shards, 0)) == 3
 
 
 @pytest.mark.slow
