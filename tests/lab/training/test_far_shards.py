@@ -178,7 +178,9 @@ def test_processes_that_could_hand_nothing_over_are_not_started(shards, own_fold
     long = own_folder / ("long" * 20)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
-    with pytest.raises(SettingsError, match=r"more than the 107 .* Set TMPDIR to a folder with a sh"):
+    with pytest.raises(
+        SettingsError, match=r"more than the 107 .* Set TMPDIR to a folder with a sh"
+    ):
         batches(shards, 2)
     assert len(batches(shards, 0)) == 3
 
