@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "with --ray and --device cuda: part of a GPU that each worker takes, so that 0.25 has four "
     )
     text += "share one, each with networks of its own (1)"
-    add("--gpu-share", type=float, default=1.0, metavar="X", help=text)
+    add("--gpu-share", type=float, metavar="X", help=text)
     text = f"look for people every N frames ({default.interval})"
     add("--interval", type=int, default=default.interval, metavar="N", help=text)
     add("--smooth", action="store_true", help="smooth the poses (published training does not)")
@@ -146,12 +146,17 @@ def _workers(
             "--processes must be at least 1, and is of this machine: with --ray, as many work as the "
             f"cluster has cores; got {args.processes}."
         )
-    if not 0.01 <= args.gpu_share <= 1:
-        raise SettingsError(f"--gpu-share is from 0.01 to 1, got {args.gpu_share:g}.")
+    is_on_gpu = args.device.startswith("cuda")
+    share = 1.0 if args.gpu_share is None else args.gpu_share
+    if args.gpu_share is not None and (args.ray is None or not is_on_gpu):
+        raise SettingsError(
+            "--gpu-share is of a cluster's GPUs: it goes with --ray ADDRESS and --device cuda."
+        )
+    if not 0.01 <= share <= 1:
+        raise SettingsError(f"--gpu-share is from 0.01 to 1, got {share:g}.")
     in_worker = partial(networks, num_threads=1)
     if args.ray is not None:
-        num_gpus = args.gpu_share if args.device.startswith("cuda") else 0.0
-        return on_cluster(args.ray, in_worker, num_gpus)
+        return on_cluster(args.ray, in_worker, share if is_on_gpu else 0.0)
     detector = networks()  # tells what is wrong with a network, before any process starts
     size = args.processes or (_cores() if detector.is_on_cpu else 1)
     if settings.cuts == "leave-out":

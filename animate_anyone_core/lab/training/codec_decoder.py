@@ -45,6 +45,7 @@ from .dancer_pictures import DancerPictures, render_pictures
 from .dancer_scenes import DancerScenes
 from .part_recipes import muon_for_parts, train_part, write_recipe
 from .scenes import noise_seed
+from .variation import around_places, steepness
 
 logger = logging.getLogger("animate_anyone")
 
@@ -254,17 +255,13 @@ def decoder_loss(codec: Autoencoder, batch: Batch, config: DecoderConfig) -> Ten
 
 def texture(pixels: Tensor) -> Tensor:
     """How much pixels (B, 3, H, W) vary around each place, whatever varies there."""
-    across, down = pixels.diff(dim=3)[..., 1:, :], pixels.diff(dim=2)[..., 1:]
-    return _root_mean(across.square() + down.square(), 1e-4)
+    return around_places(steepness(pixels), _PLACE, _PLACE // 2)
 
 
 def strength(changes: Tensor) -> Tensor:
     """How strong changes (B, F, 3, H, W) are around each place, whichever they are."""
-    return _root_mean(changes.flatten(0, 1).square(), 1e-6)  # what stands still trembles little
-
-
-def _root_mean(powers: Tensor, least: float) -> Tensor:
-    return (F.avg_pool2d(powers, _PLACE, stride=_PLACE // 2) + least).sqrt()
+    least = 1e-6  # what stands still trembles little
+    return around_places(changes.flatten(0, 1).square(), _PLACE, _PLACE // 2, least)
 
 
 def train_decoder(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...models.autoencoder import Autoencoder
-from .distillation import variation
+from .variation import variation
 
 #: Frames decoded of each clip, one behind the other: enough for changes, few enough to be cheap.
 _FRAMES = 4

@@ -18,17 +18,16 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool3d
 
 from ...sampling.guidance import guide
 from ...sampling.schedule import NoiseSchedule, make_solver
 from .distillation_config import DistillationConfig
+from .variation import variation
 
 #: Predicts from noisy latents (B, C, F, h, w) at times (B,).
 Predict = Callable[[Tensor, Tensor], Tensor]
 #: Cells a side of what counts as one place of a picture: a head of a whole figure.
 _PLACE = 4
-_LEAST_POWER = 1e-4
 
 
 class Target(NamedTuple):
@@ -178,7 +177,7 @@ class Distillation:
             changes = (made - data).diff(dim=2).abs()
             beside = config.steadiness * changes.flatten(1).mean(dim=1)
         if config.texture:
-            missed = (variation(made) - variation(data)).abs()
+            missed = (variation(made, _PLACE) - variation(data, _PLACE)).abs()
             beside = beside + config.texture * missed.flatten(1).mean(dim=1)
         return beside
 
@@ -222,20 +221,6 @@ class Distillation:
             keep = new_signal * signal + new_noise * noise
             push = new_noise * signal - new_signal * noise
         return keep.to(like.dtype), push.to(like.dtype)
-
-
-def variation(latents: Tensor, place: int = _PLACE) -> Tensor:
-    """How much latents (B, C, F, h, w) vary around each place: from cell to cell, and frame to frame.
-
-    Root mean squares of differences over places of so many cells a side, of every channel:
-    (B, 2 F - 1, C, h - place, w - place). A blurred picture varies less, whatever it shows, and a
-    smeared movement changes less; where within a place that happens is free.
-    """
-    frames = latents.transpose(1, 2)  # (B, F, C, h, w)
-    across, down = frames.diff(dim=4)[..., 1:, :], frames.diff(dim=3)[..., 1:]
-    changes = frames.diff(dim=1)[..., 1:, 1:]
-    powers = torch.cat([across.square() + down.square(), changes.square()], dim=1)
-    return (avg_pool3d(powers, (1, place, place), stride=1) + _LEAST_POWER).sqrt()
 
 
 def _rows(values: Tensor, like: Tensor) -> Tensor:

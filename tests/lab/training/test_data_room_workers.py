@@ -85,11 +85,14 @@ def test_workers_of_a_cluster_can_share_a_gpu(tmp_path, capsys, monkeypatch):
     for options, said in (
         (["--device", "cuda", "--gpu-share", "0.25"], "0.25 of a GPU at auto"),
         (["--device", "cuda:0"], "1 of a GPU at auto"),
-        (["--gpu-share", "0.25"], "0 of a GPU at auto"),
-        (["--gpu-share", "2"], "--gpu-share is from 0.01 to 1, got 2"),
+        ([], "0 of a GPU at auto"),
+        (["--gpu-share", "0.25"], "goes with --ray ADDRESS and --device cuda"),
+        (["--device", "cuda", "--gpu-share", "2"], "--gpu-share is from 0.01 to 1, got 2"),
     ):
         assert main([*command, *options]) == 2
         assert said in capsys.readouterr().err
+    assert main([*command[:-2], "--device", "cuda", "--gpu-share", "0.5"]) == 2
+    assert "goes with --ray ADDRESS" in capsys.readouterr().err
 
 
 @pytest.mark.slow
