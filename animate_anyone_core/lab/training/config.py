@@ -42,8 +42,8 @@ class DataConfig:
         crop_ratio: Clips: smallest change of the aspect ratio by the random crop, 1 for none.
         fps: Dancers: frames per second of a clip.
         split: Dancers: whose seeds, see `synthetic.splits`.
-        behind: Dancers, stage 1: share of the pictures, the first aside, that are turned to show
-            the dancer from behind.
+        behind: Dancers: share of the pictures, the first aside, that are turned to show the dancer
+            from behind; of clips, share of those that are turned around as a whole.
         bare: Dancers: share of the scenes whose skeletons lack face and hands.
         standing: Dancers: share of the samples whose reference stands and faces the viewer, as the
             first picture of every scene then does.

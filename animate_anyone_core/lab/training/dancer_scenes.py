@@ -58,17 +58,25 @@ class DancerScenes:
         return Scene(clip.frames, draw_poses(poses, config.drawing))
 
     def _turns(self, count: int, rng: np.random.Generator) -> Callable[[Track], Track] | None:
-        """What turns some of the moments around, called for one after the other."""
-        if self.stage != 1 or not self._config.behind:
+        """What turns some of the moments around, called for one after the other.
+
+        Of single pictures each by itself, to about the same view from behind; a clip as a whole, so
+        that it moves as before.
+        """
+        if not self._config.behind:
             return None
-        is_turned = rng.random(count) < self._config.behind
+        is_turned = rng.random(count if self.stage == 1 else 1) < self._config.behind
+        is_turned = np.broadcast_to(is_turned, count).copy()
         is_turned[0] = False
         headings = np.pi + rng.uniform(-_FROM_BEHIND, _FROM_BEHIND, count)
         turns = iter(zip(is_turned, headings, strict=True))
 
         def turn(track: Track) -> Track:
             is_away, heading = next(turns)
-            return track.with_values({"heading": heading}) if is_away else track
+            if not is_away:
+                return track
+            around = heading if self.stage == 1 else track["heading"] + np.pi
+            return track.with_values({"heading": around})
 
         return turn
 

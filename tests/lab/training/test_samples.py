@@ -170,6 +170,24 @@ def test_a_dancer_from_behind_has_its_right_side_on_the_right(settings, monkeypa
     assert is_behind.tolist() == [False] + 11 * [True]
 
 
+def test_a_clip_is_turned_around_as_a_whole(settings, monkeypatch):
+    """Half a turn puts every shoulder as far on the other side; the reference before it stays."""
+    seen = []
+
+    def remember(poses, style):
+        seen.append(poses)
+        return np.zeros((poses.num_frames, 8, 8, 3), np.uint8)
+
+    monkeypatch.setattr(dancer_scenes, "draw_poses", remember)
+    for behind in (0.0, 1.0):
+        config = make_config(
+            TrainConfig, merge(settings, {"data": {"standing": 1.0, "behind": behind}})
+        )
+        dancer_scenes.DancerScenes(config.data, 2, 5).scene(1, 12)
+    plain, turned = (np.diff(poses.points[:, 0, [2, 5], 0])[:, 0] for poses in seen)
+    assert turned[0] == plain[0] and np.allclose(turned[1:], -plain[1:], atol=1e-3)
+
+
 def test_a_cache_takes_no_byte_before_it_is_written(cached, tmp_path):
     """A mapped file is promised whole: where the disk is full, the process dies by SIGBUS."""
 
