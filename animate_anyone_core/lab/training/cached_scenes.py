@@ -22,6 +22,7 @@ from ...errors import MediaError
 from ...models.image_encoder import clip_pixels
 from ...progress import OnStep, silent
 from ...replacement.person_boxes import box_cells
+from .body_places import places_in_reference
 from .config import DataConfig
 from .frozen_encoders import FrozenEncoders
 from .scenes import SceneSource, pick_rng
@@ -60,6 +61,12 @@ class CachedScenes:
         if targets is not None:
             self._targets = np.load(targets / "targets.npy", mmap_mode="r")
             self._boxes = np.load(drawn / "boxes.npy")
+        self._joints = self._covers = None
+        if (drawn / "joints.npy").is_file():
+            self._joints, self._covers = (
+                np.load(drawn / "joints.npy"),
+                np.load(drawn / "covers.npy"),
+            )
         self._skeletons = np.load(drawn / "skeletons.npy", mmap_mode="r")
         self._latents = np.load(latents / "latents.npy", mmap_mode="r")
         self._appearance = np.load(appearances / "appearance.npy", mmap_mode="r")
@@ -71,12 +78,13 @@ class CachedScenes:
     def __len__(self) -> int:
         return len(self._latents)
 
-    def pick(self, index: int, num_frames: int) -> dict[str, Tensor]:
+    def pick(self, index: int, num_frames: int, points: bool = False) -> dict[str, Tensor]:
         """Choose a scene, a reference and targets for sample `index`.
 
         In stage 1 any frames, the reference not among them; in stage 2 neighboring frames (the
         cached scene's first frame stands apart in time), and any frame as the reference. Where
         somebody is replaced the reference is the first frame: the only one before its own background.
+        With `points`, also where the reference shows what the targets show, if that is known.
         """
         rng = pick_rng(self.seed, index)
         is_first = self._first > 0 and rng.random() < self._first
@@ -96,6 +104,13 @@ class CachedScenes:
             "appearance": torch.from_numpy(np.array(self._appearance[scene, reference])),
             "skeletons": torch.from_numpy(skeletons).permute(3, 0, 1, 2).contiguous(),
         }
+        if points and self._joints is not None and self._covers is not None:
+            shown = [reference, *targets]
+            cell = skeletons.shape[1] / self._covers.shape[2]
+            found = places_in_reference(
+                self._joints[scene, shown], self._covers[scene, shown], cell
+            )
+            sample["places"] = torch.from_numpy(found)
         if self._targets is not None and self._boxes is not None:
             sample["target_latents"] = torch.from_numpy(self._targets[scene, targets])
             size = skeletons.shape[2], skeletons.shape[1]
@@ -165,7 +180,8 @@ def draw_scenes(
 
     Returns:
         The folder: `frames.npy` and `skeletons.npy`, (N, K, H, W, 3) uint8; where somebody is replaced
-        also `targets.npy`, likewise, and `boxes.npy`, (N, K, 4).
+        also `targets.npy`, likewise, and `boxes.npy`, (N, K, 4); where bodies are known `joints.npy`,
+        (N, K, 18, 3), and `covers.npy`, (N, K, H/8, W/8).
 
     Raises:
         MediaError: If the disk is full or read-only.

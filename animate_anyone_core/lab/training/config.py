@@ -189,6 +189,8 @@ class ObjectiveConfig:
         unconditional_rate: Share of samples that see neither appearance nor reference.
         time_bias: How much more often noisy times are drawn: their density grows as t to the power of
             this less 1; 1 draws all alike.
+        pointing: Stages 1 and 2: what counts beside the error that attention looks elsewhere in the
+            reference than where that shows the same part of the body; see `pointing`. Dancers only.
     """
 
     noise: NoiseSchedule = field(
@@ -198,6 +200,7 @@ class ObjectiveConfig:
     noise_offset: float = 0.05
     unconditional_rate: float = 0.1
     time_bias: float = setting(1.0, least=1)
+    pointing: float = setting(0.0, least=0)
 
     def __post_init__(self) -> None:
         check_limits(self, "objective.")
@@ -398,6 +401,11 @@ class TrainConfig:
                 "Stage 2 trains only the temporal layers of a trained model: set init.kind to "
                 "files and init.unet, init.reference and init.pose_guider to stage 1's result "
                 "(or give its folder with --init-from)."
+            )
+        if self.objective.pointing and (self.stage == 3 or self.run.recomputes):
+            raise SettingsError(
+                "objective.pointing judges attention where it is computed once, in stages 1 and 2: set "
+                "it to 0, or run.gradient_checkpointing to false and run.memory to plain."
             )
         if self.stage == 3:
             self._check_distillation()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...pose.drawing import draw_poses
-from ...pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND, PoseSequence
+from ...pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND, PoseSequence
 from ..synthetic.dancers import Dancer
 from ..synthetic.motions import motion_from_seed, standing
 from ..synthetic.rig import Track
@@ -55,7 +55,15 @@ class DancerScenes:
         clip = dancer.render_moments(moments, self._turns(len(moments), rng))
         is_bare = config.bare > 0 and rng.random() < config.bare
         poses = without_face_and_hands(clip.poses) if is_bare else clip.poses
-        return Scene(clip.frames, draw_poses(poses, config.drawing))
+        body = np.concatenate([clip.poses.points, clip.poses.scores[..., None]], axis=-1)[
+            :, 0, BODY
+        ]
+        return Scene(
+            clip.frames,
+            draw_poses(poses, config.drawing),
+            joints=body.astype(np.float32),
+            covers=_shares_covered(clip.masks),
+        )
 
     def _turns(self, count: int, rng: np.random.Generator) -> Callable[[Track], Track] | None:
         """What turns some of the moments around, called for one after the other.
@@ -87,6 +95,13 @@ def without_face_and_hands(poses: PoseSequence) -> PoseSequence:
     for part in (FACE, LEFT_HAND, RIGHT_HAND):
         scores[:, :, part] = 0
     return replace(poses, scores=scores)
+
+
+def _shares_covered(masks: np.ndarray) -> np.ndarray:
+    """Masks (K, H, W) uint8 to shares of cells (K, H/8, W/8)."""
+    count, height, width = masks.shape
+    cells = masks.reshape(count, height // 8, 8, width // 8, 8)
+    return (cells.mean(axis=(2, 4)) / 255).astype(np.float32)
 
 
 def _one_of(seeds: range, rng: np.random.Generator) -> int:

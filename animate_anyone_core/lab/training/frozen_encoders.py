@@ -25,6 +25,8 @@ class Batch:
         is_conditional: Whether reference and appearance are shown; shape of `t`.
         rows: The same row by row as values, for which a device must not be asked.
         extra: What the UNet's further input channels hold (B, C', F, h, w); None where there are none.
+        places: Where the reference shows what each cell shows (B, F, h·w, 2), see `body_places`; None
+            where nobody knows.
     """
 
     reference: Tensor
@@ -36,6 +38,7 @@ class Batch:
     is_conditional: Tensor
     rows: tuple[bool, ...] | None = None
     extra: Tensor | None = None
+    places: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class FrozenEncoders:
             is_conditional=entries["is_conditional"],
             rows=rows,
             extra=self._extra(entries),
+            places=entries.get("places"),
         )
 
     def _extra(self, entries: Mapping[str, Tensor]) -> Tensor | None:

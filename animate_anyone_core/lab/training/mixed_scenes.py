@@ -1,5 +1,7 @@
 """Scenes of two sources: one's own, and others among them that keep a model from forgetting."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from .scenes import Scene, SceneSource
@@ -24,4 +26,5 @@ class MixedScenes:
         """See `SceneSource`."""
         draw = np.random.default_rng([_MIX, self.seed, index]).random()
         source = self._others if draw < self._share else self._own
-        return source.scene(index, num_frames)
+        # of the others' bodies more may be known than of one's own
+        return replace(source.scene(index, num_frames), joints=None, covers=None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ...errors import SettingsError
 from ...models.attention import AttentionKernel, scaled_dot_product
 from ...models.denoising_unet import DenoisingUNet
 from ...models.folded_frames import unfold_frames
@@ -20,6 +21,7 @@ from ...models.references import Reference
 from .critic import Critic
 from .frozen_encoders import Batch
 from .memory import present
+from .pointing import Pointing
 
 #: What is prepared of the references once: tensors whose first dimension is R.
 Prepared = dict[str, Tensor]
@@ -78,7 +80,13 @@ class Seen(NamedTuple):
 
 
 class Learnt(Protocol):
-    """What the networks learn of a batch."""
+    """What the networks learn of a batch.
+
+    Attributes:
+        pointing: What counts that attention looks elsewhere in the reference than where it should.
+    """
+
+    pointing: float
 
     def row_losses(self, networks: Any, seen: Seen, recompute: bool = False) -> Tensor:
         """The loss of every row, (B,); `networks` are `LearningNetworks`."""
@@ -138,11 +146,32 @@ class LearningNetworks(nn.Module):
             recompute: Gradient checkpointing.
         """
         seen = self.look(batch, recompute)
-        losses = objective.row_losses(self, seen, recompute)
+        if objective.pointing:
+            losses = self._pointed(batch, seen, objective)
+        else:
+            losses = objective.row_losses(self, seen, recompute)
         # a batch that saw no reference goes back through it, too: gradients are zero then, not missing
         # (an optimizer's steps count alike in all processes, and shared-out weights meet)
         read = [part.float().sum() for part in seen.prepared.values() if part.requires_grad]
         return losses + 0 * sum(read) if read else losses
+
+    def _pointed(self, batch: Batch, seen: "Seen", objective: "Learnt") -> Tensor:
+        """The losses, with what attention to the reference looks elsewhere than where it should."""
+        if batch.places is None:
+            raise SettingsError(
+                "objective.pointing needs to know where bodies are: data.kind dancers tells that, "
+                "without data.prior. Scenes cached by older versions do not: delete them, or set "
+                "data.cache_path to another folder."
+            )
+        places = batch.places.flatten(0, 1)
+        reads = torch.tensor(seen.rows).repeat_interleave(len(places) // len(seen.rows))
+        kept, size = self.attention, batch.latents.shape[-2:]
+        self.attention = pointing = Pointing(kept, places[reads.to(places.device)], tuple(size))
+        try:
+            losses = objective.row_losses(self, seen)
+        finally:
+            self.attention = kept
+        return losses + objective.pointing * pointing.missed()
 
     def look(self, batch: Batch, recompute: bool = False) -> "Seen":
         """What is known of a batch before anything is denoised; arguments are those of `forward`."""

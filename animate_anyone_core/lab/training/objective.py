@@ -22,7 +22,7 @@ class Objective:
     """Noise, target and weights for one noise schedule."""
 
     def __init__(self, config: ObjectiveConfig, device: torch.device | str = "cpu") -> None:
-        self.config = config
+        self.config, self.pointing = config, config.pointing
         self.alphas = signal_levels(config.noise).to(device)
 
     def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:

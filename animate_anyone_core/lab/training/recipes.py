@@ -153,6 +153,23 @@ _STUDENT_LONGER: dict[str, Any] = {
     "optimizer": {"lr": 3e-4, "lr_schedule": "cosine", "ema_decay": 0.99},
 }
 
+#: The student's pictures: from little but noise, with attention told where to look in the reference.
+_STUDENT_PICTURES: dict[str, Any] = {
+    "steps": 4200,
+    "data": {"cache_frames": 7, "behind": 0.15},
+    "objective": {"time_bias": 12.0, "unconditional_rate": 0.0, "pointing": 0.015},
+    "optimizer": {"orthogonal_lr": 0.015, "lr": 7.5e-4},
+}
+
+#: And its clips: all its steps at once, as above, with other dancers and more backs.
+_STUDENT_CLIPS: dict[str, Any] = {
+    "seed": 21,
+    "steps": 800,
+    "batch_size": 2,
+    "data": {"cache_scenes": 3000, "behind": 0.12},
+    "distillation": {"reach": 1.0},
+}
+
 #: Recipe -> (what it trains, tables of settings laid over each other from left to right).
 RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "builtin-stage1": (
@@ -293,6 +310,14 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     "builtin-student-longer": (
         "a student of the built-in model learns from the data, all its steps at once; needs --init-from",
         (_BUILTIN, _DISTILL, _BUILTIN_DISTILL, _STUDENT_LONGER),
+    ),
+    "builtin-student-pictures": (
+        "pictures that the student's first step makes of noise; needs --init-from",
+        (_BUILTIN, _BUILTIN_STAGE1, _STANDING, _STUDENT_PICTURES),
+    ),
+    "builtin-student-clips": (
+        "the student's clips, all its steps at once; needs --init-from and init.motion",
+        (_BUILTIN, _DISTILL, _BUILTIN_DISTILL, _STUDENT_LONGER, _STUDENT_CLIPS),
     ),
     "moore-stage1": (
         "the published stage 1: 768x768 pictures, needs init.unet and data.path",

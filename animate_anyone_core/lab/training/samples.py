@@ -9,6 +9,7 @@ from torch.utils.data import Dataset, default_collate
 from ...errors import AnimateAnyoneError
 from ...models.image_encoder import clip_pixels
 from ...replacement.person_boxes import box_cells
+from .body_places import places_in_reference
 from .cached_scenes import CachedScenes
 from .config import DataConfig, ObjectiveConfig
 from .objective import draw_noise, draw_times
@@ -24,7 +25,8 @@ class Samples(Dataset):
     or (1,) in stage 2, `is_conditional` ditto, and either `pictures` (1 + F, 3, H, W) uint8 with the
     reference first and `clip_picture` (3, S, S), or `latents` (1 + F, C, h, w) and `appearance`
     (D,). Where a person is replaced also `cells` (1, F, h, w), and `targets` (F, 3, H, W) uint8 or
-    `target_latents` (F, C, h, w). The seed of the source is that of the noise, too.
+    `target_latents` (F, C, h, w). Where attention is told where to look, also `places` (F, h·w, 2),
+    see `body_places`. The seed of the source is that of the noise, too.
     """
 
     def __init__(
@@ -38,13 +40,15 @@ class Samples(Dataset):
     ) -> None:
         self._source, self._data, self._objective = source, data, objective
         self._latent_channels, self._picture_size = latent_channels, picture_size
+        self._points = objective.pointing > 0
 
     def __getitem__(self, index: int) -> Sample:
         num_frames = self._data.num_frames
         if isinstance(self._source, CachedScenes):
-            sample = self._source.pick(index, num_frames)
+            sample = self._source.pick(index, num_frames, self._points)
         else:
-            sample = scene_tensors(self._source.scene(index, 1 + num_frames), self._picture_size)
+            scene = self._source.scene(index, 1 + num_frames)
+            sample = scene_tensors(scene, self._picture_size, self._points)
         return sample | self._draws(index)
 
     def _draws(self, index: int) -> Sample:
@@ -86,8 +90,8 @@ def collate_or_error(samples: list[Sample | AnimateAnyoneError]) -> Sample | Ani
     return next(errors, None) or default_collate(samples)
 
 
-def scene_tensors(scene: Scene, picture_size: int) -> Sample:
-    """Turn a scene into the picture entries of a sample."""
+def scene_tensors(scene: Scene, picture_size: int, points: bool = False) -> Sample:
+    """Turn a scene into the picture entries of a sample; with `points`, `places` where they are known."""
     frames = torch.from_numpy(np.ascontiguousarray(scene.frames)).permute(0, 3, 1, 2)
     skeletons = torch.from_numpy(np.ascontiguousarray(scene.skeletons[1:])).permute(3, 0, 1, 2)
     sample = {
@@ -101,6 +105,10 @@ def scene_tensors(scene: Scene, picture_size: int) -> Sample:
         sample["targets"] = targets.permute(0, 3, 1, 2).contiguous()
         cells = box_cells(scene.boxes[1:], (width, height), height // 8, width // 8)
         sample["cells"] = cells[0]
+    if points and scene.joints is not None and scene.covers is not None:
+        cell = scene.frames.shape[1] / scene.covers.shape[1]
+        found = places_in_reference(scene.joints, scene.covers, cell)
+        sample["places"] = torch.from_numpy(found)
     return sample
 
 

@@ -24,12 +24,17 @@ class Scene:
         targets: (K, H, W, 3) uint8 RGB, the same frames with another person, who is to be replaced;
             None where nobody is.
         boxes: (K, 4) pixels, where that is, see `person_boxes`.
+        joints: (K, 18, 3) float32: x, y in pixels and score of the body's joints; None where they are
+            not known exactly.
+        covers: (K, H/8, W/8) float32 in [0, 1]: what share of each cell of latents the person covers.
     """
 
     frames: np.ndarray
     skeletons: np.ndarray
     targets: np.ndarray | None = None
     boxes: np.ndarray | None = None
+    joints: np.ndarray | None = None
+    covers: np.ndarray | None = None
 
 
 class SceneSource(Protocol):

@@ -34,6 +34,8 @@ class Lesson:
         average: While it lasts, the student is its own average (EMA).
     """
 
+    pointing = 0.0
+
     def __init__(
         self,
         distillation: Distillation,

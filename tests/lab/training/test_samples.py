@@ -54,6 +54,24 @@ def test_shapes_of_a_picture_sample(samples):
     }
 
 
+def test_places_are_there_if_attention_is_told_where_to_look(settings, tmp_path):
+    """Drawn anew or from the cache; without joints beside them, as older caches are, there are none."""
+    told = merge(settings, {"objective": {"pointing": 1.0}, "data": {"cache_frames": 3}})
+    config = make_config(TrainConfig, merge(told, {"data": {"cache_scenes": 1}}))
+    drawn = samples_of(config)[0]["places"]
+    assert drawn.shape == (2, 64, 2)
+    assert torch.isfinite(drawn).all(dim=-1).float().mean() > 0.5
+    folder = draw_scenes(tmp_path, make_source(config.data, 1, 0), config.data)
+    for name, shape in (("latents", (1, 3, 4, 8, 8)), ("appearance", (1, 3, 8))):
+        np.save(folder / f"{name}.npy", np.zeros(shape, np.float16))
+    cached = CachedScenes(folder, folder, folder, 2, 0)  # neighbors, in the order they are in
+    sample = cached.pick(0, 2, points=True)
+    assert sample["places"].shape == (2, 64, 2)
+    assert "places" not in cached.pick(0, 2)
+    (folder / "joints.npy").unlink()
+    assert "places" not in CachedScenes(folder, folder, folder, 2, 0).pick(0, 2, points=True)
+
+
 def test_a_clip_has_one_time(settings):
     clip = {"stage": 2, "init": {"kind": "files", "unet": "x"}, "data": {"num_frames": 4}}
     config = make_config(TrainConfig, merge(settings, clip))
@@ -185,7 +203,8 @@ def test_a_clip_is_turned_around_as_a_whole(settings, monkeypatch):
         )
         dancer_scenes.DancerScenes(config.data, 2, 5).scene(1, 12)
     plain, turned = (np.diff(poses.points[:, 0, [2, 5], 0])[:, 0] for poses in seen)
-    assert turned[0] == plain[0] and np.allclose(turned[1:], -plain[1:], atol=1e-3)
+    assert turned[0] == plain[0]
+    assert np.allclose(turned[1:], -plain[1:], atol=1e-3)
 
 
 def test_a_cache_takes_no_byte_before_it_is_written(cached, tmp_path):
