@@ -91,7 +91,7 @@ def collate_or_error(samples: list[Sample | AnimateAnyoneError]) -> Sample | Ani
 
 
 def scene_tensors(scene: Scene, picture_size: int, points: bool = False) -> Sample:
-    """Turn a scene into the picture entries of a sample; with `points`, `places` where they are known."""
+    """Turn a scene into the picture entries of a sample; with `points`, known `places` too."""
     frames = torch.from_numpy(np.ascontiguousarray(scene.frames)).permute(0, 3, 1, 2)
     skeletons = torch.from_numpy(np.ascontiguousarray(scene.skeletons[1:])).permute(3, 0, 1, 2)
     sample = {
