@@ -433,6 +433,11 @@ class TrainConfig:
                 "Stage 3 makes a student of a trained model: set init.kind to files and init.unet, "
                 "init.reference and init.pose_guider to its files (or give its folder with --init-from)."
             )
+        if self.distillation.alone and self.run.shard != "no":
+            raise SettingsError(
+                "distillation.alone has each process choose how many steps it takes, and processes that "
+                "share out weights must take the same: set run.shard to no, or distillation.alone to 0."
+            )
         if self.distillation.method == "consistency" and not self.optimizer.ema_decay:
             raise SettingsError(
                 "distillation.method consistency learns from the student's own average: set "

@@ -29,12 +29,15 @@ class DistillationConfig:
             place, and change so from frame to frame, than the data's; against softness.
         along: Method "data": what counts beside the last step's error that of the clean latents which
             the earlier ones mean.
+        alone: Method "data": share of the batches in which the first step alone should lead to the data;
+            so a student can do with fewer steps than it has.
         detail: Method "data": what counts that pictures decoded of the last step's latents have more or
             less detail around a place than the data's.
         overlap: Frames that the student's windows share by default; None keeps the teacher's. Fewer
             need fewer windows.
         reach: Whole weights are written so many times as far from the teacher's as they have learned to
             lie: above 1, what they learned is laid on thicker.
+        default_steps: Steps that the student's files ask for; None for all that it has.
         origin: What `reach` is measured from: a model's folder; None for the weights to start from. A
             student that goes on learning is laid on thicker from its first teacher.
     """
@@ -49,10 +52,12 @@ class DistillationConfig:
     steadiness: float = setting(0.0, least=0)
     texture: float = setting(0.0, least=0)
     along: float = setting(0.25, least=0)
+    alone: float = setting(0.0, least=0)
     detail: float = setting(0.0, least=0)
     overlap: int | None = setting(None, least=0)
     reach: float = setting(1.0, is_free=True, least=0)
     origin: str | None = setting(None, is_free=True)
+    default_steps: int | None = setting(None, is_free=True, least=1)
 
     def __post_init__(self) -> None:
         check_limits(self, "distillation.")
@@ -62,8 +67,14 @@ class DistillationConfig:
                 f"distillation.student_steps ({self.student_steps}): a step of the student stands "
                 "for whole steps of the teacher's."
             )
-        if self.detail and self.method != "data":
+        if self.default_steps and self.student_steps % self.default_steps:
             raise SettingsError(
-                "distillation.detail looks at where all steps of a student lead, which "
-                f"method {self.method} does not see: set distillation.method to data, or detail to 0."
+                f"distillation.default_steps ({self.default_steps}) must divide "
+                f"distillation.student_steps ({self.student_steps}): fewer steps take some of its times."
             )
+        for name, value in (("detail", self.detail), ("alone", self.alone)):
+            if value and self.method != "data":
+                raise SettingsError(
+                    f"distillation.{name} looks at where all steps of a student lead, which method "
+                    f"{self.method} does not see: set distillation.method to data, or {name} to 0."
+                )

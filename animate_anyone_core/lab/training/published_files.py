@@ -52,7 +52,7 @@ def profile_of(
 
 def student_profile(teacher: FamilyProfile, config: DistillationConfig) -> FamilyProfile:
     """The settings that a student expects: its teacher's, but for few steps and no guidance."""
-    steps, overlap = config.student_steps, config.overlap
+    steps, overlap = config.default_steps or config.student_steps, config.overlap
     return replace(
         teacher,
         num_inference_steps=steps,

@@ -12,6 +12,7 @@ from animate_anyone_core.lab.training.critic import Critic, Shown, adversarial_l
 from animate_anyone_core.lab.training.distillation import Distillation, Target, Teacher
 from animate_anyone_core.lab.training.distillation_config import DistillationConfig
 from animate_anyone_core.lab.training.networks import Seen
+from animate_anyone_core.lab.training.published_files import student_profile
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.lab.training.student import DataLesson
 from animate_anyone_core.sampling.denoise import denoise
@@ -273,6 +274,35 @@ def test_on_the_way_to_the_data_what_earlier_steps_mean_counts_too():
     assert losses.tolist() == pytest.approx([0.01 * (1 + 3 * 0.5)] * 2, rel=1e-3)
 
 
+def test_alone_the_first_step_has_to_lead_to_the_data():
+    """In so many of the batches, as chance has it by their times: one step is judged, and learns."""
+    noise, latents = normal(13)[:1], normal(14)[:1]
+    walk = distillation(method="data", alone=0.3, huber=0.0)
+    lesson, counts = DataLesson(walk, None), []
+    for t in range(0, 1000, 3):
+        said = []
+
+        def answer(x, t, said=said):
+            said.append(normal(20 + int(t))[:1])
+            return said[-1]
+
+        seen = seen_of(latents, noise)._replace(t=torch.tensor([t]))
+        losses = lesson.row_losses(Answers(answer), seen)
+        counts.append(len(said))
+        if len(said) == 1:  # x_0 = -v where there is no signal yet
+            expected = (-said[0] - latents).square().flatten(1).mean(dim=1)
+            torch.testing.assert_close(losses, expected, rtol=1e-3, atol=1e-4)
+    assert set(counts) == {1, 4}
+    assert counts.count(1) / len(counts) == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.parametrize(("asked", "steps"), [(None, 4), (1, 1), (2, 2)])
+def test_its_files_ask_for_all_steps_or_for_as_many_as_they_should(asked, steps):
+    profile = student_profile(FAMILIES["moore"], DistillationConfig(default_steps=asked))
+    assert (profile.num_inference_steps, profile.distilled_steps) == (steps, steps)
+    assert profile.guidance_scale == 1.0
+
+
 def shown(latents: torch.Tensor) -> Shown:
     """Latents with features that depend on them."""
     return Shown(latents, latents.mean(dim=1, keepdim=True).expand(-1, 2, -1, -1, -1))
@@ -313,6 +343,12 @@ def test_student_and_critic_learn_against_each_other_in_one_pass():
             {"distillation": {"method": "magic"}},
             "one of trajectory, consistency, data, got 'magic'",
         ),
+        ({"distillation": {"alone": 0.5}}, r"distillation\.alone looks at where all steps"),
+        (
+            {"distillation": {"method": "data", "alone": 0.5}, "run": {"shard": "full"}},
+            r"must take the same: set run\.shard to no",
+        ),
+        ({"distillation": {"default_steps": 3}}, r"default_steps \(3\) must divide"),
         ({"stage": 4}, r"1 \(pictures\), 2 \(clips\) or 3 \(distillation\), got 4"),
     ],
 )
