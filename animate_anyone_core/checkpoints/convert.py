@@ -71,6 +71,7 @@ def convert(
     output: Path,
     *,
     dtype: torch.dtype | None = None,
+    half: Sequence[str] = (),
     form: str = "keep",
     overwrite: bool = False,
     on_step: OnStep = silent,
@@ -84,6 +85,7 @@ def convert(
         output: A `.safetensors` file; or a folder, which gets a file for every source.
         dtype: Precision of the weights; None keeps it. Position tables keep theirs: they are a few
             exact numbers. float8_e4m3fn is scaled fp8, see `scaled_weights.scaled`.
+        half: With scaled fp8, how the names of weights begin that stay in float16.
         form: "keep"; "merge" (a denoising UNet and its motion module to one file); "split" (one
             such file to two in the folder `output`).
         overwrite: Whether files that are there may be replaced.
@@ -97,8 +99,13 @@ def convert(
             or does not read back as it was written.
         UnknownCheckpointError: If a file is not what the form needs.
         MediaError: If a file is there already, or the disk is full or read-only.
-        SettingsError: If sources, output and form do not fit together.
+        SettingsError: If sources, output and form do not fit together, or `half` and the precision.
     """
+    if half and dtype is not torch.float8_e4m3fn:
+        raise SettingsError(
+            "--half keeps weights out of 8 bits, which only --dtype fp8 writes: add that, or leave "
+            "--half out."
+        )
     plans = _plan(_files(sources), output, form)
     for plan in plans:
         if plan.path.exists() and not overwrite:
@@ -108,7 +115,7 @@ def convert(
     _check_disk(plans, dtype)
     written = []
     for plan in plans:
-        written.append(_convert_one(plan, dtype))
+        written.append(_convert_one(plan, dtype, half))
         on_step(len(written), len(plans))
     return written
 
@@ -242,7 +249,7 @@ def _check_disk(plans: list[_Plan], dtype: torch.dtype | None) -> None:
         )
 
 
-def _convert_one(plan: _Plan, dtype: torch.dtype | None) -> Converted:
+def _convert_one(plan: _Plan, dtype: torch.dtype | None, half: Sequence[str]) -> Converted:
     names = " and ".join(source.name for source in plan.sources)
     weights, metadata = _read(plan)
     if plan.part == "temporal":
@@ -254,7 +261,7 @@ def _convert_one(plan: _Plan, dtype: torch.dtype | None) -> Converted:
     if layout in _OURS:  # a name without parts, such as `epoch`, is no network's
         check_numbers(layout.value, names, {k: t for k, t in weights.items() if "." in k})
     if dtype is torch.float8_e4m3fn:
-        weights = scaled(weights)
+        weights = scaled(weights, half)
     elif dtype is not None:
         weights = cast_weights(weights, dtype, names)
     write_weights(plan.path, weights, metadata)

@@ -6,7 +6,7 @@ without it, such a file gives a network that runs and computes nonsense.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ def with_scales(weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     return read
 
 
-def scaled(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def scaled(weights: Mapping[str, Tensor], half: Sequence[str] = ()) -> dict[str, Tensor]:
     """Weights in 8 bits with a scale for each output, as `with_scales` reads them.
 
     What has one side alone, such as biases and norms, stays in float16: it is small, and the network
@@ -68,6 +68,7 @@ def scaled(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         weights: A network's tensors by name.
+        half: How the names of others begin that stay in float16, such as what is next to the output.
 
     Returns:
         For every matrix and convolution the weight in float8_e4m3fn and, in float16, `scale_weight`.
@@ -77,6 +78,9 @@ def scaled(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         is_matrix = weight.ndim >= 2 and key.endswith(".weight") and weight.is_floating_point()
         if not is_matrix:
             small[key] = _halved(weight) if weight.ndim == 1 else weight
+            continue
+        if key.startswith(tuple(half)):
+            small[key] = _halved(weight)
             continue
         # a scale is rounded before it is used: what is read is what was rounded
         most = weight.float().abs().flatten(1).amax(dim=1)

@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     precision = "precision of the weights (default: as they are); fp8 is scaled"
     add("--dtype", choices=list(DTYPES), help=precision)
+    add(
+        "--half",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="with fp8: weights whose names begin so stay in fp16, such as up_blocks.3. conv_out.",
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--split", action="store_true", help="one UNet file to denoising_unet and motion_module"
@@ -49,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
             args.inputs,
             args.output,
             dtype=DTYPES[args.dtype] if args.dtype else None,
+            half=args.half,
             form="split" if args.split else "merge" if args.merge else "keep",
             overwrite=args.force,
             on_step=on_step,

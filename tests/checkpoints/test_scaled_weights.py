@@ -69,6 +69,20 @@ def test_what_is_written_scaled_is_read_scaled(tmp_path, normal):
     assert torch.equal(read["table.pe"], weights["table.pe"])
 
 
+def test_what_should_stay_in_halves_does(normal):
+    weights = {
+        "up.0.weight": normal(4, 3),
+        "up.1.weight": normal(4, 3),
+        "down.weight": normal(2, 2),
+    }
+    written = scale_all(weights, half=["up.1.", "down"])
+    kinds = {name: written[name].dtype for name in weights}
+    assert kinds == {"up.0.weight": FP8, "up.1.weight": torch.half, "down.weight": torch.half}
+    assert "up.0.scale_weight" in written
+    assert "up.1.scale_weight" not in written
+    assert torch.equal(written["up.1.weight"], weights["up.1.weight"].half())
+
+
 def test_numbers_too_large_for_halves_stay_whole():
     read = with_scales(scaled(torch.full((2, 2), 1e6), torch.tensor(1e5)), "a")
     assert read["layer.weight"].dtype == torch.float32

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from animate_anyone_core.__main__ import main
 from animate_anyone_core.checkpoints.weight_files import read_weights
@@ -29,6 +30,24 @@ def test_to_half_precision(call, model_folder, tmp_path, caplog):
     assert code == 0
     assert {tensor.dtype for tensor in read_weights(out).values()} == {torch.float16}
     assert f"{out}: ReferenceNet (reference_unet), " in caplog.text
+
+
+def test_some_weights_stay_out_of_8_bits(call, model_folder, tmp_path):
+    source, out = model_folder / "reference_unet.safetensors", tmp_path / "a.safetensors"
+    arguments = (source, "--output", out, "--half", "up_blocks.", "conv_in.")
+    code, told = call(*arguments)
+    assert code == 2
+    assert "only --dtype fp8 writes" in told
+    assert call(*arguments, "--dtype", "fp8")[0] == 0
+    with safe_open(out, "pt") as file:
+        names = file.keys()
+        kinds = {name: file.get_slice(name).get_dtype() for name in names}
+    matrices = {k: v for k, v in kinds.items() if k.endswith("conv1.weight")}
+    assert {v for k, v in matrices.items() if k.startswith("up_blocks.")} == {"F16"}
+    assert {v for k, v in matrices.items() if not k.startswith("up_blocks.")} == {"F8_E4M3"}
+    assert kinds["conv_in.weight"] == "F16"
+    before, after = read_weights(source), read_weights(out)
+    assert torch.equal(after["conv_in.weight"], before["conv_in.weight"].half())
 
 
 def test_merge_split_and_animate_with_either(call, model_folder, tmp_path):

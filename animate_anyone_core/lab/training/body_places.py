@@ -75,15 +75,14 @@ def _on_body(
     hips = [(j[..., HIPS[0], :2] + j[..., HIPS[1], :2]) / 2 for j in (reference, others)]
     necks = [j[..., NECK, :2] for j in (reference, others)]
     length = max(float(np.hypot(*(hips[0] - necks[0]))), _SHORTEST)
-    seen = [(j[..., 2] > 0) for j in (reference, others)]
     parts = []
     for start, end, breadth in _LIMBS:
         first, then = ((j[..., start, :2], j[..., end, :2]) for j in (reference, others))
-        is_seen = seen[0][[start, end]].all() & seen[1][:, [start, end]].all(axis=-1)
+        is_seen = _all_seen(reference, others, [start, end])
         parts.append(_along(first, then, spots, breadth * length, is_seen))
     breadths = [j[..., SHOULDERS[1], :2] - j[..., SHOULDERS[0], :2] for j in (reference, others)]
     trunk = [NECK, *SHOULDERS, *HIPS]
-    is_seen = seen[0][trunk].all() & seen[1][:, trunk].all(axis=-1)
+    is_seen = _all_seen(reference, others, trunk)
     bones = tuple(zip(necks, hips, strict=True))
     parts.append(_along(bones[0], bones[1], spots, length, is_seen, breadths))
     heads = [_middle(j) for j in (reference, others)]
@@ -93,6 +92,12 @@ def _on_body(
     far, there = _around((necks[0], heads[0]), (necks[1], heads[1]), spots, is_seen)
     parts.append((far, np.where(shows[:, None, None], there, np.nan)))
     return np.stack([far for far, _ in parts]), np.stack([there for _, there in parts])
+
+
+def _all_seen(reference: np.ndarray, others: np.ndarray, joints: list[int]) -> np.ndarray:
+    """Whether these joints are seen in the reference and in each other picture, (F,)."""
+    scores = np.minimum(others[:, joints, 2], reference[joints, 2])
+    return scores.min(axis=-1) > 0
 
 
 def _middle(joints: np.ndarray) -> np.ndarray:

@@ -165,8 +165,8 @@ class LearningNetworks(nn.Module):
             )
         places = batch.places.flatten(0, 1)
         reads = torch.tensor(seen.rows).repeat_interleave(len(places) // len(seen.rows))
-        kept, size = self.attention, batch.latents.shape[-2:]
-        self.attention = pointing = Pointing(kept, places[reads.to(places.device)], tuple(size))
+        kept, (height, width) = self.attention, batch.latents.shape[-2:]
+        self.attention = pointing = Pointing(kept, places[reads.to(places.device)], (height, width))
         try:
             losses = objective.row_losses(self, seen)
         finally:

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from animate_anyone_core.checkpoints.families import FAMILIES
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge

@@ -245,11 +245,13 @@ def test_a_missing_image_encoder_is_named(settings):
 
 
 def test_what_a_built_in_model_shares_is_found_beside_it():
-    """As `animate --models` finds it: the student has no ReferenceNet and no Pose Guider of its own."""
-    files = dict.fromkeys(("unet", "reference", "pose_guider"), "built-in-student")
-    config = make_config(TrainConfig, merge(*recipe_settings("distill"), {"init": files}))
-    networks = make_networks(config.init, config.network, stage=3, seed=0)
-    models, _ = load_models("built-in-student")
+    """As `animate --models` finds it: the model that replaces has no ReferenceNet of its own."""
+    files = {"kind": "files", "motion": "built-in-replace"}
+    files |= dict.fromkeys(("unet", "reference", "pose_guider"), "built-in-replace")
+    recipe = recipe_settings("builtin-replace-stage2")
+    config = make_config(TrainConfig, merge(*recipe, {"init": files}))
+    networks = make_networks(config.init, config.network, stage=2, seed=0)
+    models, _ = load_models("built-in-replace")
     for ours, theirs in (
         (networks.denoising_unet, models.denoising_unet),
         (networks.reference_net, models.reference_net),
