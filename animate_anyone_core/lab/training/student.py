@@ -130,7 +130,8 @@ class DataLesson(Lesson):
         clean = torch.full_like(place, walk.config.teacher_steps)
         losses, made = x.new_zeros(len(x)), x
         # chance, the same after a resumed step; the critic's level hangs on another digit of it
-        is_alone = int(seen.t[0]) % 97 < 97 * walk.config.alone
+        alone = walk.config.alone
+        is_alone = alone > 0 and int(seen.t[0]) % 97 < 97 * alone
         steps = 1 if is_alone else walk.config.student_steps
         for number in range(steps):
             start = place + number * walk.stride

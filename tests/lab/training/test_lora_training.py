@@ -18,6 +18,7 @@ from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.dancer_scenes import DancerScenes
 from animate_anyone_core.lab.training.memory_plan import plan_step
 from animate_anyone_core.lab.training.mixed_scenes import MixedScenes
+from animate_anyone_core.lab.training.scenes import Scene
 from animate_anyone_core.lab.training.train import train
 
 needs_peft = pytest.mark.skipif(
@@ -115,12 +116,14 @@ def test_scenes_of_others_come_in_their_share_and_by_number_alone():
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def scene(self, index: int, num_frames: int) -> str:
-            return self.name
+        def scene(self, index: int, num_frames: int) -> Scene:
+            picture = np.full((1, 8, 8, 3), ord(self.name[1]), np.uint8)
+            return Scene(picture, picture, joints=np.zeros((1, 18, 3)), covers=np.zeros((1, 1, 1)))
 
-    counts = Counter(
-        MixedScenes(Named("own"), Named("other"), 0.3).scene(i, 1) for i in range(1000)
-    )
+    scenes = [MixedScenes(Named("own"), Named("other"), 0.3).scene(i, 1) for i in range(1000)]
+    assert all(scene.joints is None and scene.covers is None for scene in scenes)
+    names = {ord("w"): "own", ord("t"): "other"}
+    counts = Counter(names[int(scene.frames[0, 0, 0, 0])] for scene in scenes)
     assert 250 < counts["other"] < 350
     assert isinstance(make_source(DataConfig(), 1, 0), DancerScenes)
 
