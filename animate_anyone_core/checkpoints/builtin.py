@@ -2,8 +2,8 @@
 
 They stand in `builtin/`, beside their model card. `built-in` in place of a folder means the one that
 animates, for models as well as for the pose networks; `built-in-replace` the one that puts a character
-in a person's place, and `built-in-student` the first one's student, which needs one step and no guidance,
-in folders below: they share what they did not learn anew.
+in a person's place, and `built-in-student` the first one's student, which needs one step and no
+guidance, in folders below: they share what they did not learn anew.
 """
 
 from pathlib import Path
