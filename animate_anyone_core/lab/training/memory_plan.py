@@ -142,7 +142,7 @@ def _objective(
 ) -> Learnt:
     if config.stage != 3:
         # what `pointing` looks at is one head's scores more, which is not counted
-        objective = Objective(replace(config.objective, pointing=0.0))
+        objective = Objective(replace(config.objective, pointing=0.0, carrying=0.0))
         objective.alphas = fake.from_tensor(objective.alphas) if fake else objective.alphas
         return objective
     # a batch that takes all steps takes the most, and nobody can look into these

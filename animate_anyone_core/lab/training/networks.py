@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from ...errors import SettingsError
 from ...models.attention import AttentionKernel, scaled_dot_product
 from ...models.denoising_unet import DenoisingUNet
-from ...models.folded_frames import unfold_frames
+from ...models.folded_frames import fold_frames, unfold_frames
 from ...models.interventions import Interventions
 from ...models.pose_guider import PoseGuider, encode_poses
 from ...models.reference_net import ReferenceNet
@@ -84,9 +84,11 @@ class Learnt(Protocol):
 
     Attributes:
         pointing: What counts that attention looks elsewhere in the reference than where it should.
+        carrying: What counts that it hands over less than what the reference shows there.
     """
 
     pointing: float
+    carrying: float
 
     def row_losses(self, networks: Any, seen: Seen, recompute: bool = False) -> Tensor:
         """The loss of every row, (B,); `networks` are `LearningNetworks`."""
@@ -146,7 +148,7 @@ class LearningNetworks(nn.Module):
             recompute: Gradient checkpointing.
         """
         seen = self.look(batch, recompute)
-        if objective.pointing:
+        if objective.pointing or objective.carrying:
             losses = self._pointed(batch, seen, objective)
         else:
             losses = objective.row_losses(self, seen, recompute)
@@ -156,22 +158,25 @@ class LearningNetworks(nn.Module):
         return losses + 0 * sum(read) if read else losses
 
     def _pointed(self, batch: Batch, seen: "Seen", objective: "Learnt") -> Tensor:
-        """The losses, with what attention to the reference looks elsewhere than where it should."""
+        """The losses, with what attention to the reference misses and loses of what it should carry."""
         if batch.places is None:
             raise SettingsError(
-                "objective.pointing needs to know where bodies are: data.kind dancers tells that, "
-                "without data.prior. Scenes cached by older versions do not: delete them, or set "
-                "data.cache_path to another folder."
+                "objective.pointing and carrying need to know where bodies are: data.kind dancers "
+                "tells that, without data.prior. Scenes cached by older versions do not: delete them, "
+                "or set data.cache_path to another folder."
             )
         places = batch.places.flatten(0, 1)
         reads = torch.tensor(seen.rows).repeat_interleave(len(places) // len(seen.rows))
+        reads = reads.to(places.device)
         kept, (height, width) = self.attention, batch.latents.shape[-2:]
-        self.attention = pointing = Pointing(kept, places[reads.to(places.device)], (height, width))
+        shown = fold_frames(seen.latents)[reads] if objective.carrying else None
+        self.attention = pointing = Pointing(kept, places[reads], (height, width), shown)
         try:
             losses = objective.row_losses(self, seen)
         finally:
             self.attention = kept
-        return losses + objective.pointing * pointing.missed()
+        told = objective.pointing * pointing.missed() + objective.carrying * pointing.lost()
+        return losses + told
 
     def look(self, batch: Batch, recompute: bool = False) -> "Seen":
         """What is known of a batch before anything is denoised; arguments are those of `forward`."""

@@ -22,7 +22,8 @@ class Objective:
     """Noise, target and weights for one noise schedule."""
 
     def __init__(self, config: ObjectiveConfig, device: torch.device | str = "cpu") -> None:
-        self.config, self.pointing = config, config.pointing
+        self.config = config
+        self.pointing, self.carrying = config.pointing, config.carrying
         self.alphas = signal_levels(config.noise).to(device)
 
     def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:

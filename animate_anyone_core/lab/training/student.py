@@ -34,7 +34,7 @@ class Lesson:
         average: While it lasts, the student is its own average (EMA).
     """
 
-    pointing = 0.0
+    pointing = carrying = 0.0
 
     def __init__(
         self,

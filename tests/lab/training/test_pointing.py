@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from animate_anyone_core.errors import SettingsError
 from animate_anyone_core.lab.training.config import TrainConfig
@@ -12,7 +13,7 @@ from animate_anyone_core.lab.training.frozen_encoders import Batch
 from animate_anyone_core.lab.training.initial_weights import make_networks
 from animate_anyone_core.lab.training.networks import matmul_attention
 from animate_anyone_core.lab.training.objective import Objective
-from animate_anyone_core.lab.training.pointing import Pointing
+from animate_anyone_core.lab.training.pointing import Pointing, unguessed
 
 SIZE = (4, 4)
 CELLS = 16
@@ -80,6 +81,64 @@ def test_other_attention_is_not_judged():
     assert pointing.missed() == 0.0
 
 
+def test_what_can_be_guessed_of_values_is_what_a_straight_line_explains():
+    """A value that is a sum of features and as much noise of its own: half stays unexplained."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(4, 5000, 3, generator=generator)
+    own = torch.randn(4, 5000, 2, generator=generator)
+    sums = features @ torch.tensor([[0.6, 0.0], [0.8, 1.0], [0.0, 0.0]])  # of variance 1 each
+    assert float(unguessed(features, sums + 3.0)) == pytest.approx(0.0, abs=1e-3)
+    assert float(unguessed(features, sums + own)) == pytest.approx(0.5, abs=0.02)
+    assert float(unguessed(features, own)) == pytest.approx(1.0, abs=0.01)
+
+
+def test_its_slope_is_that_of_fitting_anew():
+    """The weights are constants for autograd; moving a feature and fitting again says the same."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(1, 40, 3, generator=generator).requires_grad_()
+    values = torch.randn(1, 40, 2, generator=generator)
+    unguessed(features, values).backward()
+    step = torch.zeros(1, 40, 3)
+    step[0, 7, 1] = 0.01
+    with torch.no_grad():
+        moved = [unguessed(features + sign * step, values) for sign in (1, -1)]
+    assert float(features.grad[0, 7, 1]) == pytest.approx(
+        float(moved[0] - moved[1]) / 0.02, rel=0.02
+    )
+
+
+def same_place():
+    y, x = torch.arange(CELLS) // 4, torch.arange(CELLS) % 4
+    return torch.stack([x, y], -1).float()[None]
+
+
+@pytest.mark.parametrize("count", [CELLS, 4])
+def test_only_what_comes_from_the_reference_through_the_first_head_is_carried(count):
+    """Each token looks at its own place in the reference; there the values are the latents, or noise."""
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(8, 1, 4, 4, generator=generator)
+    tokens = latents.flatten(2) if count == CELLS else F.pixel_unshuffle(latents, 2).flatten(2)
+    right = F.pad(tokens.transpose(1, 2), (0, 16 - tokens.shape[1]))  # a head of 16 features
+    noise = torch.randn(right.shape, generator=generator)[..., :4].repeat(1, 1, 4)
+    q = torch.eye(count, 16).repeat(1, 2).expand(8, -1, -1)
+    k = torch.cat([torch.zeros_like(q), 1000 * q], dim=1)
+    lost = []
+    for own, first, second in ((noise, right, noise), (right, noise, right)):
+        pointing = Pointing(matmul_attention, same_place().expand(8, -1, -1), SIZE, latents)
+        v = torch.cat([own.repeat(1, 1, 2), torch.cat([first, second], dim=-1)], dim=1)
+        pointing(q, k, v, 2)
+        lost.append(float(pointing.lost()))
+    assert lost[0] == pytest.approx(0.0, abs=1e-3)
+    assert lost[1] > 0.6
+
+
+def test_nothing_is_said_of_carrying_that_nobody_asked_for():
+    pointing = Pointing(matmul_attention, at(2.0, 1.0), SIZE)
+    q, k = torch.zeros(1, CELLS, 8), torch.zeros(1, 2 * CELLS, 8)
+    pointing(q, k, k, 2)
+    assert pointing.lost() == 0.0
+
+
 def batch_with(places, settings):
     generator = torch.Generator().manual_seed(0)
 
@@ -122,6 +181,28 @@ def test_networks_learn_to_look_where_they_are_told(settings):
     assert missed[-1] < 0.9 * missed[0]
 
 
+def test_networks_learn_to_carry_and_keep_what_they_read_for_each_row(settings):
+    """The latents of a row are what its own cells show: told others', nothing could be learnt."""
+    config = make_config(TrainConfig, merge(settings, {"objective": {"carrying": 1.0}}))
+    networks = make_networks(config.init, config.network, 1, 3)
+    places = torch.rand(2, 2, 64, 2, generator=torch.Generator().manual_seed(1)) * 7
+    batch = batch_with(places, settings)
+    plain = Objective(make_config(TrainConfig, settings).objective)
+    told = Objective(config.objective)
+    optimizer = torch.optim.AdamW(networks.parameters(), 3e-3)
+    lost = []
+    for _ in range(25):
+        with torch.no_grad():
+            without = networks(batch, plain)
+        losses = networks(batch, told)
+        lost.append(float((losses - without).detach().mean()))
+        optimizer.zero_grad()
+        losses.mean().backward()
+        optimizer.step()
+    assert 0.3 < lost[0] <= 1.0
+    assert lost[-1] < lost[0] - 0.05
+
+
 def test_without_known_bodies_it_says_what_to_do(settings):
     config = make_config(TrainConfig, merge(settings, {"objective": {"pointing": 0.5}}))
     networks = make_networks(config.init, config.network, 1, 3)
@@ -129,6 +210,7 @@ def test_without_known_bodies_it_says_what_to_do(settings):
         networks(batch_with(None, settings), Objective(config.objective))
 
 
+@pytest.mark.parametrize("kind", ["pointing", "carrying"])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -137,7 +219,7 @@ def test_without_known_bodies_it_says_what_to_do(settings):
         {"run": {"memory": "12gb"}, "optimizer": {"ema_decay": 0.0}},
     ],
 )
-def test_what_it_does_not_go_with_is_told(settings, changes):
-    told = merge(settings, {"objective": {"pointing": 0.5}})
-    with pytest.raises(SettingsError, match=r"objective\.pointing"):
+def test_what_it_does_not_go_with_is_told(settings, changes, kind):
+    told = merge(settings, {"objective": {kind: 0.5}})
+    with pytest.raises(SettingsError, match=r"objective\.pointing and carrying"):
         make_config(TrainConfig, merge(told, changes))
