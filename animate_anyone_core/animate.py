@@ -146,7 +146,14 @@ def sample_latents(
     num_frames, height, width = pose.shape[2:]
     room = room or ClipRoom()
     shape = num_frames, channels, height, width
-    noise = make_noise(*shape, generator, device=pose.device, dtype=pose.dtype, room=room)
+    noise = make_noise(
+        *shape,
+        generator,
+        device=pose.device,
+        dtype=pose.dtype,
+        room=room,
+        shared=settings.shared_noise,
+    )
     deep = DeepFeatures(settings.full_every) if settings.full_every > 1 else None
     return denoise(
         window_predictor(denoiser, reference, pose, extra, deep),

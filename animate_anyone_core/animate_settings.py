@@ -29,6 +29,8 @@ class AnimateSettings:
         keep_surroundings: Whether what lies around a replaced person stays the video's own, in the
             latents at every step and in the pixels at the end, for weights that see it; published
             pipelines leave all to the network.
+        shared_noise: Whether all frames start from the noise of the first, so that what is left of it
+            stands still; for weights that learned so.
     """
 
     width: int
@@ -42,6 +44,7 @@ class AnimateSettings:
     guided_from: float = 0.0
     full_every: int = 1
     keep_surroundings: bool = False
+    shared_noise: bool = False
 
     def __post_init__(self) -> None:
         check_video_size(self.width, self.height)
@@ -70,6 +73,7 @@ class AnimateSettings:
             "guidance_scale": profile.guidance_scale,
             "windows": profile.windows(models.denoising_unet.temporal),
             "keep_surroundings": profile.keeps_surroundings,
+            "shared_noise": profile.shared_noise,
         }
         return cls(**made_for | {name: v for name, v in given.items() if v is not None})
 

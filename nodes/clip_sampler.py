@@ -46,7 +46,9 @@ def goes_by_windows(model: Any, num_frames: int) -> bool:
     return not wrappers and not any(options.get(name) for name in _OF_WHOLE_CLIPS)
 
 
-def clip_noise(latents: torch.Tensor, seed: int, numbers: Any, room: ClipRoom) -> torch.Tensor:
+def clip_noise(
+    latents: torch.Tensor, seed: int, numbers: Any, room: ClipRoom, shared: bool = False
+) -> torch.Tensor:
     """The noise of a clip (F, C, h, w), as ComfyUI draws it.
 
     Args:
@@ -54,7 +56,11 @@ def clip_noise(latents: torch.Tensor, seed: int, numbers: Any, room: ClipRoom) -
         seed: Of the generator.
         numbers: ComfyUI's `batch_index`; None draws the frames in order.
         room: Where it is kept.
+        shared: All frames have that of frame 0, whatever their numbers.
     """
+    if shared:
+        first = comfy.sample.prepare_noise(latents[:1], seed)
+        return room.filled(len(latents), lambda part: first.expand_as(latents[part]))
     if numbers is not None:
         return comfy.sample.prepare_noise(latents, seed, numbers)
     generator = torch.manual_seed(seed)  # ComfyUI's own, which nodes behind this one go on with

@@ -162,7 +162,8 @@ def sample(
     whole = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
     check_clip(whole, latent_channels(model), "model")
     room = ClipRoom()
-    noise = clip_noise(whole, seed, latent.get("batch_index"), room)
+    shared = profile_of(model).shared_noise
+    noise = clip_noise(whole, seed, latent.get("batch_index"), room, shared)
     mask, kept = latent.get("noise_mask"), slice(None)
     if frames is not None and mask is not None:
         kept = slice(frames.start, frames.stop)

@@ -87,6 +87,20 @@ def test_a_seed_decides_everything(models, reference, poses):
     assert not np.array_equal(run(models, reference, poses, seed=6), first)
 
 
+def test_noise_is_shared_where_the_weights_learned_so(models, reference, poses):
+    """A clip of one frame has its own noise in any case; of more, the others change."""
+    assert not AnimateSettings.for_model(models).shared_noise
+    student = replace(models, profile=replace(models.profile, shared_noise=True))
+    assert AnimateSettings.for_model(student).shared_noise
+    one, own = poses[:1], run(models, reference, poses)
+    assert np.array_equal(
+        run(models, reference, one, shared_noise=True), run(models, reference, one)
+    )
+    shared = run(models, reference, poses, shared_noise=True)
+    assert not np.array_equal(shared, own)
+    assert np.array_equal(run(models, reference, poses, shared_noise=True), shared)
+
+
 @pytest.mark.parametrize("solver", ["dpm++", "euler", "euler-ancestral", "unipc"])
 def test_every_solver_runs_and_repeats(models, reference, poses, solver):
     first = run(models, reference, poses[:3], solver=solver)

@@ -58,6 +58,7 @@ PROFILE: dict[str, Rule] = {
     "name": Name(),
     "extra_inputs": Several(OneOf(tuple(EXTRA_INPUTS)), 0, len(EXTRA_INPUTS)),
     "keeps_surroundings": Flag(),
+    "shared_noise": Flag(),
     "guider": OneOf(("common", "aniportrait")),
     "max_frames": Whole(1, 4096),
     "recomputes_table": Flag(),

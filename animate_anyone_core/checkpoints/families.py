@@ -36,6 +36,7 @@ class FamilyProfile:
         guidance_scale: Default guidance.
         distilled_steps: Steps that a student was made for, which needs no guidance (training stage 3);
             0 for weights that were not distilled.
+        shared_noise: Whether all frames of a clip start from the same noise, by default.
     """
 
     name: str
@@ -53,6 +54,7 @@ class FamilyProfile:
     num_inference_steps: int = 30
     guidance_scale: float = 3.5
     distilled_steps: int = 0
+    shared_noise: bool = False
 
     def __post_init__(self) -> None:
         check_values("The family's settings", vars(self), PROFILE)

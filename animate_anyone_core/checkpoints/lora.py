@@ -79,12 +79,13 @@ def lora_profile(path: Path) -> FamilyProfile | None:
 
 
 def as_student(base: FamilyProfile, student: FamilyProfile) -> FamilyProfile:
-    """The settings of weights that a student's LoRA is on: its steps, guidance, overlap, else theirs."""
+    """The settings of weights that a student's LoRA is on: its steps, guidance, noise and overlap."""
     return replace(
         base,
         num_inference_steps=student.num_inference_steps,
         guidance_scale=student.guidance_scale,
         distilled_steps=student.distilled_steps,
+        shared_noise=student.shared_noise,
         context_overlap=min(student.context_overlap, base.context_frames - 1),
     )
 

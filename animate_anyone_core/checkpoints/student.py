@@ -12,9 +12,10 @@ def describe_student(profile: FamilyProfile) -> str:
     solver = make_solver(profile.noise)
     solver.set_timesteps(profile.distilled_steps)
     times = ", ".join(str(int(t)) for t in solver.timesteps)
+    noise = ", all frames from the same noise" if profile.shared_noise else ""
     return (
-        f"a student: {_steps(profile.distilled_steps)} without guidance, at times {times}; in KSampler "
-        f"steps {profile.distilled_steps}, cfg 1, sampler euler, scheduler simple"
+        f"a student: {_steps(profile.distilled_steps)} without guidance, at times {times}{noise}; in "
+        f"KSampler steps {profile.distilled_steps}, cfg 1, sampler euler, scheduler simple"
     )
 
 

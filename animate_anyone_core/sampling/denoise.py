@@ -49,16 +49,22 @@ def make_noise(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     room: ClipRoom | None = None,
+    shared: bool = False,
 ) -> Tensor:
     """Draw the initial noise (1, C, F, h, w) where the generator is; it is kept in this room.
 
     Convention: drawn frame by frame, each (C, h, w), as ComfyUI does. So a seed gives the same
-    noise here and there, and a longer clip starts with the noise of a shorter one.
+    noise here and there, and a longer clip starts with the noise of a shorter one. Where it is
+    `shared`, all frames have that of the first, as ComfyUI gives to a `batch_index` of zeros.
     """
+    size = channels, height, width
+    first = torch.randn(size, generator=generator).to(device, dtype) if shared else None
 
     def draw(part: slice) -> Tensor:
-        shape = part.stop - part.start, channels, height, width
-        return torch.randn(shape, generator=generator).to(device, dtype)
+        count = part.stop - part.start
+        if first is not None:
+            return first.expand(count, *size)
+        return torch.randn((count, *size), generator=generator).to(device, dtype)
 
     return (room or ClipRoom()).filled(num_frames, draw).transpose(0, 1)[None]
 

@@ -75,7 +75,12 @@ def test_every_naming_is_the_same_lora(models, up, down, tmp_path):
 
 def test_a_students_lora_brings_its_settings(models, tmp_path):
     student = replace(
-        models.profile, num_inference_steps=4, guidance_scale=1.0, distilled_steps=4, width=512
+        models.profile,
+        num_inference_steps=4,
+        guidance_scale=1.0,
+        distilled_steps=4,
+        shared_noise=True,
+        width=512,
     )
     header = {METADATA_KEY: json.dumps({"profile": student.to_json(), "stage": 3})}
     before = weight_of(models, LAYER)
@@ -88,7 +93,8 @@ def test_a_students_lora_brings_its_settings(models, tmp_path):
     assert changed.profile == replace(student, width=models.profile.width)
     line = describe_student(changed.profile)
     assert (
-        "4 steps without guidance, at times 999, 749, 499, 249; in KSampler steps 4, cfg 1" in line
+        "4 steps without guidance, at times 999, 749, 499, 249, all frames from the same noise; in "
+        "KSampler steps 4, cfg 1" in line
     )
     assert describe_student(models.profile) == ""
 

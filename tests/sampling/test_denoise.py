@@ -167,6 +167,13 @@ def test_noise_is_drawn_frame_by_frame():
     assert torch.equal(noise(9)[0].transpose(0, 1), comfy)
 
 
+@pytest.mark.parametrize("num_frames", [1, 3, 70])
+def test_shared_noise_is_that_of_the_first_frame(num_frames):
+    made = make_noise(num_frames, 4, 2, 3, torch.Generator().manual_seed(0), shared=True)
+    assert made.shape == (1, 4, num_frames, 2, 3)
+    assert torch.equal(made, noise(1).expand_as(made))
+
+
 def test_noise_is_standard_normal():
     values = make_noise(50, 4, 16, 16, torch.Generator().manual_seed(0))
     assert abs(values.mean()) < 0.02

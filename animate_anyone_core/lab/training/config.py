@@ -191,6 +191,9 @@ class ObjectiveConfig:
             this less 1; 1 draws all alike.
         pointing: Stages 1 and 2: what counts beside the error that attention looks elsewhere in the
             reference than where that shows the same part of the body; see `pointing`. Dancers only.
+        shared_noise: Stages 2 and 3: share of the clips whose frames all have the same noise; above 0,
+            sampling starts so by default.
+        carrying: And what counts, as a share of the latents' variance, that it does not hand over.
     """
 
     noise: NoiseSchedule = field(
@@ -201,6 +204,8 @@ class ObjectiveConfig:
     unconditional_rate: float = 0.1
     time_bias: float = setting(1.0, least=1)
     pointing: float = setting(0.0, least=0)
+    carrying: float = setting(0.0, least=0)
+    shared_noise: float = setting(0.0, least=0)
 
     def __post_init__(self) -> None:
         check_limits(self, "objective.")
@@ -213,10 +218,9 @@ class ObjectiveConfig:
                 "answer. Set objective.noise.rescale_betas_zero_snr to false, or predict "
                 "v_prediction."
             )
-        if not 0 <= self.unconditional_rate <= 1:
-            raise SettingsError(
-                f"objective.unconditional_rate is from 0 to 1, got {self.unconditional_rate}."
-            )
+        for name in ("unconditional_rate", "shared_noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"objective.{name} is from 0 to 1, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,16 +400,22 @@ class TrainConfig:
             )
         check_limits(self)
         check_memory(self.run.memory, self.optimizer.kind, self.optimizer.ema_decay)
+        if self.stage == 1 and self.objective.shared_noise:
+            raise SettingsError(
+                "objective.shared_noise is about the frames of clips, and stage 1 learns from pictures: "
+                "set it to 0, or train stage 2 or 3."
+            )
         if self.stage == 2 and self.init.kind == "scratch":
             raise SettingsError(
                 "Stage 2 trains only the temporal layers of a trained model: set init.kind to "
                 "files and init.unet, init.reference and init.pose_guider to stage 1's result "
                 "(or give its folder with --init-from)."
             )
-        if self.objective.pointing and (self.stage == 3 or self.run.recomputes):
+        is_judged = self.objective.pointing or self.objective.carrying
+        if is_judged and (self.stage == 3 or self.run.recomputes):
             raise SettingsError(
-                "objective.pointing judges attention where it is computed once, in stages 1 and 2: set "
-                "it to 0, or run.gradient_checkpointing to false and run.memory to plain."
+                "objective.pointing and carrying judge attention where it is computed once, in stages 1 "
+                "and 2: set them to 0, or run.gradient_checkpointing to false and run.memory to plain."
             )
         if self.stage == 3:
             self._check_distillation()

@@ -40,7 +40,7 @@ class Samples(Dataset):
     ) -> None:
         self._source, self._data, self._objective = source, data, objective
         self._latent_channels, self._picture_size = latent_channels, picture_size
-        self._points = objective.pointing > 0
+        self._points = objective.pointing > 0 or objective.carrying > 0
 
     def __getitem__(self, index: int) -> Sample:
         num_frames = self._data.num_frames
@@ -65,6 +65,10 @@ class Samples(Dataset):
             draw_noise(self._latent_channels, *size, objective.noise_offset, generator)
             for _ in range(times)
         ]
+        # drawn after all else: runs without draw what they always did
+        share = objective.shared_noise
+        if share and float(torch.rand(1, generator=generator)) < share:
+            noise = [part[:, :1].expand_as(part) for part in noise]
         return {"noise": torch.cat(noise, dim=1), "t": t, "is_conditional": kept}
 
 

@@ -109,8 +109,10 @@ def train(config: TrainConfig, output: Path | str, on_step: OnStep = silent) -> 
 def _made_for(config: TrainConfig, run: Run) -> tuple[FamilyProfile, RunConfig]:
     """What the trained weights expect, and how samples are taken meanwhile."""
     if config.stage == 3:
-        profile = student_profile(teacher_profile(config.init), config.distillation)
-        return profile, replace(config.run, sample_steps=profile.num_inference_steps)
+        student = student_profile(teacher_profile(config.init), config.distillation)
+        return _by_noise(student, config), replace(
+            config.run, sample_steps=student.num_inference_steps
+        )
     # LoRA leaves the weights, and so their settings, as they are
     kept = start_profile(config.init) if config.lora.rank else None
     profile = kept or profile_of(
@@ -121,7 +123,12 @@ def _made_for(config: TrainConfig, run: Run) -> tuple[FamilyProfile, RunConfig]:
         config.stage,
         config.run.sample_guidance,
     )
-    return profile, config.run
+    return _by_noise(profile, config), config.run
+
+
+def _by_noise(profile: FamilyProfile, config: TrainConfig) -> FamilyProfile:
+    """The same, sampled from shared noise where that is what was learned from."""
+    return replace(profile, shared_noise=True) if config.objective.shared_noise else profile
 
 
 def _save(run: Run, config: TrainConfig, step: int, write: Callable[[Path], None]) -> None:

@@ -1,5 +1,7 @@
 """Samples follow from their numbers, however they are shared out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,30 @@ def test_times_are_uniform(samples):
     assert times.max() == 999 or times.max() > 990
     assert counts.min() > 230
     assert counts.max() < 370
+
+
+def test_in_its_share_of_the_clips_all_frames_have_the_same_noise(settings):
+    """And nothing else is drawn otherwise; clips without are those of runs that do not ask."""
+    config, made = make_config(TrainConfig, settings), {}
+    for share in (0.0, 0.7):
+        objective = replace(config.objective, shared_noise=share)
+        source = make_source(config.data, 2, config.seed)
+        drawn = Samples(source, config.data, objective, latent_channels=4, picture_size=64)
+        made[share] = [drawn._draws(index) for index in range(300)]
+    shared = 0
+    for plain, told in zip(made[0.0], made[0.7], strict=True):
+        assert torch.equal(plain["t"], told["t"])
+        first = plain["noise"][:, :1]
+        if torch.equal(told["noise"], plain["noise"]):
+            continue
+        assert torch.equal(told["noise"], first.expand_as(plain["noise"]))
+        shared += 1
+    assert 0.6 < shared / 300 < 0.8
+
+
+def test_pictures_share_no_noise(settings):
+    with pytest.raises(SettingsError, match="stage 1 learns from pictures"):
+        make_config(TrainConfig, merge(settings, {"objective": {"shared_noise": 0.5}}))
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(config):

@@ -106,7 +106,8 @@ def test_a_stopped_student_ends_as_an_uninterrupted_one(lessons, tmp_path, way):
 def test_only_the_denoising_unet_learns_and_the_header_says_how_it_is_sampled(
     lessons, teacher, encoders_folder, tmp_path, capsys
 ):
-    student = train(config_of(lessons), tmp_path / "student")
+    told = merge(lessons, {"objective": {"shared_noise": 0.5}})
+    student = train(config_of(told), tmp_path / "student")
     before, after = files_of(teacher), files_of(student)
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert moved == set(UNET_FILES)
@@ -114,7 +115,10 @@ def test_only_the_denoising_unet_learns_and_the_header_says_how_it_is_sampled(
     profile = load_models(student, **encoders)[0].profile
     assert (profile.num_inference_steps, profile.guidance_scale) == (2, 1.0)
     assert profile.distilled_steps == 2
-    line = "a student: 2 steps without guidance, at times 999, 499; in KSampler steps 2, cfg 1"
+    assert profile.shared_noise
+    line = (
+        "a student: 2 steps without guidance, at times 999, 499, all frames from the same noise; in"
+    )
     for name in UNET_FILES:
         assert line in str(inspect_file(student / f"{name}.safetensors"))
     assert "student" not in str(inspect_file(teacher / "denoising_unet.safetensors"))
