@@ -458,11 +458,11 @@ class TrainConfig:
                 f"run.shard is {self.run.shard}, but stage 3 needs its whole teacher in every process: "
                 "set run.shard to no."
             )
-        if self.distillation.detail and MEMORY[self.run.memory].encoders_wait:
+        if any(self.distillation.of_pictures) and MEMORY[self.run.memory].encoders_wait:
             raise SettingsError(
-                f"distillation.detail decodes pictures at every step, and with run.memory "
+                f"distillation.detail and pixels decode pictures at every step, and with run.memory "
                 f"{self.run.memory} the VAE waits on the CPU: set run.memory to plain or 24gb, or "
-                "distillation.detail to 0."
+                "both to 0."
             )
         if self.lora.rank and "reference_net" in self.lora.networks:
             raise SettingsError(

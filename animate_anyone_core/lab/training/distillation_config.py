@@ -33,6 +33,7 @@ class DistillationConfig:
             so a student can do with fewer steps than it has.
         detail: Method "data": what counts that pictures decoded of the last step's latents have more or
             less detail around a place than the data's.
+        pixels: Method "data": what counts the squared error of these pictures, in pixels of [-1, 1].
         overlap: Frames that the student's windows share by default; None keeps the teacher's. Fewer
             need fewer windows.
         reach: Whole weights are written so many times as far from the teacher's as they have learned to
@@ -54,6 +55,7 @@ class DistillationConfig:
     along: float = setting(0.25, least=0)
     alone: float = setting(0.0, least=0)
     detail: float = setting(0.0, least=0)
+    pixels: float = setting(0.0, least=0)
     overlap: int | None = setting(None, least=0)
     reach: float = setting(1.0, is_free=True, least=0)
     origin: str | None = setting(None, is_free=True)
@@ -72,9 +74,14 @@ class DistillationConfig:
                 f"distillation.default_steps ({self.default_steps}) must divide "
                 f"distillation.student_steps ({self.student_steps}): fewer steps take some of its times."
             )
-        for name, value in (("detail", self.detail), ("alone", self.alone)):
-            if value and self.method != "data":
+        for name in ("detail", "pixels", "alone"):
+            if getattr(self, name) and self.method != "data":
                 raise SettingsError(
                     f"distillation.{name} looks at where all steps of a student lead, which method "
                     f"{self.method} does not see: set distillation.method to data, or {name} to 0."
                 )
+
+    @property
+    def of_pictures(self) -> tuple[float, float]:
+        """What is looked at in decoded pictures: `detail` and `pixels`."""
+        return self.detail, self.pixels

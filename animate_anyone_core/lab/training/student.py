@@ -14,7 +14,7 @@ from ...models.denoising_unet import DenoisingUNet
 from ...sampling.guidance import needs_unconditional
 from .config import TrainConfig
 from .critic import Critic, Shown, adversarial_losses
-from .decoded_detail import DecodedDetail
+from .decoded_errors import DecodedErrors
 from .distillation import Distillation, Teacher
 from .initial_weights import make_networks
 from .lora_layers import without_lora
@@ -111,17 +111,17 @@ class DataLesson(Lesson):
     Args:
         distillation: The grid of times, and what errors count.
         teacher: See `Lesson`.
-        detail: Looks at where the last step leads as pictures; None does not.
+        decoded: Looks at where the last step leads as pictures; None does not.
     """
 
     def __init__(
         self,
         distillation: Distillation,
         teacher: TrainedNetworks | None,
-        detail: DecodedDetail | None = None,
+        decoded: DecodedErrors | None = None,
     ) -> None:
         super().__init__(distillation, teacher)
-        self._detail = detail
+        self._decoded = decoded
 
     def row_losses(self, networks: LearningNetworks, seen: Seen, recompute: bool = False) -> Tensor:
         """The error of every row, (B,): of the last step, and of what was meant on the way."""
@@ -141,9 +141,8 @@ class DataLesson(Lesson):
             is_last = number + 1 == steps
             weight = 1.0 if is_last else walk.config.along
             losses = losses + weight * (walk.sizes(made - data) + walk.looks(made, data))
-        if self._detail is not None:
-            missed = self._detail.missed(made, data, seen.t)
-            losses = losses + walk.config.detail * missed
+        if self._decoded is not None:
+            losses = losses + self._decoded.missed(made, data, seen.t)
         # the critic looks through as much noise as chance has it, and through none
         end = (walk.places(seen.t) // walk.stride + 1) * walk.stride
         shown = walk.noised(made, seen.noise.float().flip(-1), end)
@@ -237,7 +236,7 @@ def make_lesson(
         config: Of the run.
         teacher: What the weights to start from were made for.
         networks: Before the first step: the teacher is a copy of them, or they without their LoRA.
-        vae: Decodes what `detail` looks at.
+        vae: Decodes what `detail` and `pixels` look at.
         device: Where they are.
         average: While it lasts, the student is its own average (EMA).
     """
@@ -246,10 +245,9 @@ def make_lesson(
     distillation = Distillation(settings, teacher.noise, scale, device)
     frozen = None if config.lora.rank else teacher_of(networks, device)
     if settings.method == "data":
-        length = teacher.noise.num_train_timesteps
-        return DataLesson(
-            distillation, frozen, DecodedDetail(vae, length) if settings.detail else None
-        )
+        length, (detail, pixels) = teacher.noise.num_train_timesteps, settings.of_pictures
+        decoded = DecodedErrors(vae, length, detail, pixels) if detail or pixels else None
+        return DataLesson(distillation, frozen, decoded)
     return Lesson(distillation, frozen, average)
 
 

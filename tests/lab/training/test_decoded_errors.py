@@ -1,11 +1,11 @@
-"""The detail of what latents look like once decoded."""
+"""The errors of what latents look like once decoded."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from animate_anyone_core.lab.training.decoded_detail import DecodedDetail
+from animate_anyone_core.lab.training.decoded_errors import DecodedErrors
 
 _SIDE, _FRAMES = 16, 6
 
@@ -20,7 +20,7 @@ def decoder(latents: torch.Tensor) -> SimpleNamespace:
 VAE = SimpleNamespace(
     decode=decoder, dtype=torch.float32, config=SimpleNamespace(scaling_factor=2.0)
 )
-DETAIL = DecodedDetail(VAE, 1000)
+DETAIL = DecodedErrors(VAE, 1000, detail=1.0)
 TIMES = torch.tensor([0, 999])
 
 
@@ -58,3 +58,12 @@ def test_gradients_reach_what_was_made():
     assert made.grad is not None
     assert made.grad.max() <= 0  # more of it would miss less
     assert made.grad[:, 0].min() < 0
+
+
+def test_pixels_count_by_their_squares_beside_the_detail():
+    """Stripes of ±0.15 for ±0.25 are off by 0.1 in every pixel."""
+    made, data = clips(0.3), clips(0.5)
+    pixels = DecodedErrors(VAE, 1000, pixels=2.0).missed(made, data, TIMES)
+    assert pixels.tolist() == pytest.approx([2.0 * 0.1**2] * 2)
+    both = DecodedErrors(VAE, 1000, detail=1.0, pixels=2.0).missed(made, data, TIMES)
+    assert torch.allclose(both, pixels + DETAIL.missed(made, data, TIMES))
