@@ -193,6 +193,8 @@ class ObjectiveConfig:
             reference than where that shows the same part of the body; see `pointing`. Dancers only.
         shared_noise: Stages 2 and 3: share of the clips whose frames all have the same noise; above 0,
             sampling starts so by default.
+        body: How many times errors next to the skeleton count, where a body is; latents', and of method
+            "data" the pixels'.
         carrying: And what counts, as a share of the latents' variance, that it does not hand over.
     """
 
@@ -205,6 +207,7 @@ class ObjectiveConfig:
     time_bias: float = setting(1.0, least=1)
     pointing: float = setting(0.0, least=0)
     carrying: float = setting(0.0, least=0)
+    body: float = setting(1.0, least=1)
     shared_noise: float = setting(0.0, least=0)
 
     def __post_init__(self) -> None:

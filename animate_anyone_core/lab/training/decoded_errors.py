@@ -35,13 +35,14 @@ class DecodedErrors:
         self._vae, self._length = vae, length
         self._detail, self._pixels = detail, pixels
 
-    def missed(self, made: Tensor, data: Tensor, t: Tensor) -> Tensor:
+    def missed(self, made: Tensor, data: Tensor, t: Tensor, places: Tensor | float = 1.0) -> Tensor:
         """The errors of some frames of each clip.
 
         Args:
             made: Clean latents (B, C, F, h, w), through which gradients go.
             data: The data's.
             t: Times (B,) that choose the frames.
+            places: What the squared errors of each cell count, (B, 1, F, h, w).
 
         Returns:
             (B,), of pixels of [-1, 1].
@@ -55,15 +56,23 @@ class DecodedErrors:
             apart = variation(pictures, _PLACE) - variation(wanted, _PLACE)
             errors = self._detail * apart.abs().flatten(1).mean(dim=1)
         if self._pixels:
-            errors = errors + self._pixels * (pictures - wanted).square().flatten(1).mean(dim=1)
+            squares = (pictures - wanted).square()
+            if isinstance(places, Tensor):
+                cells = _frames(places, first, count).transpose(1, 2)  # (B, 1, f, h, w)
+                squares = squares * cells.repeat_interleave(8, dim=3).repeat_interleave(8, dim=4)
+            errors = errors + self._pixels * squares.flatten(1).mean(dim=1)
         return errors
 
     def _pictures(self, latents: Tensor, first: Tensor, count: int) -> Tensor:
         """Some frames (B, 3, f, H, W) of each clip."""
-        frames = first[:, None] + torch.arange(count, device=first.device)
-        rows = torch.arange(len(first), device=first.device)[:, None]
-        chosen = latents.transpose(1, 2)[rows, frames]  # (B, f, C, h, w)
-        scaled = chosen.flatten(0, 1) / self._vae.config.scaling_factor
+        scaled = _frames(latents, first, count).flatten(0, 1) / self._vae.config.scaling_factor
         with torch.autocast(latents.device.type, enabled=False):  # bfloat16 has grain of its own
             pixels = self._vae.decode(scaled.to(self._vae.dtype)).sample.float()
         return pixels.unflatten(0, (-1, count)).transpose(1, 2)
+
+
+def _frames(clips: Tensor, first: Tensor, count: int) -> Tensor:
+    """So many frames of each clip (B, C, F, h, w) from its first on, (B, f, C, h, w)."""
+    frames = first[:, None] + torch.arange(count, device=first.device)
+    rows = torch.arange(len(first), device=first.device)[:, None]
+    return clips.transpose(1, 2)[rows, frames]

@@ -150,25 +150,35 @@ class Distillation:
         wanted = self.needed(x, arrived, start, end)
         return Target(x, self.times[start], wanted, start, end)
 
-    def losses(self, prediction: Tensor, target: Target, latents: Tensor) -> Tensor:
+    def losses(
+        self,
+        prediction: Tensor,
+        target: Target,
+        latents: Tensor,
+        places: Tensor | float = 1.0,
+    ) -> Tensor:
         """The error of each sample, (B,): squared, or for `huber` c > 0 √(e² + c²) - c (in float32).
 
         With `steadiness`, also the mean absolute error of how the clean latents that it means change
         from frame to frame, against the data's (B, C, F, h, w): what stands still in the data must
         not tremble. With `texture`, also that of how much they vary around each place. Steps that end
-        in noise count as much less as there is signal.
+        in noise count as much less as there is signal. Errors of places have their weights.
         """
-        losses = self.sizes(prediction.float() - target.prediction.float())
+        losses = self.sizes(prediction.float() - target.prediction.float(), places)
         if not (self.config.steadiness or self.config.texture):
             return losses
         clean = torch.full_like(target.end, self.config.teacher_steps)
         made = self.step(target.sample, prediction.float(), target.start, clean)
         return losses + self.levels[target.end] * self.looks(made, latents.float())
 
-    def sizes(self, errors: Tensor) -> Tensor:
-        """How much the errors (B, C, F, h, w) of each sample count, (B,): see `losses`."""
-        c, squares = self.config.huber, errors.square().flatten(1)
-        return ((squares + c * c).sqrt() - c if c else squares).mean(dim=1)
+    def sizes(self, errors: Tensor, places: Tensor | float = 1.0) -> Tensor:
+        """How much the errors (B, C, F, h, w) of each sample count, (B,): see `losses`.
+
+        Places may have weights (B, 1, F, h, w).
+        """
+        c, squares = self.config.huber, errors.square()
+        sizes = (squares + c * c).sqrt() - c if c else squares
+        return (sizes * places).flatten(1).mean(dim=1)
 
     def looks(self, made: Tensor, data: Tensor) -> Tensor:
         """What `steadiness` and `texture` count in clean latents (B, C, F, h, w), (B,): see `losses`."""

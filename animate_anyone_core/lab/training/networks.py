@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from ...errors import SettingsError
@@ -62,6 +63,7 @@ class Seen(NamedTuple):
         prepared: What is read of the references.
         pose: Pose features (B, C, F, h, w).
         extra: What the further input channels hold (B, C', F, h, w).
+        weights: What errors count (B, 1, F, h, w), 1 in the mean of each row.
     """
 
     latents: Tensor
@@ -72,6 +74,7 @@ class Seen(NamedTuple):
     prepared: Prepared
     pose: Tensor
     extra: Tensor
+    weights: Tensor | float = 1.0
 
     def unconditional(self) -> "Seen":
         """The same for rows that see neither reference nor appearance."""
@@ -85,10 +88,12 @@ class Learnt(Protocol):
     Attributes:
         pointing: What counts that attention looks elsewhere in the reference than where it should.
         carrying: What counts that it hands over less than what the reference shows there.
+        body: How many times errors near the skeleton count.
     """
 
     pointing: float
     carrying: float
+    body: float
 
     def row_losses(self, networks: Any, seen: Seen, recompute: bool = False) -> Tensor:
         """The loss of every row, (B,); `networks` are `LearningNetworks`."""
@@ -147,7 +152,7 @@ class LearningNetworks(nn.Module):
             objective: What is learnt.
             recompute: Gradient checkpointing.
         """
-        seen = self.look(batch, recompute)
+        seen = self.look(batch, recompute, objective.body)
         if objective.pointing or objective.carrying:
             losses = self._pointed(batch, seen, objective)
         else:
@@ -178,7 +183,7 @@ class LearningNetworks(nn.Module):
         told = objective.pointing * pointing.missed() + objective.carrying * pointing.lost()
         return losses + told
 
-    def look(self, batch: Batch, recompute: bool = False) -> "Seen":
+    def look(self, batch: Batch, recompute: bool = False, body: float = 1.0) -> "Seen":
         """What is known of a batch before anything is denoised; arguments are those of `forward`."""
         dtype = next(self.denoising_unet.parameters()).dtype
         reference, appearance = batch.reference.to(dtype), batch.appearance.to(dtype)
@@ -188,15 +193,18 @@ class LearningNetworks(nn.Module):
         per_sample = batch.t.shape[1]
         latents, noise = batch.latents, batch.noise
         extra = latents[:, :0] if batch.extra is None else batch.extra
+        weights = near_skeleton(batch.skeletons, body)
         if per_sample > 1:  # (B, C, F, h, w) -> (B·F, C, 1, h, w)
-            latents, noise, pose, extra = (
-                x.transpose(1, 2).flatten(0, 1)[:, :, None] for x in (latents, noise, pose, extra)
+            latents, noise, pose, extra, weights = (
+                x.transpose(1, 2).flatten(0, 1)[:, :, None]
+                for x in (latents, noise, pose, extra, weights)
             )
             prepared = {k: v.repeat_interleave(per_sample, dim=0) for k, v in prepared.items()}
+        weights = weights / weights.mean(dim=(1, 2, 3, 4), keepdim=True)
         kept, t = batch.is_conditional.flatten(), batch.t.flatten()
         appearance = appearance.repeat_interleave(per_sample, dim=0) * kept[:, None, None]
         rows = tuple(kept.tolist()) if batch.rows is None else batch.rows
-        return Seen(latents, noise, t, appearance, rows, prepared, pose, extra)
+        return Seen(latents, noise, t, appearance, rows, prepared, pose, extra, weights)
 
     def answer(self, seen: "Seen", noisy: Tensor, t: Tensor, recompute: bool = False) -> Tensor:
         """Predict (B, C, F, h, w) from noisy latents at times (B,)."""
@@ -269,6 +277,17 @@ class TrainedNetworks(LearningNetworks):
     def read(self, prepared: Prepared, question: Question) -> Reading:
         """The tokens beside the frame's own, for the rows that see the reference."""
         return Reading(prepared)
+
+
+def near_skeleton(skeletons: Tensor, body: float) -> Tensor:
+    """What errors count: `body` in the cells of a skeleton (B, 3, F, H, W) and next to it, 1 elsewhere.
+
+    Returns:
+        (B, 1, F, h, w), cells of 8x8 pixels.
+    """
+    drawn = (skeletons.amax(dim=1) > 0).float()  # (B, F, H, W)
+    near = F.max_pool2d(F.max_pool2d(drawn, 8), 3, stride=1, padding=1)
+    return (1.0 + (body - 1.0) * near)[:, None]
 
 
 def denoising_loss(

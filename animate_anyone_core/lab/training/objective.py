@@ -23,7 +23,7 @@ class Objective:
 
     def __init__(self, config: ObjectiveConfig, device: torch.device | str = "cpu") -> None:
         self.config = config
-        self.pointing, self.carrying = config.pointing, config.carrying
+        self.pointing, self.carrying, self.body = config.pointing, config.carrying, config.body
         self.alphas = signal_levels(config.noise).to(device)
 
     def add_noise(self, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -58,12 +58,22 @@ class Objective:
         """The loss of every row that `networks` have `seen`, see `LearningNetworks.forward`."""
         noisy = self.add_noise(seen.latents, seen.noise, seen.t)
         prediction = networks.answer(seen, noisy, seen.t, recompute)
-        return self.losses(prediction, seen.latents, seen.noise, seen.t)
+        return self.losses(prediction, seen.latents, seen.noise, seen.t, seen.weights)
 
-    def losses(self, prediction: Tensor, latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """Weighted squared error of each sample, (B,), computed in float32."""
+    def losses(
+        self,
+        prediction: Tensor,
+        latents: Tensor,
+        noise: Tensor,
+        t: Tensor,
+        places: Tensor | float = 1.0,
+    ) -> Tensor:
+        """Weighted squared error of each sample, (B,), computed in float32.
+
+        Beside the weights of times there may be those of places (B, 1, F, h, w).
+        """
         target = self.target(latents.float(), noise.float(), t)
-        error = (prediction.float() - target).square().flatten(1).mean(dim=1)
+        error = ((prediction.float() - target).square() * places).flatten(1).mean(dim=1)
         return error * self.weights(t)
 
     def _rates(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

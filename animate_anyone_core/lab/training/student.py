@@ -35,6 +35,7 @@ class Lesson:
     """
 
     pointing = carrying = 0.0
+    body = 1.0
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Lesson:
         teacher = self._halves(networks, seen)
         target = self.distillation.target(teacher, latents, noise, seen.t, student, average)
         prediction = networks.answer(seen, target.sample, target.t, recompute)
-        losses = self.distillation.losses(prediction, target, latents)
+        losses = self.distillation.losses(prediction, target, latents, seen.weights)
         made = self.distillation.step(target.sample, prediction.float(), target.start, target.end)
         return losses + self.told(networks, made, target.end, seen)
 
@@ -140,9 +141,10 @@ class DataLesson(Lesson):
             x = walk.step(x, prediction, start, start + walk.stride)
             is_last = number + 1 == steps
             weight = 1.0 if is_last else walk.config.along
-            losses = losses + weight * (walk.sizes(made - data) + walk.looks(made, data))
+            off = walk.sizes(made - data, seen.weights)
+            losses = losses + weight * (off + walk.looks(made, data))
         if self._decoded is not None:
-            losses = losses + self._decoded.missed(made, data, seen.t)
+            losses = losses + self._decoded.missed(made, data, seen.t, seen.weights)
         # the critic looks through as much noise as chance has it, and through none
         end = (walk.places(seen.t) // walk.stride + 1) * walk.stride
         shown = walk.noised(made, seen.noise.float().flip(-1), end)
@@ -247,8 +249,11 @@ def make_lesson(
     if settings.method == "data":
         length, (detail, pixels) = teacher.noise.num_train_timesteps, settings.of_pictures
         decoded = DecodedErrors(vae, length, detail, pixels) if detail or pixels else None
-        return DataLesson(distillation, frozen, decoded)
-    return Lesson(distillation, frozen, average)
+        lesson: Lesson = DataLesson(distillation, frozen, decoded)
+    else:
+        lesson = Lesson(distillation, frozen, average)
+    lesson.body = config.objective.body
+    return lesson
 
 
 def check_drawing(config: TrainConfig, teacher: FamilyProfile) -> None:

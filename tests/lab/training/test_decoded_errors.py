@@ -67,3 +67,15 @@ def test_pixels_count_by_their_squares_beside_the_detail():
     assert pixels.tolist() == pytest.approx([2.0 * 0.1**2] * 2)
     both = DecodedErrors(VAE, 1000, detail=1.0, pixels=2.0).missed(made, data, TIMES)
     assert torch.allclose(both, pixels + DETAIL.missed(made, data, TIMES))
+
+
+def test_pixels_of_places_have_the_weights_of_their_cells():
+    """Only the left cells are off, in the frames that the times choose, and only they count."""
+    made, data = clips(0.5), clips(0.5)
+    made[..., 0] = 0.3
+    places = torch.zeros(2, 1, _FRAMES, 2, 2)
+    places[..., 1:, 0] = 4.0  # a quarter of the cells; a mean of 1
+    errors = DecodedErrors(VAE, 1000, pixels=2.0)
+    assert errors.missed(made, data, TIMES, places).tolist() == pytest.approx([2.0 * 0.1**2] * 2)
+    places = places.flip(-1)
+    assert errors.missed(made, data, TIMES, places).tolist() == [0.0, 0.0]

@@ -191,6 +191,9 @@ def test_large_errors_count_by_their_size():
     assert lesson.losses(missed, target, x).tolist() == pytest.approx([9.0, 9.0], rel=1e-5)
     soft = distillation(huber=0.1).losses(missed, target, x)
     assert soft.tolist() == pytest.approx([math.hypot(3, 0.1) - 0.1] * 2, rel=1e-5)
+    places = torch.full((2, 1, *SHAPE[2:]), 0.5)
+    halved = distillation(huber=0.1).losses(missed, target, x, places)
+    torch.testing.assert_close(halved, soft / 2)
 
 
 def test_what_stands_still_must_not_tremble():

@@ -77,6 +77,19 @@ def test_loss_of_the_right_answer_is_zero(batch):
     assert torch.allclose(off_by_one, objective.weights(batch[2]), rtol=1e-4)
 
 
+def test_errors_of_places_have_their_weights(batch):
+    """Off by 1 in a third of the cells, which count three times what they would, or nothing."""
+    objective = Objective(V)
+    target, places = objective.target(*batch), torch.zeros(3, 1, 2, 5, 6)
+    places[..., :2] = 3.0
+    off = target + (places > 0).float()
+    weights = objective.weights(batch[2])
+    assert torch.allclose(objective.losses(off, *batch, places), weights, rtol=1e-4)
+    assert torch.allclose(objective.losses(off, *batch), weights / 3, rtol=1e-4)
+    elsewhere = objective.losses(off, *batch, places.flip(-1))
+    assert torch.equal(elsewhere, torch.zeros(3))
+
+
 def test_noise_offset_is_shared_by_cells_and_frames():
     with_offset, without = (
         draw_noise(4, 3, 5, 6, strength, torch.Generator().manual_seed(1)) for strength in (0.5, 0)

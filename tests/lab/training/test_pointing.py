@@ -1,6 +1,7 @@
 """Attention is judged by where it looks in the reference, and learns to look there."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from animate_anyone_core.lab.training.config import TrainConfig
 from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.frozen_encoders import Batch
 from animate_anyone_core.lab.training.initial_weights import make_networks
-from animate_anyone_core.lab.training.networks import matmul_attention
+from animate_anyone_core.lab.training.networks import matmul_attention, near_skeleton
 from animate_anyone_core.lab.training.objective import Objective
 from animate_anyone_core.lab.training.pointing import Pointing, unguessed
 
@@ -155,6 +156,32 @@ def batch_with(places, settings):
         is_conditional=torch.tensor([[True, False], [True, True]]),
         places=places,
     )
+
+
+def test_errors_next_to_the_skeleton_count_more():
+    """A pixel of it in cell (1, 2) of 8x8: the nine cells around."""
+    skeletons = torch.zeros(1, 3, 2, 64, 64)
+    skeletons[0, 1, 0, 20, 12] = 0.3
+    weights = near_skeleton(skeletons, 3.0)
+    expected = torch.ones(1, 1, 2, 8, 8)
+    expected[0, 0, 0, 1:4, 0:3] = 3.0
+    assert torch.equal(weights, expected)
+
+
+def test_a_skeleton_everywhere_or_nowhere_changes_no_loss(settings):
+    """Weights are 1 in the mean of a row; where only some cells have more, their errors have."""
+    config = make_config(TrainConfig, merge(settings, {"objective": {"body": 4.0}}))
+    networks = make_networks(config.init, config.network, 1, 3)
+    plain = Objective(make_config(TrainConfig, settings).objective)
+    told, batch = Objective(config.objective), batch_with(None, settings)
+    same = []
+    for shown in (0.0, 1.0, "half"):
+        skeletons = torch.zeros_like(batch.skeletons)
+        skeletons[..., : 32 if shown == "half" else 64] = float(shown != 0.0)
+        seen = replace(batch, skeletons=skeletons)
+        with torch.no_grad():
+            same.append(torch.allclose(networks(seen, told), networks(seen, plain), rtol=1e-5))
+    assert same == [True, True, False]
 
 
 def test_networks_learn_to_look_where_they_are_told(settings):
