@@ -153,21 +153,28 @@ _STUDENT_LONGER: dict[str, Any] = {
     "optimizer": {"lr": 3e-4, "lr_schedule": "cosine", "ema_decay": 0.99},
 }
 
-#: The student's pictures: from little but noise, with attention told where to look in the reference.
+#: The student's pictures: from little but noise, with attention told where to look and what to carry.
 _STUDENT_PICTURES: dict[str, Any] = {
     "steps": 4200,
     "data": {"cache_frames": 7, "behind": 0.15},
-    "objective": {"time_bias": 12.0, "unconditional_rate": 0.0, "pointing": 0.015},
+    "objective": {
+        "time_bias": 12.0,
+        "unconditional_rate": 0.0,
+        "pointing": 0.015,
+        "carrying": 0.05,
+        "body": 2.0,
+    },
     "optimizer": {"orthogonal_lr": 0.015, "lr": 7.5e-4},
 }
 
 #: And its clips: mostly its first step by itself, which is all that its files ask for.
 _STUDENT_CLIPS: dict[str, Any] = {
     "seed": 21,
-    "steps": 1000,
+    "steps": 350,
     "batch_size": 2,
     "data": {"cache_scenes": 3000, "behind": 0.12},
-    "distillation": {"alone": 0.75, "default_steps": 1, "reach": 1.0},
+    "objective": {"body": 2.0, "shared_noise": 0.8},
+    "distillation": {"alone": 0.75, "pixels": 10.0, "default_steps": 1, "reach": 1.0},
 }
 
 #: Recipe -> (what it trains, tables of settings laid over each other from left to right).
