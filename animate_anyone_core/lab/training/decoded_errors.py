@@ -3,8 +3,8 @@
 A cell of latents stands for 8x8 pixels, and what is between these an error of latents hardly sees. So
 it is compared behind the decoder, in the student's pictures and in those of the data's own latents: how
 much the pixels around a place vary, and how much they change from frame to frame; and the pixels
-themselves. An error that many cells share, of a color, weighs up to ten times more there than one that
-each has for itself, and some kinds weigh forty times more than others; latents count all alike.
+themselves: of errors that many cells share, some kinds change these forty times as much as others, and
+latents count all alike.
 """
 
 import torch
