@@ -36,6 +36,13 @@ result["noise"] = all(
     torch.equal(clip.clip_noise(torch.zeros(shape), 9, None, room),
                 comfy.sample.prepare_noise(torch.zeros(shape), 9))
     for shape in [(1, 4, 5, 3), (15, 4, 1, 1), (37, 4, 7, 5), (64, 16, 2, 2)])
+make_noise = core("sampling.denoise").make_noise
+result["shared noise"] = all(
+    torch.equal(
+        clip.clip_noise(torch.zeros(count, 4, 5, 3), 9, numbers, room, shared=True),
+        make_noise(count, 4, 5, 3, torch.Generator().manual_seed(9), shared=True)[0].transpose(0, 1),
+    )
+    for count, numbers in [(1, None), (37, None), (20, list(range(5, 25)))])
 model = make_model()
 result["short"] = [clip.goes_by_windows(model, 100), clip.goes_by_windows(
     of_ours("context_windows", "ContextWindows", model=model, context_frames=6,
@@ -55,6 +62,10 @@ def test_is_what_steps_of_the_whole_clip_give(result, how):
 
 def test_the_noise_is_comfyuis(result):
     assert result["noise"]
+
+
+def test_shared_noise_is_the_cores_whatever_the_frames_numbers(result):
+    assert result["shared noise"]
 
 
 def test_a_clip_of_one_window_goes_the_usual_way(result):
