@@ -32,18 +32,21 @@ class Lesson:
         distillation: The grid and the walk.
         teacher: The teacher's networks; None for a LoRA, whose teacher is the student without it.
         average: While it lasts, the student is its own average (EMA).
+        body: How many times errors next to the skeleton count.
     """
 
     pointing = carrying = 0.0
-    body = 1.0
 
     def __init__(
         self,
         distillation: Distillation,
         teacher: TrainedNetworks | None,
         average: During = nullcontext,
+        *,
+        body: float = 1.0,
     ) -> None:
         self.distillation, self.teacher, self._average = distillation, teacher, average
+        self.body = body
 
     def row_losses(self, networks: LearningNetworks, seen: Seen, recompute: bool = False) -> Tensor:
         """The error of every row, (B,); nothing but the student's one prediction has gradients."""
@@ -113,6 +116,7 @@ class DataLesson(Lesson):
         distillation: The grid of times, and what errors count.
         teacher: See `Lesson`.
         decoded: Looks at where the last step leads as pictures; None does not.
+        body: See `Lesson`.
     """
 
     def __init__(
@@ -120,8 +124,10 @@ class DataLesson(Lesson):
         distillation: Distillation,
         teacher: TrainedNetworks | None,
         decoded: DecodedErrors | None = None,
+        *,
+        body: float = 1.0,
     ) -> None:
-        super().__init__(distillation, teacher)
+        super().__init__(distillation, teacher, body=body)
         self._decoded = decoded
 
     def row_losses(self, networks: LearningNetworks, seen: Seen, recompute: bool = False) -> Tensor:
@@ -246,14 +252,12 @@ def make_lesson(
     scale = teacher.guidance_scale if settings.guidance is None else settings.guidance
     distillation = Distillation(settings, teacher.noise, scale, device)
     frozen = None if config.lora.rank else teacher_of(networks, device)
+    body = config.objective.body
     if settings.method == "data":
         length, (detail, pixels) = teacher.noise.num_train_timesteps, settings.of_pictures
         decoded = DecodedErrors(vae, length, detail, pixels) if detail or pixels else None
-        lesson: Lesson = DataLesson(distillation, frozen, decoded)
-    else:
-        lesson = Lesson(distillation, frozen, average)
-    lesson.body = config.objective.body
-    return lesson
+        return DataLesson(distillation, frozen, decoded, body=body)
+    return Lesson(distillation, frozen, average, body=body)
 
 
 def check_drawing(config: TrainConfig, teacher: FamilyProfile) -> None:
