@@ -63,7 +63,7 @@ class Seen(NamedTuple):
         prepared: What is read of the references.
         pose: Pose features (B, C, F, h, w).
         extra: What the further input channels hold (B, C', F, h, w).
-        weights: What errors count (B, 1, F, h, w), 1 in the mean of each row.
+        weights: What errors count (B, 1, F, h, w), 1 in the mean of each row; 1 if all count alike.
     """
 
     latents: Tensor
@@ -191,16 +191,16 @@ class LearningNetworks(nn.Module):
         skeletons = batch.skeletons.to(dtype)
         pose = _maybe_again(recompute, encode_poses, self.pose_guider, skeletons)
         per_sample = batch.t.shape[1]
-        latents, noise = batch.latents, batch.noise
-        extra = latents[:, :0] if batch.extra is None else batch.extra
-        weights = near_skeleton(batch.skeletons, body)
-        if per_sample > 1:  # (B, C, F, h, w) -> (B·F, C, 1, h, w)
-            latents, noise, pose, extra, weights = (
-                x.transpose(1, 2).flatten(0, 1)[:, :, None]
-                for x in (latents, noise, pose, extra, weights)
-            )
+        extra = batch.latents[:, :0] if batch.extra is None else batch.extra
+        latents, noise, pose, extra = (
+            _rows(x, per_sample) for x in (batch.latents, batch.noise, pose, extra)
+        )
+        if per_sample > 1:
             prepared = {k: v.repeat_interleave(per_sample, dim=0) for k, v in prepared.items()}
-        weights = weights / weights.mean(dim=(1, 2, 3, 4), keepdim=True)
+        weights: Tensor | float = 1.0
+        if body != 1:
+            near = _rows(near_skeleton(batch.skeletons, body), per_sample)
+            weights = near / near.mean(dim=(1, 2, 3, 4), keepdim=True)
         kept, t = batch.is_conditional.flatten(), batch.t.flatten()
         appearance = appearance.repeat_interleave(per_sample, dim=0) * kept[:, None, None]
         rows = tuple(kept.tolist()) if batch.rows is None else batch.rows
@@ -313,6 +313,11 @@ ATTENTION_KERNELS: dict[str, AttentionKernel] = {
     "fused": scaled_dot_product,
     "matmul": matmul_attention,
 }
+
+
+def _rows(x: Tensor, per_sample: int) -> Tensor:
+    """(B, C, F, h, w) as it is for one row a sample; (B·F, C, 1, h, w) where frames are rows."""
+    return x.transpose(1, 2).flatten(0, 1)[:, :, None] if per_sample > 1 else x
 
 
 def _question(networks: LearningNetworks, seen: Seen, noisy: Tensor, t: Tensor) -> Question:
