@@ -36,12 +36,14 @@ class Question(NamedTuple):
         t: Diffusion times (B,).
         appearance: CLIP tokens (B, 1, D), zero for unconditional rows.
         rows: Which rows see the reference.
+        attention: The kernel, where it is not the networks' own.
     """
 
     sample: Tensor
     t: Tensor
     appearance: Tensor
     rows: tuple[bool, ...]
+    attention: AttentionKernel | None = None
 
 
 class Reading(NamedTuple):
@@ -64,6 +66,7 @@ class Seen(NamedTuple):
         pose: Pose features (B, C, F, h, w).
         extra: What the further input channels hold (B, C', F, h, w).
         weights: What errors count (B, 1, F, h, w), 1 in the mean of each row; 1 if all count alike.
+        attention: The kernel that answers, where it is not the networks' own.
     """
 
     latents: Tensor
@@ -75,6 +78,7 @@ class Seen(NamedTuple):
     pose: Tensor
     extra: Tensor
     weights: Tensor | float = 1.0
+    attention: AttentionKernel | None = None
 
     def unconditional(self) -> "Seen":
         """The same for rows that see neither reference nor appearance."""
@@ -173,13 +177,10 @@ class LearningNetworks(nn.Module):
         places = batch.places.flatten(0, 1)
         reads = torch.tensor(seen.rows).repeat_interleave(len(places) // len(seen.rows))
         reads = reads.to(places.device)
-        kept, (height, width) = self.attention, batch.latents.shape[-2:]
+        height, width = batch.latents.shape[-2:]
         shown = fold_frames(seen.latents)[reads] if objective.carrying else None
-        self.attention = pointing = Pointing(kept, places[reads], (height, width), shown)
-        try:
-            losses = objective.row_losses(self, seen)
-        finally:
-            self.attention = kept
+        pointing = Pointing(self.attention, places[reads], (height, width), shown)
+        losses = objective.row_losses(self, seen._replace(attention=pointing))
         told = objective.pointing * pointing.missed() + objective.carrying * pointing.lost()
         return losses + told
 
@@ -236,7 +237,7 @@ class LearningNetworks(nn.Module):
             Reference(question.appearance, reading.features),
             strengths=question.rows,
             pose=pose,
-            attention=self.attention,
+            attention=question.attention or self.attention,
             interventions=reading.interventions,
             recompute=recompute,
         )
@@ -323,7 +324,7 @@ def _rows(x: Tensor, per_sample: int) -> Tensor:
 def _question(networks: LearningNetworks, seen: Seen, noisy: Tensor, t: Tensor) -> Question:
     dtype = next(networks.denoising_unet.parameters()).dtype
     sample = torch.cat([noisy, seen.extra.to(noisy)], dim=1).to(dtype)
-    return Question(sample, t, seen.appearance, seen.rows)
+    return Question(sample, t, seen.appearance, seen.rows, seen.attention)
 
 
 def _maybe_again(recompute: bool, function, *inputs):
