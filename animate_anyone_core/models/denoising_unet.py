@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import SettingsError
 from .attention import AttentionKernel, Tree, scaled_dot_product
 from .config import TemporalConfig, UNetConfig
+from .downsampling import downsample
 from .folded_frames import each_frame, fold_frames, unfold_frames
 from .interventions import Interventions
 from .parameter_trees import UNetParts, motion_tree, spatial_tree
@@ -131,9 +132,9 @@ class DenoisingUNet(UNetParts):
                 host.enter_block("input", len(skips))
                 h = space(f"down_blocks.{level}", block, index, h, None)
                 h = keep(time(block, index, h))
-            for downsample in block.downsamplers or ():
+            for downsampler in block.downsamplers or ():
                 host.enter_block("input", len(skips))
-                h = keep(downsample(h))
+                h = keep(downsample(downsampler, h))
             h = poses.add_next(h)  # not in the skip
 
         # Middle: resnet, spatial transformer, temporal layer, resnet.

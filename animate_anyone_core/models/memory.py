@@ -17,6 +17,10 @@ from .config import UNetConfig
 #: 7.0 to 8.0 in a GPU's slices; 15.6 to 25.8 where layers see whole windows.
 _KEPT, _ATTENTION, _BESIDE_HIDDEN, _HIDDEN = 6.4, 9.2, 4.8, 16.0
 
+#: Likewise what keys and values take that a CPU's kernel lays out anew, in types of 2 bytes where the
+#: processor has AMX: 1.7 to 2.2 of a slice counted.
+_PACKED = 2.2
+
 #: Likewise beside the columns of a convolution on the way up: its input before and after the norm,
 #: its output, what is left of the skips. 10.7 counted.
 _BESIDE_COLUMNS = 11.0
@@ -36,6 +40,7 @@ def activation_bytes(
     tokens_at_once: int = feed_forward.HOST_TOKENS,
     cells_at_once: int | None = None,
     unfolds: bool = True,
+    packs: bool = False,
 ) -> float:
     """Estimate the peak memory of one forward, with attention that stores no scores.
 
@@ -48,6 +53,7 @@ def activation_bytes(
         tokens_at_once: Of a feed-forward, see `tokens_on`.
         cells_at_once: Of a layer in slices, see `cells_on`; None where layers see whole windows.
         unfolds: Whether convolutions may unfold their input, see `may_unfold`.
+        packs: Whether attention may lay out keys and values anew, see `may_pack`.
 
     Returns:
         Bytes; at the published shapes on a GPU from the counted peak to a fifth more, elsewhere up to
@@ -55,7 +61,7 @@ def activation_bytes(
     """
     finest, cells = config.block_out_channels[0], rows * height * width
     whole = 1.0 if cells_at_once is None else min(1.0, cells_at_once / cells)
-    attention = _KEPT + _ATTENTION * whole
+    attention = _KEPT + (_ATTENTION + _PACKED * packs) * whole
     hidden = _KEPT + _BESIDE_HIDDEN * whole + _HIDDEN * min(1.0, tokens_at_once / cells)
     columns = _BESIDE_COLUMNS + _KERNEL_CELLS * _widest(config) / finest if unfolds else 0.0
     # the input as it came and folded; a video around the character also before it was joined
@@ -120,6 +126,11 @@ def may_unfold(device: torch.device, dtype: torch.dtype) -> bool:
     if dtype == torch.bfloat16:
         return not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     return dtype != torch.float32
+
+
+def may_pack(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether attention may lay out keys and values anew: on CPUs, in types of 2 bytes."""
+    return device.type == "cpu" and dtype.itemsize == 2
 
 
 def _widest(config: UNetConfig) -> int:

@@ -12,6 +12,7 @@ from .attention import (
     self_attention,
 )
 from .config import UNetConfig
+from .downsampling import downsample
 from .parameter_trees import UNetParts, spatial_tree
 from .spatial_transformer import tokens_in, tokens_out
 
@@ -84,8 +85,8 @@ class ReferenceNet(UNetParts):
             for index in range(len(block.resnets)):
                 h = run(f"down_blocks.{level}", block, index, h)
                 skips.append(h)
-            for downsample in block.downsamplers or ():
-                h = downsample(h)
+            for downsampler in block.downsamplers or ():
+                h = downsample(downsampler, h)
                 skips.append(h)
         h = self.mid_block.resnets[1](run("mid_block", self.mid_block, 0, h), emb)
         for level, block in enumerate(self.up_blocks):

@@ -6,7 +6,7 @@ from ..borders.memory import gigabytes
 from ..errors import SettingsError
 from ..images import SMALLEST_SIDE
 from ..models.denoising_unet import DenoisingUNet
-from ..models.memory import activation_bytes, cells_on, free_on, may_unfold, tokens_on
+from ..models.memory import activation_bytes, cells_on, free_on, may_pack, may_unfold, tokens_on
 from ..models.pose_features import KEPT_FRAMES
 
 #: The estimate of the UNet is at most twice what is measured: only what is beyond that is refused.
@@ -73,6 +73,7 @@ def needed_bytes(unet: DenoisingUNet, width: int, height: int, num_frames: int, 
         tokens_at_once=tokens_on(weight.device, unet.config),
         cells_at_once=cells_on(weight.device, unet.config),
         unfolds=may_unfold(weight.device, weight.dtype),
+        packs=may_pack(weight.device, weight.dtype),
     )
     features = min(num_frames, KEPT_FRAMES) * cells * unet.config.block_out_channels[0] * size
     latents = num_frames * cells * unet.config.in_channels * size * _LATENTS
