@@ -31,7 +31,7 @@ from ..animate_anyone_core.models.less_memory import (
     in_pieces,
     is_out_of_memory,
 )
-from ..animate_anyone_core.models.memory import activation_bytes, may_unfold
+from ..animate_anyone_core.models.memory import activation_bytes, may_pack, may_unfold
 from ..animate_anyone_core.models.pose_maps import PoseFeatures
 from ..animate_anyone_core.sampling.deep_features import DeepFeatures
 from ..animate_anyone_core.sampling.strength import TimedStrength
@@ -123,8 +123,9 @@ class AnimateAnyoneModel(comfy.model_base.BaseModel):
         compute = self.manual_cast_dtype or self.get_dtype()
         config = self.model_config.unet_config["config"]
         rows, *_, height, width = input_shape
-        unfolds = may_unfold(mm.get_torch_device(), compute)
-        return activation_bytes(config, rows, height, width, compute.itemsize, unfolds=unfolds)
+        device = mm.get_torch_device()
+        kernels = {"unfolds": may_unfold(device, compute), "packs": may_pack(device, compute)}
+        return activation_bytes(config, rows, height, width, compute.itemsize, **kernels)
 
 
 class ComfyDenoisingUNet(DenoisingUNet):

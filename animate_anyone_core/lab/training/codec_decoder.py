@@ -99,8 +99,8 @@ class DecoderConfig:
         change_weight: Weight of how much made clips change around a place from frame to frame.
         steady_weight: Weight of the changes themselves: what stands still must not tremble.
         reach: Share of the way from the first weights to the learned ones at which those lie that
-            are kept: a part of the way wins most of what made clips win, and what the codec does with
-            pictures hardly suffers.
+            are kept: where much texture is asked for, a part of the way wins most of what made clips
+            win, and what the codec does with pictures hardly suffers.
     """
 
     seed: int = 12
