@@ -159,6 +159,7 @@ class InitConfig:
             folder `unet`, and without one starts the layers from scratch.
         vae: Folder of a diffusers autoencoder, or "built-in".
         image_encoder: Folder of a transformers CLIP vision model with projection, or "built-in".
+        widths: Channels of every level, to which files of fewer are widened; see `widening`.
     """
 
     kind: str = setting("scratch", choices=("scratch", "files"))
@@ -168,14 +169,13 @@ class InitConfig:
     motion: str | None = None
     vae: str | None = setting(None, is_free=True)
     image_encoder: str | None = setting(None, is_free=True)
+    widths: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         check_limits(self, "init.")
         if self.kind == "files" and self.unet is None:
-            raise SettingsError(
-                "init.unet is missing: name the UNet's weights to start from, or set "
-                "init.kind to scratch."
-            )
+            advice = "name the UNet's weights to start from, or set init.kind to scratch."
+            raise SettingsError(f"init.unet is missing: {advice}")
 
 
 @dataclass(frozen=True, kw_only=True)

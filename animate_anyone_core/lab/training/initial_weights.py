@@ -29,6 +29,7 @@ from ...models.reference_net import ReferenceNet
 from .config import InitConfig, NetworkConfig
 from .frozen_encoders import FrozenEncoders
 from .networks import TrainedNetworks
+from .widening import Widening, widths_of
 
 logger = logging.getLogger("animate_anyone")
 
@@ -46,8 +47,13 @@ def make_networks(
 
     Raises:
         CheckpointError: If a file cannot be read or does not fit.
-        SettingsError: If the temporal layers do not fit the UNet.
+        SettingsError: If the temporal layers do not fit the UNet, or nothing is there to widen.
     """
+    if init.kind == "scratch" and init.widths is not None:
+        raise SettingsError(
+            "init.widths widens what files hold: set init.kind to files, or "
+            "network.unet.block_out_channels for networks from scratch."
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if init.kind == "files":
@@ -76,7 +82,7 @@ def shapes_from_files(
     path = find_file(init.unet, _UNET_NAMES)
     weights = without_prefix(read_weights(path))
     shapes, _ = find_unet_config(weights, path, own_settings(path))
-    shapes = replace(shapes, in_channels=shapes.out_channels)
+    shapes = _wanted(init, replace(shapes, in_channels=shapes.out_channels))
     motion_path, motion = _motion_weights(init, path, weights)
     return shapes, _temporal_shapes(network.temporal, shapes, motion_path, motion)
 
@@ -155,13 +161,17 @@ def _from_files(init: InitConfig, network: NetworkConfig, stage: int) -> Trained
     shapes, reason = find_unet_config(weights, unet_path, own_settings(unet_path))
     logger.info("Starting from %s: %s.", unet_path.name, reason)
     shapes = replace(shapes, in_channels=shapes.out_channels)  # without what its family adds
+    shapes = _wanted(init, shapes)
     wide = network.widened(shapes)
     spatial = {key: value for key, value in weights.items() if not is_temporal(key)}
+    spatial = _with_widths(init, spatial, shapes, network.temporal)
     spatial["conv_in.weight"] = with_new_channels(spatial["conv_in.weight"], wide.in_channels)
     unet = DenoisingUNet(wide, None)
     if stage != 1:
         path, motion = _motion_weights(init, unet_path, weights)
-        unet = DenoisingUNet(wide, _temporal_shapes(network.temporal, shapes, path, motion))
+        temporal = _temporal_shapes(network.temporal, shapes, path, motion)
+        motion = _with_widths(init, motion, shapes, temporal)
+        unet = DenoisingUNet(wide, temporal)
         start_as_identity(unet)
         fill_network(unet, "DenoisingUNet", spatial | motion, path.name, may_lack=is_temporal)
         _report_new_layers(unet, motion, path.name)
@@ -170,12 +180,29 @@ def _from_files(init: InitConfig, network: NetworkConfig, stage: int) -> Trained
 
     reference = ReferenceNet(shapes)
     path = find_file(init.reference, ("reference_unet",)) if init.reference else unet_path
-    fill_network(reference, "ReferenceNet", without_prefix(read_weights(path)), path.name)
+    read = _with_widths(init, without_prefix(read_weights(path)), shapes, network.temporal)
+    fill_network(reference, "ReferenceNet", read, path.name)
     if init.pose_guider is None:
         guider: PoseGuider = make_guider(network, shapes)
     else:
         guider = _guider_from(find_file(init.pose_guider, _GUIDER_NAMES), shapes)
     return TrainedNetworks(unet, reference, guider.requires_grad_(True).train())
+
+
+def _wanted(init: InitConfig, shapes: UNetConfig) -> UNetConfig:
+    return replace(shapes, block_out_channels=init.widths) if init.widths else shapes
+
+
+def _with_widths(
+    init: InitConfig, weights: dict[str, Tensor], shapes: UNetConfig, temporal: TemporalConfig
+) -> dict[str, Tensor]:
+    """A file's weights, widened where the settings want wider networks than the file has."""
+    wanted = shapes.block_out_channels
+    if init.widths is None or not weights or (own := widths_of(weights, wanted)) == wanted:
+        return weights
+    logger.info("Widened from %s to %s channels.", list(own), list(wanted))
+    heads = shapes.num_attention_heads, temporal.num_attention_heads
+    return Widening(own, wanted, shapes.norm_num_groups, *heads).widened(weights)
 
 
 def _motion_weights(
