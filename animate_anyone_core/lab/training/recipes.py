@@ -153,6 +153,9 @@ _STUDENT_LONGER: dict[str, Any] = {
     "optimizer": {"lr": 3e-4, "lr_schedule": "cosine", "ema_decay": 0.99},
 }
 
+#: The student is wider than its teacher where its cells are few, which costs room, and hardly any time.
+_WIDER: dict[str, Any] = {"init": {"widths": [48, 128]}}
+
 #: The student's pictures: from little but noise, with attention told where to look and what to carry.
 _STUDENT_PICTURES: dict[str, Any] = {
     "seed": 51,
@@ -328,11 +331,11 @@ RECIPES: dict[str, tuple[str, tuple[dict[str, Any], ...]]] = {
     ),
     "builtin-student-pictures": (
         "pictures that the student's first step makes of noise; needs --init-from",
-        (_BUILTIN, _BUILTIN_STAGE1, _STANDING, _STUDENT_PICTURES),
+        (_BUILTIN, _BUILTIN_STAGE1, _STANDING, _WIDER, _STUDENT_PICTURES),
     ),
     "builtin-student-clips": (
         "the student's clips, mostly of one step; needs --init-from and init.motion",
-        (_BUILTIN, _DISTILL, _BUILTIN_DISTILL, _STUDENT_LONGER, _STUDENT_CLIPS),
+        (_BUILTIN, _DISTILL, _BUILTIN_DISTILL, _STUDENT_LONGER, _WIDER, _STUDENT_CLIPS),
     ),
     "moore-stage1": (
         "the published stage 1: 768x768 pictures, needs init.unet and data.path",
