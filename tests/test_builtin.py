@@ -45,7 +45,7 @@ FILES = (
     "samples/driving.mp4",
     "samples/driving.json",
 )
-MOST_BYTES = 24 * 2**20  # 6 MB of them for the model that replaces, 5 MB for the student
+MOST_BYTES = 24 * 2**20  # 3 MB of them for the model that replaces, 11 MB for the student
 
 
 @pytest.fixture(scope="module")

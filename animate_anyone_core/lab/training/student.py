@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -215,7 +216,7 @@ def origin_of(config: TrainConfig, teacher: TrainedNetworks | None) -> TrainedNe
     settings = config.distillation
     if teacher is None or settings.origin is None or settings.reach == 1:
         return teacher
-    places = dict.fromkeys(("unet", "reference", "pose_guider"), settings.origin)
+    places: dict[str, Any] = dict.fromkeys(("unet", "reference", "pose_guider"), settings.origin)
     init = replace(config.init, motion=None, **places)
     origin = make_networks(init, config.network, config.stage, config.seed)
     shapes = [

@@ -114,6 +114,7 @@ class Widening:
     ) -> Tensor:
         """Of a transformer whose tokens are `inside`, between channels of a level."""
         own, hidden = self._levels[level], self._hidden[level]
+        read: Tensor | None
         if "transformer_blocks" not in key:
             if ".norm." in key:
                 return weight[own]
