@@ -29,7 +29,7 @@ from ...models.reference_net import ReferenceNet
 from .config import InitConfig, NetworkConfig
 from .frozen_encoders import FrozenEncoders
 from .networks import TrainedNetworks
-from .widening import Widening, widths_of
+from .widening import Widening, check_widths, widths_of
 
 logger = logging.getLogger("animate_anyone")
 
@@ -82,7 +82,7 @@ def shapes_from_files(
     path = find_file(init.unet, _UNET_NAMES)
     weights = without_prefix(read_weights(path))
     shapes, _ = find_unet_config(weights, path, own_settings(path))
-    shapes = _wanted(init, replace(shapes, in_channels=shapes.out_channels))
+    shapes = _as_wide_as_wanted(init, replace(shapes, in_channels=shapes.out_channels))
     motion_path, motion = _motion_weights(init, path, weights)
     return shapes, _temporal_shapes(network.temporal, shapes, motion_path, motion)
 
@@ -161,7 +161,7 @@ def _from_files(init: InitConfig, network: NetworkConfig, stage: int) -> Trained
     shapes, reason = find_unet_config(weights, unet_path, own_settings(unet_path))
     logger.info("Starting from %s: %s.", unet_path.name, reason)
     shapes = replace(shapes, in_channels=shapes.out_channels)  # without what its family adds
-    shapes = _wanted(init, shapes)
+    shapes = _as_wide_as_wanted(init, shapes)
     wide = network.widened(shapes)
     spatial = {key: value for key, value in weights.items() if not is_temporal(key)}
     spatial = _with_widths(init, spatial, shapes, network.temporal)
@@ -189,8 +189,12 @@ def _from_files(init: InitConfig, network: NetworkConfig, stage: int) -> Trained
     return TrainedNetworks(unet, reference, guider.requires_grad_(True).train())
 
 
-def _wanted(init: InitConfig, shapes: UNetConfig) -> UNetConfig:
-    return replace(shapes, block_out_channels=init.widths) if init.widths else shapes
+def _as_wide_as_wanted(init: InitConfig, shapes: UNetConfig) -> UNetConfig:
+    if init.widths is None:
+        return shapes
+    parts = shapes.norm_num_groups, shapes.num_attention_heads
+    check_widths(shapes.block_out_channels, init.widths, *parts)
+    return replace(shapes, block_out_channels=init.widths)
 
 
 def _with_widths(

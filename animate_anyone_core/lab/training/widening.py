@@ -37,6 +37,25 @@ def widths_of(weights: Mapping[str, Tensor], wanted: Sequence[int]) -> tuple[int
     return tuple(widths)
 
 
+def check_widths(old: Sequence[int], new: Sequence[int], *parts: int) -> None:
+    """Raise SettingsError if networks of the old widths cannot be widened to the new.
+
+    That is if a level would become narrower, the finest another width, there are more or fewer levels,
+    or the parts of a level (groups, heads) do not divide its width.
+    """
+    wider = len(old) == len(new) and all(n <= m for n, m in zip(old, new, strict=True))
+    if not wider or old[0] != new[0]:
+        raise SettingsError(
+            f"init.widths widens networks of {list(old)} channels: as many levels, none narrower, "
+            f"and the first as it is, by which times are embedded; got {list(new)}."
+        )
+    if any(width % part for width in new for part in parts):
+        raise SettingsError(
+            f"init.widths must be multiples of the networks' groups and heads "
+            f"({', '.join(map(str, parts))}), got {list(new)}."
+        )
+
+
 class Widening:
     """Widens the weights of ReferenceNet, denoising UNet and temporal layers alike.
 
@@ -48,27 +67,14 @@ class Widening:
         temporal_heads: Of temporal attention.
 
     Raises:
-        SettingsError: If a level would become narrower, the finest another width, there are more or
-            fewer levels, or groups and heads do not divide the widths.
+        SettingsError: See `check_widths`.
     """
 
     def __init__(
         self, old: Sequence[int], new: Sequence[int], groups: int, heads: int, temporal_heads: int
     ) -> None:
-        wider = len(old) == len(new) and all(n <= m for n, m in zip(old, new, strict=True))
-        if not wider or old[0] != new[0]:
-            raise SettingsError(
-                f"init.widths widens networks of {list(old)} channels: as many levels, none narrower, "
-                f"and the first as it is, by which times are embedded; got {list(new)}."
-            )
-        for parts in (groups, heads, temporal_heads):
-            if any(width % parts for width in (*old, *new)):
-                raise SettingsError(
-                    f"init.widths must be multiples of the networks' groups and heads ({groups}, "
-                    f"{heads}, {temporal_heads}), got {list(new)}."
-                )
+        check_widths(old, new, groups, heads, temporal_heads)
         self._old, self._new = tuple(old), tuple(new)
-        self._heads, self._temporal_heads = heads, temporal_heads
         self._generator = torch.Generator().manual_seed(0)
         sizes = list(zip(old, new, strict=True))
         self._levels = [self._copied(n, m, groups) for n, m in sizes]
@@ -94,10 +100,9 @@ class Widening:
         level = self._level(parts)
         if is_temporal(key):
             places, heads = self._places[level], self._inner_temporal[level]
-            return self._in_transformer(key, weight, level, places, heads, self._temporal_heads)
+            return self._in_transformer(key, weight, level, places, heads)
         if ".attentions." in key:
-            heads = self._inner[level]
-            return self._in_transformer(key, weight, level, self._levels[level], heads, self._heads)
+            return self._in_transformer(key, weight, level, self._levels[level], self._inner[level])
         own = self._levels[level]
         if ".resnets." not in key:  # to another resolution
             return self._read(weight[own], own) if weight.ndim > 1 else weight[own]
@@ -110,7 +115,7 @@ class Widening:
         return self._read(weight, own) if ".conv2.weight" in key else weight
 
     def _in_transformer(
-        self, key: str, weight: Tensor, level: int, inside: Tensor, heads: Tensor, count: int
+        self, key: str, weight: Tensor, level: int, inside: Tensor, heads: Tensor
     ) -> Tensor:
         """Of a transformer whose tokens are `inside`, between channels of a level."""
         own, hidden = self._levels[level], self._hidden[level]

@@ -143,6 +143,19 @@ def test_widths_that_groups_do_not_divide_are_refused():
     )
 
 
+@pytest.mark.parametrize("widths", [(48,), (48, 72), (48, 90)])
+def test_what_files_cannot_become_is_told_by_the_settings_name(widths):
+    """Not by a network's own words, which speak of its config.json."""
+    network = make_config(TrainConfig, merge(*recipe_settings("builtin-stage1"))).network
+    init = InitConfig(kind="files", unet="built-in", widths=widths)
+    for build in (
+        lambda: make_networks(init, network, 1, seed=0),
+        lambda: shapes_from_files(init, network),
+    ):
+        with pytest.raises(SettingsError, match=r"^init\.widths "):
+            build()
+
+
 def test_widths_without_files_are_refused():
     network = make_config(TrainConfig, merge(*recipe_settings("builtin-stage1"))).network
     with pytest.raises(SettingsError) as caught:
