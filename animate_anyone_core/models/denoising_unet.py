@@ -5,6 +5,8 @@ out here so that it reads like figure 2 of the paper: resnet, spatial attention 
 cross-attention to the appearance, temporal layer.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -31,6 +33,8 @@ from .temporal import temporal_layer
 from .upsampling import upsample
 
 _NO_INTERVENTIONS = Interventions()
+#: Whether layers are computed again on the way back; a function opens what that second time runs in.
+Recompute = bool | Callable[[], AbstractContextManager[Any]]
 
 
 class DenoisingUNet(UNetParts):
@@ -65,7 +69,7 @@ class DenoisingUNet(UNetParts):
         pose: PoseFeatures | None = None,
         attention: AttentionKernel = scaled_dot_product,
         interventions: Interventions = _NO_INTERVENTIONS,
-        recompute: bool = False,
+        recompute: Recompute = False,
         deep: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Predict from noisy latents.
@@ -84,7 +88,8 @@ class DenoisingUNet(UNetParts):
             attention: The attention kernel.
             interventions: A host's places in this forward.
             recompute: Gradient checkpointing: keep only what enters every layer, and compute the
-                layer again on the way back. For training; the result is the same.
+                layer again on the way back. For training; the result is the same. If the layers
+                run inside a context that will have ended by then, a function that opens it again.
             deep: What an earlier step gave back, of at least these rows: only what is around it
                 is computed then, the first convolution and the last layer.
 
@@ -196,16 +201,19 @@ def _upsamplers_behind(block: Tree, layer: int) -> list[Tree]:
     return list(block.upsamplers or ()) if layer == len(block.resnets) - 1 else []
 
 
-def _begin(recompute: bool, *inputs: Any) -> Tensor:
+def _begin(recompute: Recompute, *inputs: Any) -> Tensor:
     """A layer as far as it sees frames alone; all of it, where it is computed again on the way back."""
     if not recompute:
         return _in_space(*inputs)
-    whole: Tensor = checkpoint(_layer, *inputs, use_reentrant=False)
+    again = nullcontext if recompute is True else recompute
+    whole: Tensor = checkpoint(
+        _layer, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), again())
+    )
     return whole
 
 
 def _end(
-    recompute: bool,
+    recompute: Recompute,
     num_frames: int,
     attention: AttentionKernel,
     block: Tree,

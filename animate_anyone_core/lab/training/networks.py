@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...errors import SettingsError
 from ...models.attention import AttentionKernel, scaled_dot_product
-from ...models.denoising_unet import DenoisingUNet
+from ...models.denoising_unet import DenoisingUNet, Recompute
 from ...models.folded_frames import fold_frames, unfold_frames
 from ...models.interventions import Interventions
 from ...models.pose_guider import PoseGuider, encode_poses
@@ -211,15 +211,19 @@ class LearningNetworks(nn.Module):
         """Predict (B, C, F, h, w) from noisy latents at times (B,)."""
         return self.predict(_question(self, seen, noisy, t), seen.prepared, seen.pose, recompute)
 
-    def features(self, seen: "Seen", noisy: Tensor, t: Tensor) -> Tensor:
+    def features(
+        self, seen: "Seen", noisy: Tensor, t: Tensor, recompute: Recompute = False
+    ) -> Tensor:
         """What is seen in noisy latents at times (B,): the prediction, and what enters the last layer.
+
+        `recompute` is gradient checkpointing, as in `DenoisingUNet.predict`.
 
         Returns:
             (B, C + D, F, h, w).
         """
         question = _question(self, seen, noisy, t)
         run = self.denoising_unet.predict
-        prediction, deep = self._run(run, question, seen.prepared, seen.pose)
+        prediction, deep = self._run(run, question, seen.prepared, seen.pose, recompute)
         return torch.cat([prediction, unfold_frames(deep, noisy.shape[2])], dim=1)
 
     def _run(
@@ -228,7 +232,7 @@ class LearningNetworks(nn.Module):
         question: Question,
         prepared: Prepared,
         pose: Tensor,
-        recompute: bool = False,
+        recompute: Recompute = False,
     ) -> Any:
         reading = self.read(prepared, question)
         return unet(

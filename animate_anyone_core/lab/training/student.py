@@ -65,10 +65,15 @@ class Lesson:
         prediction = networks.answer(seen, target.sample, target.t, recompute)
         losses = self.distillation.losses(prediction, target, latents, seen.weights)
         made = self.distillation.step(target.sample, prediction.float(), target.start, target.end)
-        return losses + self.told(networks, made, target.end, seen)
+        return losses + self.told(networks, made, target.end, seen, recompute)
 
     def told(
-        self, student: LearningNetworks, made: Tensor, end: Tensor, seen: Seen
+        self,
+        student: LearningNetworks,
+        made: Tensor,
+        end: Tensor,
+        seen: Seen,
+        recompute: bool = False,
     ) -> Tensor | float:
         """What the critic says of latents made for places (B,), beside data with as much noise.
 
@@ -80,15 +85,27 @@ class Lesson:
         # mirrored noise is new noise, and the same after a resumed step
         real = walk.noised(seen.latents.float(), seen.noise.float().flip(-1), end)
         t, level = walk.ends[end], walk.levels[end]
-        shown = Shown(made, self._features(student, seen, made, t))
+        shown = Shown(made, self._features(student, seen, made, t, recompute))
         with torch.no_grad():
             data = Shown(real, self._features(student, seen, real, t))
         return adversarial_losses(critic, shown, data, level, walk.config.adversarial)
 
-    def _features(self, student: LearningNetworks, seen: Seen, x: Tensor, t: Tensor) -> Tensor:
+    def _features(
+        self,
+        student: LearningNetworks,
+        seen: Seen,
+        x: Tensor,
+        t: Tensor,
+        recompute: bool = False,
+    ) -> Tensor:
         """What the teacher sees in latents."""
-        with self._as_teacher(student):
-            return (self.teacher or student).features(seen, x, t)
+
+        def as_teacher() -> AbstractContextManager:
+            return self._as_teacher(student)
+
+        with as_teacher():
+            again = as_teacher if recompute else False
+            return (self.teacher or student).features(seen, x, t, again)
 
     def _as_teacher(self, student: LearningNetworks) -> AbstractContextManager:
         """While it lasts, the student without its LoRA is the teacher, where there is no other."""
@@ -155,7 +172,7 @@ class DataLesson(Lesson):
         # the critic looks through as much noise as chance has it, and through none
         end = (walk.places(seen.t) // walk.stride + 1) * walk.stride
         shown = walk.noised(made, seen.noise.float().flip(-1), end)
-        return losses + self.told(networks, shown, end, seen)
+        return losses + self.told(networks, shown, end, seen, recompute)
 
 
 def add_critic(networks: TrainedNetworks, config: TrainConfig) -> None:

@@ -18,7 +18,7 @@ from animate_anyone_core.lab.training.config_files import make_config, merge
 from animate_anyone_core.lab.training.initial_weights import make_networks
 from animate_anyone_core.lab.training.lora_layers import lora_weights, merged_weights
 from animate_anyone_core.lab.training.memory_plan import plan_step
-from animate_anyone_core.lab.training.memory_tracking import FROZEN
+from animate_anyone_core.lab.training.memory_tracking import ACTIVATIONS, FROZEN
 from animate_anyone_core.lab.training.recipes import recipe_settings
 from animate_anyone_core.lab.training.run import start_run
 from animate_anyone_core.lab.training.student import beyond, origin_of, teacher_of
@@ -212,6 +212,40 @@ def test_a_lora_counts_less_memory_than_whole_weights(lessons):
     )
     assert lora.peak[FROZEN] > 0
     assert lora.total < whole.total
+
+
+@needs_peft
+@pytest.mark.slow
+def test_layers_computed_twice_teach_a_lora_the_same(lessons, tmp_path):
+    """The critic looks through layers without the LoRA: the second time, too, when gradients pass."""
+    once, twice = (
+        files_of(
+            train(
+                config_of(lessons, **WAYS["lora"], steps=2, run={"gradient_checkpointing": again}),
+                tmp_path / str(again),
+            )
+        )
+        for again in (False, True)
+    )
+    assert once.keys() == twice.keys()
+    for name, weight in once.items():
+        torch.testing.assert_close(twice[name], weight, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.slow
+def test_what_the_critic_looks_through_is_computed_twice_as_well(lessons):
+    """Else all layers of the teacher would wait for its gradient."""
+    without, beside, kept = (
+        plan_step(
+            config_of(
+                lessons,
+                distillation={"adversarial": weight},
+                run={"gradient_checkpointing": again},
+            )
+        ).peak[ACTIVATIONS]
+        for weight, again in ((0.0, True), (0.1, True), (0.1, False))
+    )
+    assert beside < 1.5 * without < kept, (without, beside, kept)
 
 
 def test_a_teacher_in_fewer_bits_is_gone_beyond_too(settings):
