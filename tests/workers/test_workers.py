@@ -68,10 +68,8 @@ def test_one_process_hands_on_what_tells_the_user_and_raises_the_rest(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGKILL")
 def test_a_task_outlives_its_worker_once_and_a_deadly_one_is_named(tmp_path):
     tasks = [Acts(tmp_path / str(number)) for number in range(4)]
-    tasks += [
-        Acts(tmp_path / "4", meets="5"),
-        Acts(tmp_path / "5", meets="4"),
-    ]  # all deaths are over
+    # all deaths are over where these meet
+    tasks += [Acts(tmp_path / "4", meets="5"), Acts(tmp_path / "5", meets="4")]
     tasks[1:1] = [
         Acts(tmp_path / "once", 1),
         Acts(tmp_path / "deadly", 9),
